@@ -1,0 +1,498 @@
+/**
+ * jimbot/bus.h: one shared-memory ring, many publishers, many subscribers: the way of an event
+ * between programs.
+ *
+ * @code
+ *     jb_bus *bus;
+ *     jb_sub *sub;
+ *     jb_event ev[64];
+ *     uint32_t topic;
+ *     jb_event_head head = {0};
+ *
+ *     jb_bus_open("jimbot", NULL, &bus, NULL);                        // attach, or create it if
+ * nobody has jb_bus_subscribe(bus, "game.>", NULL, &sub, NULL);
+ *
+ *     jb_bus_topic(bus, "game.money.changed", 18, &topic);
+ *     head.topic_id = topic;
+ *     head.type = JB_EVENT_MONEY_CHANGED;
+ *     jb_bus_publish(bus, &head, bytes, n_bytes);                     // JB_EAGAIN: a lossless
+ * subscriber is behind
+ *
+ *     while (jb_sub_wait(sub, 1000000000) > 0) {                      // one second
+ *         int n = jb_sub_peek(sub, ev, 64);
+ *         for (int i = 0; i < n; i++)
+ *             use(&ev[i]);                                            // in place, no copy
+ *         jb_sub_advance(sub);                                        // now the slots may be
+ * reused
+ *     }
+ * @endcode
+ *
+ * Caveats first:
+ *  - A **lossless** subscription that does not advance stops every publisher (they get JB_EAGAIN)
+ * once it is one ring behind. A **latest** subscription never does; it is overtaken instead and
+ * told exactly how many events it missed.
+ *  - jb_sub_peek() of a lossless subscription points into the ring; of a latest one, into a copy it
+ * owns, because the ring may move on at any time. Both are valid until jb_sub_advance().
+ *  - Handles do not survive fork(): in the child every call returns JB_ESTATE, and jb_bus_close()
+ * only frees memory.
+ *  - A bus is a file (mode 0600) on the machine's tmpfs. Whoever may open it may publish anything
+ * and may break the bus for its other users, but cannot make a reader read outside the segment:
+ * every offset is checked.
+ *
+ * Threads: a jb_bus may be used by any number of threads at once; a jb_sub by one thread at a time.
+ * A jb_sub must be closed before its jb_bus.
+ */
+#ifndef JIMBOT_BUS_H
+#define JIMBOT_BUS_H
+
+#include "jimbot/event.h"
+#include "jimbot/schema.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A handle on a bus: one peer. Opaque. */
+typedef struct jb_bus jb_bus;
+
+/** A subscription: a pattern, a policy and a cursor. Opaque. */
+typedef struct jb_sub jb_sub;
+
+/** Options for opening a bus; start from jb_bus_opts_init(). The sizes matter only to the one who
+ * creates it.
+ */
+typedef struct jb_bus_opts {
+    uint32_t size;           /**< set by jb_bus_opts_init() */
+    uint32_t flags;          /**< enum jb_bus_flags */
+    uint64_t capacity_bytes; /**< ring size, a power of two, 64 KiB .. 64 GiB; default 32 MiB. The
+                                largest event is a quarter of it */
+    uint32_t max_topics;     /**< distinct topics, a power of two, 64 .. 65536; default 4096 */
+    uint32_t max_subs;  /**< subscriptions at a time, over all processes, 1 .. 1024; default 64 */
+    uint32_t max_peers; /**< open handles at a time, over all processes, 1 .. 254; default 64 */
+    uint32_t mode;      /**< file permissions; default 0600 */
+    const char *peer_name; /**< shown in statistics, at most 31 bytes; NULL: the program's name */
+    const jb_alloc *alloc; /**< NULL for libc */
+} jb_bus_opts;
+
+/** Flags of jb_bus_opts. */
+enum jb_bus_flags {
+    JB_BUS_KEEP = 1 /**< leave the segment in place when its last peer closes; default: the last one
+                       out removes it */
+};
+
+/**
+ * Fill in the defaults.
+ *
+ * @param opts  not NULL.   @param size  sizeof(jb_bus_opts) of the caller.
+ *
+ * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API void jb_bus_opts_init(jb_bus_opts *opts, uint32_t size);
+
+/**
+ * Attach to the bus of that name, or create it when there is none. Of several processes that do
+ * this at once exactly one creates it and the others attach.
+ *
+ * @param name     letters, digits, `-`, `_`, `.`, at most 63 bytes: a file `jimbot-<uid>-<name>` in
+ * $JIMBOT_SHM_DIR, default /dev/shm. Or a path (anything with a `/`): that file. NULL: an anonymous
+ * bus, which nobody else can attach to.
+ * @param opts     NULL for the defaults.
+ * @param ret_bus  the caller closes it.
+ *
+ * @return 0, or JB_ELAYOUT (a file of that name is not a bus of this layout), JB_EPERM (another
+ * user's), JB_ESYS, JB_ENOMEM, JB_ELIMIT (max_peers handles are open), JB_EINVAL. `err->msg` names
+ * the file.
+ *
+ * Threads: any. Blocks: for file operations. Allocates: yes. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API int jb_bus_open(const char *name, const jb_bus_opts *opts, jb_bus **ret_bus, jb_error *err);
+
+/**
+ * Create a bus that must not exist yet.
+ *
+ * @return as jb_bus_open(), and JB_EEXIST.
+ *
+ * Threads: any. Blocks: for file operations. Allocates: yes. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API int jb_bus_create(const char *name, const jb_bus_opts *opts, jb_bus **ret_bus,
+                         jb_error *err);
+
+/**
+ * Attach to a bus that must exist.
+ *
+ * @return as jb_bus_open(), and JB_ENOENT.
+ *
+ * Threads: any. Blocks: for file operations. Allocates: yes. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API int jb_bus_attach(const char *name, const jb_bus_opts *opts, jb_bus **ret_bus,
+                         jb_error *err);
+
+/**
+ * Close a handle. Its open claims are aborted. The last peer out removes the segment unless it has
+ * JB_BUS_KEEP. NULL is fine.
+ *
+ * Threads: no other call on this handle may be running. Blocks: for file operations. Allocates:
+ * never. Game thread: set-up only. Since: 0.1
+ */
+JB_API void jb_bus_close(jb_bus *bus);
+
+/**
+ * Remove the name of a bus. Those who are attached go on with it; the next one to open the name
+ * creates a new one.
+ *
+ * @return 0, or JB_ENOENT, JB_EPERM, JB_EINVAL.
+ *
+ * Threads: any. Blocks: for file operations. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_bus_unlink(const char *name, jb_error *err);
+
+/**
+ * Intern a topic name: the same name gives the same id to every peer for the life of the bus.
+ *
+ * @param name          tokens of `A-Z a-z 0-9 _ - :` joined by `.`, at most JB_TOPIC_MAX_BYTES; no
+ * wildcard.
+ * @param ret_topic_id  1 .. max_topics.
+ *
+ * @return 0, or JB_EINVAL (not a topic name), JB_ELIMIT (max_topics are in use).
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes (about 50 ns).
+ * Since: 0.1
+ */
+JB_API int jb_bus_topic(jb_bus *bus, const char *name, size_t len_bytes, uint32_t *ret_topic_id);
+
+/**
+ * Name of a topic id.
+ *
+ * @param ret_name  NUL-terminated, borrowed from the bus until it is closed.
+ *
+ * @return its length, or JB_ENOENT.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_topic_name(jb_bus *bus, uint32_t topic_id, const char **ret_name);
+
+/**
+ * Publish one event by copy.
+ *
+ * @param head       topic_id must be set.
+ * @param payload    a serialised jimbot.v1.Event. Not looked at: bytes from outside go through
+ * jb_event_inspect() first.
+ * @param len_bytes  0 .. JB_EVENT_MAX_BYTES, and at most a quarter of the ring.
+ *
+ * @return 0, or JB_EAGAIN (a lossless subscriber, or a live publisher that claimed and has not
+ * committed, is a whole ring behind; nothing was published, counted in `n_full`), JB_ETOOBIG,
+ * JB_EINVAL.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_publish(jb_bus *bus, const jb_event_head *head, const void *payload,
+                          size_t len_bytes);
+
+/** Room for one event that is not yet visible. Fill `payload`, then commit or abort; the rest is
+ * the library's. */
+typedef struct jb_claim {
+    uint8_t *payload;   /**< where to write, 8-byte aligned; borrowed until commit or abort */
+    uint32_t len_bytes; /**< room */
+    uint32_t _reserved;
+    uint64_t position; /**< private */
+    uint64_t mark;     /**< private */
+} jb_claim;
+
+/**
+ * Reserve room for one event and return where to write it. Readers wait at the claim, so keep it
+ * short.
+ *
+ * @param ret_claim  set on success only; the caller owes a jb_bus_commit() or jb_bus_abort().
+ *
+ * @return as jb_bus_publish().
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes,
+                        jb_claim *ret_claim);
+
+/**
+ * Make a claimed event visible.
+ *
+ * @param len_bytes  what was really written, 0 .. claim->len_bytes.
+ *
+ * @return 0, or JB_EINVAL (len_bytes), JB_ESTATE (the claim is not open: committed, aborted or
+ * taken away).
+ *
+ * Threads: any, one per claim. Blocks: never (wakes sleeping subscribers with one system call, none
+ * when nobody sleeps). Allocates: never. Game thread: yes. Since: 0.1
+ */
+JB_API int jb_bus_commit(jb_bus *bus, jb_claim *claim, size_t len_bytes);
+
+/**
+ * Give a claim back. Readers step over it; it takes no sequence number.
+ *
+ * @return 0, or JB_ESTATE.
+ *
+ * Threads: any, one per claim. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_abort(jb_bus *bus, jb_claim *claim);
+
+/**
+ * Publish what an encoder made, on the topic it named.
+ *
+ * @return as jb_bus_publish(), and JB_ELIMIT (a new topic and no room for it).
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_publish_encoded(jb_bus *bus, const jb_encoded *encoded);
+
+/**
+ * Encode the JSON text of one event and publish it.
+ *
+ * @param encoder  whose buffer is used.
+ *
+ * @return as jb_encoder_json() and jb_bus_publish_encoded().
+ *
+ * Threads: any, one per encoder. Blocks: never. Allocates: only to grow the encoder. Game thread:
+ * yes. Since: 0.1
+ */
+JB_API int jb_bus_publish_json(jb_bus *bus, jb_encoder *encoder, const char *text, size_t len_bytes,
+                               jb_error *err);
+
+/**
+ * Wait until an event of len_bytes can be published, after a JB_EAGAIN.
+ *
+ * @param timeout_ns  0 only looks.
+ *
+ * @return 0, or JB_ETIMEDOUT, JB_ETOOBIG.
+ *
+ * Threads: any. Blocks: up to timeout_ns. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_bus_wait_space(jb_bus *bus, size_t len_bytes, uint64_t timeout_ns);
+
+/** What a subscription does when it is slow. */
+enum jb_sub_policy {
+    JB_SUB_LOSSLESS = 0, /**< publishers get JB_EAGAIN rather than overwrite what it has not read */
+    JB_SUB_LATEST = 1    /**< it is overtaken, and told exactly how many events it missed */
+};
+
+/** Where a subscription begins. */
+enum jb_sub_start {
+    JB_SUB_FROM_NOW = 0,   /**< with the first event published after the call */
+    JB_SUB_FROM_OLDEST = 1 /**< with the oldest event still in the ring */
+};
+
+/** Options of a subscription; start from jb_sub_opts_init(). */
+typedef struct jb_sub_opts {
+    uint32_t size;   /**< set by jb_sub_opts_init() */
+    uint32_t policy; /**< enum jb_sub_policy; default JB_SUB_LOSSLESS */
+    uint32_t start;  /**< enum jb_sub_start; default JB_SUB_FROM_NOW */
+    uint32_t _reserved;
+    const char *name; /**< shown in statistics, at most 31 bytes; NULL: the peer's name */
+} jb_sub_opts;
+
+/**
+ * Fill in the defaults.
+ *
+ * @param opts  not NULL.   @param size  sizeof(jb_sub_opts) of the caller.
+ *
+ * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API void jb_sub_opts_init(jb_sub_opts *opts, uint32_t size);
+
+/**
+ * Subscribe to a pattern: a topic name in which a token may be `*` (exactly one token) and the last
+ * may be
+ * `>` (one token or more). `>` alone is everything.
+ *
+ * @param opts     NULL for the defaults.
+ * @param ret_sub  the caller closes it.
+ *
+ * @return 0, or JB_EINVAL (not a pattern), JB_ELIMIT (max_subs are open), JB_ENOMEM.
+ *
+ * Threads: any. Blocks: never. Allocates: yes. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API int jb_bus_subscribe(jb_bus *bus, const char *pattern, size_t len_bytes,
+                            const jb_sub_opts *opts, jb_sub **ret_sub, jb_error *err);
+
+/**
+ * Add one more pattern; an event that matches several is delivered once.
+ *
+ * @return 0, or JB_EINVAL, JB_ENOMEM.
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: yes. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API int jb_sub_add(jb_sub *sub, const char *pattern, size_t len_bytes);
+
+/**
+ * End a subscription. NULL is fine.
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: set-up
+ * only. Since: 0.1
+ */
+JB_API void jb_sub_close(jb_sub *sub);
+
+/**
+ * Look at the next matching events without taking them. Calling it again before jb_sub_advance()
+ * shows the same events again (and more, when more have come and there is room).
+ *
+ * @param events  room for n_max; what is filled in is valid until jb_sub_advance() or
+ * jb_sub_close().
+ *
+ * @return how many; 0 when there is nothing. Or JB_EINVAL, JB_ECORRUPT (the ring's contents are not
+ * what a writer of ours makes; the subscription cannot go on), JB_ESTATE (after fork).
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_sub_peek(jb_sub *sub, jb_event *events, uint32_t n_max);
+
+/**
+ * Take everything the last jb_sub_peek() showed. Nothing happens when it showed nothing.
+ *
+ * @return 0, or JB_ESTATE (after fork).
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_sub_advance(jb_sub *sub);
+
+/**
+ * Take only the first n events that the last jb_sub_peek() showed; the rest is shown again by the
+ * next one.
+ *
+ * @return 0, or JB_EINVAL (n is more than was shown), JB_ESTATE.
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_sub_advance_n(jb_sub *sub, uint32_t n);
+
+/**
+ * Wait until jb_sub_peek() has something to show. Sleeps in the kernel; a publisher in any process
+ * wakes it.
+ *
+ * @param timeout_ns  0 only looks; UINT64_MAX waits for ever.
+ *
+ * @return 1 there is something, 0 the time ran out (or a signal came), JB_ECORRUPT, JB_ESTATE.
+ *
+ * Threads: one at a time per subscription. Blocks: up to timeout_ns. Allocates: never. Game thread:
+ * no. Since: 0.1
+ */
+JB_API int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns);
+
+/** Counters of one subscription, by its owner or from outside. All only grow. n_delivered +
+ * n_filtered + n_missed = every event published since it began, up to its cursor. */
+typedef struct jb_sub_stats {
+    uint32_t size;        /**< sizeof, set by the caller */
+    uint32_t idx;         /**< slot number, 0 .. max_subs - 1 */
+    uint32_t peer;        /**< peer number of its owner */
+    uint32_t policy;      /**< enum jb_sub_policy */
+    uint64_t n_delivered; /**< events it took */
+    uint64_t n_filtered;  /**< events of topics it did not ask for */
+    uint64_t n_missed;    /**< events overwritten before it came to them; always 0 when lossless */
+    uint64_t lag_bytes;   /**< how far its cursor is behind the newest claim */
+    char name[32];
+    char pattern[128]; /**< its first pattern */
+} jb_sub_stats;
+
+/**
+ * Read the counters of one's own subscription.
+ *
+ * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL.
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_sub_get_stats(const jb_sub *sub, jb_sub_stats *ret_stats);
+
+/**
+ * Read the counters of any subscription of the bus.
+ *
+ * @param idx  0, 1, 2 … max_subs - 1.   @return 0, or JB_ENOENT (that slot is not in use),
+ * JB_ELIMIT (past the end), JB_EINVAL.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_sub_stats(jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats);
+
+/** Counters of one peer (one open handle). All only grow. */
+typedef struct jb_peer_stats {
+    uint32_t size;        /**< sizeof, set by the caller */
+    uint32_t idx;         /**< peer number */
+    uint32_t pid;         /**< process id */
+    uint32_t is_alive;    /**< 1 when the kernel says its process still holds its lock */
+    uint64_t start_ns;    /**< when it attached, monotonic */
+    uint64_t n_published; /**< events committed */
+    uint64_t n_bytes;     /**< payload bytes committed */
+    uint64_t n_aborted;   /**< claims given back, or taken away after its death */
+    uint64_t n_full;      /**< JB_EAGAIN answers */
+    char name[32];
+} jb_peer_stats;
+
+/**
+ * Read the counters of one peer.
+ *
+ * @param idx  1, 2, 3 … max_peers.   @return 0, or JB_ENOENT (that slot is not in use), JB_ELIMIT
+ * (past the end), JB_EINVAL.
+ *
+ * Threads: any. Blocks: for one system call. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_bus_peer_stats(jb_bus *bus, uint32_t idx, jb_peer_stats *ret_stats);
+
+/** Figures of the whole bus. */
+typedef struct jb_bus_stats {
+    uint32_t size;     /**< sizeof, set by the caller */
+    uint32_t n_peers;  /**< handles open now */
+    uint32_t n_subs;   /**< subscriptions open now */
+    uint32_t n_topics; /**< topics interned */
+    uint32_t max_topics;
+    uint32_t max_subs;
+    uint32_t max_peers;
+    uint32_t peer;           /**< this handle's own peer number */
+    uint64_t capacity_bytes; /**< ring size */
+    uint64_t used_bytes;     /**< bytes between the oldest event kept and the newest claim */
+    uint64_t n_published;    /**< events committed by all peers, ever */
+    uint64_t n_bytes;        /**< payload bytes committed by all peers, ever */
+    uint64_t n_aborted;      /**< claims that became nothing */
+    uint64_t n_full;         /**< JB_EAGAIN answers */
+    uint64_t utc_offset_ns;  /**< add to an event's time_ns to get UTC, as it was when the bus was
+                                created */
+} jb_bus_stats;
+
+/**
+ * Read the figures of the bus.
+ *
+ * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_get_stats(jb_bus *bus, jb_bus_stats *ret_stats);
+
+/**
+ * Send a command to the game: publish it on "command.<name>".
+ *
+ * @return as jb_bus_publish(), and JB_EINVAL (see jb_command_encode()).
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_send_command(jb_bus *bus, const jb_command *command);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

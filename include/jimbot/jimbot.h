@@ -1,0 +1,12 @@
+/**
+ * jimbot/jimbot.h: all of the core library: events, their schema, and the bus they travel on.
+ */
+#ifndef JIMBOT_JIMBOT_H
+#define JIMBOT_JIMBOT_H
+
+#include "jimbot/base.h"
+#include "jimbot/bus.h"
+#include "jimbot/event.h"
+#include "jimbot/schema.h"
+
+#endif

@@ -1,0 +1,444 @@
+/**
+ * jimbot/schema.h: events between JSON, protobuf and native values.
+ *
+ * An event enters as JSON text, as a Lua table or Python dict (value by value, see
+ * jb_encoder_begin()) or as protobuf, and is from then on a serialised `jimbot.v1.Event`. Nothing a
+ * client sent is dropped: a key or a value that the schema cannot express is kept in the `extras`
+ * of the message it stood in and comes back from jb_event_to_json().
+ *
+ * @code
+ *     jb_encoder *enc;
+ *     jb_encoded ev;
+ *     jb_encoder_create(NULL, &enc, NULL);
+ *     if (jb_encoder_json(enc, text, len, &ev, &err) < 0)
+ *         fprintf(stderr, "byte %llu: %s\n", (unsigned long long)err.offset, err.msg);
+ *     jb_encoder_destroy(enc);
+ * @endcode
+ *
+ * An encoder serves one thread at a time and owns the buffer its results point into. Everything
+ * else here is a pure function. All input is untrusted: depth, sizes and counts are bounded, and a
+ * failure leaves no partial output.
+ */
+#ifndef JIMBOT_SCHEMA_H
+#define JIMBOT_SCHEMA_H
+
+#include "jimbot/event.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Turns JSON and native values into serialised events. Opaque. */
+typedef struct jb_encoder jb_encoder;
+
+/** How strictly text is read. */
+enum jb_encoder_flags {
+    JB_ENCODER_STRICT = 1 /**< RFC 8259 only; default is lenient: bare inf/nan, raw control bytes
+                             and bad UTF-8 in strings are survived and counted */
+};
+
+/** Options of an encoder; start from jb_encoder_opts_init(). */
+typedef struct jb_encoder_opts {
+    uint32_t size;            /**< set by jb_encoder_opts_init() */
+    uint32_t flags;           /**< enum jb_encoder_flags */
+    uint32_t max_event_bytes; /**< largest event it makes; default and maximum JB_EVENT_MAX_BYTES */
+    uint32_t max_batch_bytes; /**< largest sum of one batch; default 64 MiB */
+    uint32_t max_depth;       /**< deepest nesting of the input; default 64, at most 256 */
+    uint32_t _reserved;
+    const jb_alloc *alloc; /**< NULL for libc */
+} jb_encoder_opts;
+
+/**
+ * Fill in the defaults.
+ *
+ * @param opts  not NULL.   @param size  sizeof(jb_encoder_opts) of the caller.
+ *
+ * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API void jb_encoder_opts_init(jb_encoder_opts *opts, uint32_t size);
+
+/** One event as an encoder made it. All pointers are borrowed from the encoder, see the call that
+ * filled it in. */
+typedef struct jb_encoded {
+    const uint8_t *data; /**< serialised jimbot.v1.Event */
+    const char
+        *event_id; /**< its event_id inside `data`, not NUL-terminated; NULL when it has none */
+    uint32_t len_bytes;      /**< length of data */
+    uint32_t event_id_bytes; /**< length of event_id */
+    uint32_t n_repairs;  /**< lenient repairs made: replaced bytes, bare non-finite numbers, coerced
+                            values,  duplicate keys */
+    uint16_t type;       /**< enum jb_event_type */
+    uint8_t priority;    /**< enum jb_priority */
+    uint8_t topic_bytes; /**< length of topic */
+    double source_time;  /**< the source's timestamp, NaN when it gave none */
+    char topic[128]; /**< the topic this event belongs on, NUL-terminated, e.g. "game.money.changed"
+                      */
+} jb_encoded;
+
+/**
+ * Create an encoder. Allocates its working buffer at once and again only when an event or batch is
+ * larger than any before.
+ *
+ * @param opts         NULL for the defaults.
+ * @param ret_encoder  the caller destroys it.
+ *
+ * @return 0, or JB_ENOMEM, JB_EINVAL (an option is out of range).
+ *
+ * Threads: any. Blocks: never. Allocates: yes. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_create(const jb_encoder_opts *opts, jb_encoder **ret_encoder, jb_error *err);
+
+/**
+ * Destroy an encoder and everything borrowed from it. NULL is fine.
+ *
+ * Threads: one at a time. Blocks: never. Allocates: never. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API void jb_encoder_destroy(jb_encoder *encoder);
+
+/**
+ * Encode the JSON text of one event, in any dialect the library knows (BalatroMCP's is described in
+ * docs/design/schema.md).
+ *
+ * @param text         need not be NUL-terminated; leading and trailing white space is fine.
+ * @param ret_encoded  valid until the next call on this encoder.
+ *
+ * @return 0, or JB_EPARSE (not JSON), JB_EEVENT (JSON, but not an object with a `type`),
+ * JB_ETOOBIG. err->offset is the byte in `text`.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_json(jb_encoder *encoder, const char *text, size_t len_bytes,
+                           jb_encoded *ret_encoded, jb_error *err);
+
+/**
+ * Begin to encode a body that holds one event, an array of events, or a batch envelope
+ * `{"events":[…]}`.
+ *
+ * @param text  borrowed until the last jb_encoder_batch_next().
+ *
+ * @return 0, or JB_EINVAL. The text is looked at by jb_encoder_batch_next() only.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_batch_begin(jb_encoder *encoder, const char *text, size_t len_bytes,
+                                  jb_error *err);
+
+/**
+ * Encode the next event of the body. Everything it returned stays valid until the encoder is used
+ * for something else, so a caller can read the whole body first and publish only if the body was
+ * sound to its last byte.
+ *
+ * @return 1 and one event; 0 at the end of a body that was sound JSON;
+ *         JB_EEVENT or JB_ETOOBIG when this one element is not an event (its place in the count is
+ * used up; go on calling); JB_EPARSE when the body is not JSON (stop; nothing of it should be
+ * used).
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_batch_next(jb_encoder *encoder, jb_encoded *ret_encoded, jb_error *err);
+
+/**
+ * Encode an event value by value, without any text in between: jb_encoder_begin(), then the members
+ * of the event's *envelope* (`event_id`, `timestamp`, `payload` …) as key and value calls, then
+ * jb_encoder_end(). Values nest with open/close calls; inside an object every value is preceded by
+ * jb_encoder_key(), inside a list it is not.
+ *
+ * The first failure sticks: later calls return it, jb_encoder_end() reports it, jb_encoder_begin()
+ * clears it. So a binding may ignore the results in between.
+ *
+ * @param type     "GAME_STATE", "LEARNING_DECISION" … as a client would spell it in JSON; not NULL,
+ * not empty.
+ * @param subtype  "REQUEST" … or NULL.
+ *
+ * @return 0, or JB_EINVAL, JB_ENOMEM.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_begin(jb_encoder *encoder, const char *type, size_t type_bytes,
+                            const char *subtype, size_t subtype_bytes);
+
+/**
+ * Name the next value.
+ *
+ * @return 0, or JB_ESTATE (not inside an object, or two keys in a row).
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_key(jb_encoder *encoder, const char *key, size_t len_bytes);
+
+/**
+ * Open an object as the next value.
+ *
+ * @return 0, or JB_ESTATE (a key is missing), JB_ELIMIT (nested deeper than max_depth).
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_object_open(jb_encoder *encoder);
+
+/**
+ * Open a list as the next value. Same rules as jb_encoder_object_open().
+ *
+ * @return 0, or JB_ESTATE, JB_ELIMIT.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_list_open(jb_encoder *encoder);
+
+/**
+ * Close what was opened last, object or list.
+ *
+ * @return 0, or JB_ESTATE (nothing is open, or a key has no value).
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_close(jb_encoder *encoder);
+
+/**
+ * The next value is a string. Bytes that are not UTF-8 are replaced with U+FFFD and counted.
+ *
+ * @return 0, or JB_ESTATE, JB_ETOOBIG.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_string(jb_encoder *encoder, const char *value, size_t len_bytes);
+
+/**
+ * The next value is a number. Any double, non-finite ones too.
+ *
+ * @return 0, or JB_ESTATE, JB_ETOOBIG.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_double(jb_encoder *encoder, double value);
+
+/**
+ * The next value is an integer, kept exactly also beyond 2^53.
+ *
+ * @return 0, or JB_ESTATE, JB_ETOOBIG.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_int(jb_encoder *encoder, int64_t value);
+
+/**
+ * The next value is true or false.
+ *
+ * @return 0, or JB_ESTATE, JB_ETOOBIG.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_bool(jb_encoder *encoder, bool value);
+
+/**
+ * The next value is null.
+ *
+ * @return 0, or JB_ESTATE, JB_ETOOBIG.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_null(jb_encoder *encoder);
+
+/**
+ * Close the event that jb_encoder_begin() opened.
+ *
+ * @param ret_encoded  valid until the next call on this encoder.
+ *
+ * @return 0, or the first failure since jb_encoder_begin(): JB_ESTATE (something is still open),
+ * JB_ETOOBIG, JB_ELIMIT.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_end(jb_encoder *encoder, jb_encoded *ret_encoded, jb_error *err);
+
+/**
+ * Check bytes that claim to be a serialised jimbot.v1.Event, and read what the ring's header wants
+ * to know.
+ *
+ * @param ret_encoded  `data` and `event_id` point into the caller's bytes.
+ *
+ * @return 0, or JB_EPROTO (truncated, bad wire type, nested too deep, invalid UTF-8), JB_EEVENT (no
+ * type), JB_ETOOBIG.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_encoded,
+                            jb_error *err);
+
+/**
+ * Write an event as JSON text, in the spelling of the dialect it came from: what was sent comes
+ * back, value for value. Doubles are printed with the fewest digits that read back exactly;
+ * non-finite ones as "Infinity", "-Infinity", "NaN".
+ *
+ * @param buf        where to write; may be NULL when cap_bytes is 0. Not NUL-terminated.
+ * @param cap_bytes  room in buf.
+ *
+ * @return the length of the text. When it is larger than cap_bytes nothing useful is in buf: call
+ * again with more room. Or JB_EPROTO (not a serialised event).
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int64_t jb_event_to_json(const void *data, size_t len_bytes, char *buf, size_t cap_bytes,
+                                jb_error *err);
+
+/** What jb_field_parse() found at the end of a path. */
+enum jb_field_kind {
+    JB_FIELD_BOOL = 1,
+    JB_FIELD_INT = 2,
+    JB_FIELD_DOUBLE = 3,
+    JB_FIELD_STRING = 4,
+    JB_FIELD_ENUM = 5
+};
+
+/** A compiled path to one scalar of an event. A value: copy it freely. Fill in with
+ * jb_field_parse() only. */
+typedef struct jb_field {
+    uint32_t size;
+    uint16_t kind;         /**< enum jb_field_kind */
+    uint16_t n_numbers;    /**< how many of numbers[] are used */
+    uint32_t type_mask_lo; /**< event types (bit n = enum jb_event_type n) that can hold the field,
+                              for skipping others */
+    uint32_t type_mask_hi;
+    uint32_t numbers[12]; /**< protobuf field numbers from the event down */
+} jb_field;
+
+/**
+ * Compile a path of protobuf field names, e.g. "game_state.money", "timestamp",
+ * "score_changed.new_chips", "learning_decision_request.game_state.ante". Repeated fields have no
+ * column; `name.length` gives their element count.
+ *
+ * @return 0, or JB_ENOENT (no such field; the message says which part), JB_EINVAL (not a scalar, or
+ * a path too deep).
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_field_parse(const char *path, size_t len_bytes, jb_field *ret_field, jb_error *err);
+
+/**
+ * Read one number out of an event. Bools give 0 or 1, enums their number, doubles are truncated
+ * toward zero and clamped.
+ *
+ * @return 1 and the value; 0 when the event has no such field (ret_value untouched); JB_EPROTO on
+ * malformed bytes, JB_EINVAL when the field is a string.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_field_get_int(const jb_field *field, const void *data, size_t len_bytes,
+                            int64_t *ret_value);
+
+/**
+ * Read one number out of an event as a double.
+ *
+ * @return as jb_field_get_int().
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_field_get_double(const jb_field *field, const void *data, size_t len_bytes,
+                               double *ret_value);
+
+/**
+ * Find a string in an event.
+ *
+ * @param ret_value  borrowed from `data`, not NUL-terminated.
+ *
+ * @return as jb_field_get_int(); JB_EINVAL when the field is not a string.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_field_get_string(const jb_field *field, const void *data, size_t len_bytes,
+                               const char **ret_value, size_t *ret_bytes);
+
+/**
+ * Read one column of a batch: out[i] is the field of events[i], 0 where it is absent.
+ *
+ * @param out    room for n doubles.       @param valid  room for n bytes, 1 = present, 0 = absent
+ * or malformed; may be NULL.
+ *
+ * @return how many were present, or JB_EINVAL.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int64_t jb_field_column_double(const jb_field *field, const jb_event *events, size_t n,
+                                      double *out, uint8_t *valid);
+
+/**
+ * Read one column of a batch as integers; see jb_field_column_double() and jb_field_get_int().
+ *
+ * @return how many were present, or JB_EINVAL.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int64_t jb_field_column_int(const jb_field *field, const jb_event *events, size_t n,
+                                   int64_t *out, uint8_t *valid);
+
+/**
+ * Name of an event type as clients spell it, "MONEY_CHANGED"; NULL for a number that is none.
+ * Static storage.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API const char *jb_event_type_name(uint32_t type);
+
+/**
+ * A command to the game, as an event: type COMMAND, topic "command.<name>".
+ */
+typedef struct jb_command {
+    char name[48];     /**< "play_hand"; letters, digits, `_`, NUL-terminated */
+    char id[64];       /**< correlation id or "" */
+    uint32_t n_params; /**< how many of params[] are used, at most 8 */
+    uint32_t _reserved;
+    char params[8][48]; /**< printable text without `,`, `:` or line ends, NUL-terminated */
+} jb_command;
+
+/**
+ * Encode a command as a serialised jimbot.v1.Event.
+ *
+ * @param buf        where to write.   @param cap_bytes  1024 is always enough.
+ *
+ * @return length written, or JB_EINVAL (a name or parameter with forbidden characters), JB_ENOBUFS.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int64_t jb_command_encode(const jb_command *command, uint8_t *buf, size_t cap_bytes);
+
+/**
+ * Decode a command event.
+ *
+ * @return 0, or JB_EPROTO (malformed), JB_EEVENT (an event of another type, or a name or parameter
+ * out of bounds).
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_command_decode(const void *data, size_t len_bytes, jb_command *ret_command);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
