@@ -12,9 +12,8 @@
  *
  * Conventions of all headers: `>= 0` is success (0 or a count), `< 0` one JB_E code; outputs named
  * `ret_x` are written only on success; sizes end in `_bytes`, times in `_ns` (CLOCK_MONOTONIC
- * unless the name says
- * `_utc_ns`); strings are (pointer, length) where they come from outside and NUL-terminated where
- * the caller writes them as a literal.
+ * unless the name says `_utc_ns`); strings are (pointer, length) where they come from outside and
+ * NUL-terminated where the caller writes them as a literal.
  */
 #ifndef JIMBOT_BASE_H
 #define JIMBOT_BASE_H
@@ -169,7 +168,8 @@ typedef void (*jb_log_fn)(uint32_t level /* enum jb_log_level */, const char *li
  * Install the one log hook of the process; NULL silences it, which is the default.
  *
  * Threads: any, but set it before other threads use the library. Blocks: never. Allocates: never.
- * Game thread: yes. Since: 0.1
+ * Game thread: yes.
+ * Since: 0.1
  */
 JB_API void jb_log_set(jb_log_fn fn, void *userdata);
 

@@ -9,21 +9,19 @@
  *     uint32_t topic;
  *     jb_event_head head = {0};
  *
- *     jb_bus_open("jimbot", NULL, &bus, NULL);                        // attach, or create it if
- * nobody has jb_bus_subscribe(bus, "game.>", NULL, &sub, NULL);
+ *     jb_bus_open("jimbot", NULL, &bus, NULL); // attach, or create it if nobody has
+ *     jb_bus_subscribe(bus, "game.>", 6, NULL, &sub, NULL);
  *
  *     jb_bus_topic(bus, "game.money.changed", 18, &topic);
  *     head.topic_id = topic;
  *     head.type = JB_EVENT_MONEY_CHANGED;
- *     jb_bus_publish(bus, &head, bytes, n_bytes);                     // JB_EAGAIN: a lossless
- * subscriber is behind
+ *     jb_bus_publish(bus, &head, bytes, n_bytes); // JB_EAGAIN: a lossless subscriber is behind
  *
- *     while (jb_sub_wait(sub, 1000000000) > 0) {                      // one second
+ *     while (jb_sub_wait(sub, 1000000000) > 0) { // one second
  *         int n = jb_sub_peek(sub, ev, 64);
  *         for (int i = 0; i < n; i++)
- *             use(&ev[i]);                                            // in place, no copy
- *         jb_sub_advance(sub);                                        // now the slots may be
- * reused
+ *             use(&ev[i]); // in place, no copy
+ *         jb_sub_advance(sub); // now the slots may be reused
  *     }
  * @endcode
  *
@@ -136,7 +134,8 @@ JB_API int jb_bus_attach(const char *name, const jb_bus_opts *opts, jb_bus **ret
  * JB_BUS_KEEP. NULL is fine.
  *
  * Threads: no other call on this handle may be running. Blocks: for file operations. Allocates:
- * never. Game thread: set-up only. Since: 0.1
+ * never. Game thread: set-up only.
+ * Since: 0.1
  */
 JB_API void jb_bus_close(jb_bus *bus);
 
@@ -228,7 +227,8 @@ JB_API int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes
  * taken away).
  *
  * Threads: any, one per claim. Blocks: never (wakes sleeping subscribers with one system call, none
- * when nobody sleeps). Allocates: never. Game thread: yes. Since: 0.1
+ * when nobody sleeps). Allocates: never. Game thread: yes.
+ * Since: 0.1
  */
 JB_API int jb_bus_commit(jb_bus *bus, jb_claim *claim, size_t len_bytes);
 
@@ -260,7 +260,8 @@ JB_API int jb_bus_publish_encoded(jb_bus *bus, const jb_encoded *encoded);
  * @return as jb_encoder_json() and jb_bus_publish_encoded().
  *
  * Threads: any, one per encoder. Blocks: never. Allocates: only to grow the encoder. Game thread:
- * yes. Since: 0.1
+ * yes.
+ * Since: 0.1
  */
 JB_API int jb_bus_publish_json(jb_bus *bus, jb_encoder *encoder, const char *text, size_t len_bytes,
                                jb_error *err);
@@ -338,7 +339,8 @@ JB_API int jb_sub_add(jb_sub *sub, const char *pattern, size_t len_bytes);
  * End a subscription. NULL is fine.
  *
  * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: set-up
- * only. Since: 0.1
+ * only.
+ * Since: 0.1
  */
 JB_API void jb_sub_close(jb_sub *sub);
 
@@ -387,7 +389,8 @@ JB_API int jb_sub_advance_n(jb_sub *sub, uint32_t n);
  * @return 1 there is something, 0 the time ran out (or a signal came), JB_ECORRUPT, JB_ESTATE.
  *
  * Threads: one at a time per subscription. Blocks: up to timeout_ns. Allocates: never. Game thread:
- * no. Since: 0.1
+ * no.
+ * Since: 0.1
  */
 JB_API int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns);
 
