@@ -1,0 +1,120 @@
+/*
+ * Look-ups in the schema's tables that are too large to be inlined. All of them are pure and never
+ * fail: what is not there is NULL or JB_EVENT_CUSTOM.
+ */
+#include "jimbot/event.h"
+#include "jimbot/schema.h"
+#include "schema/schema_tables.h"
+
+static bool text_is(const char *text, size_t text_bytes, const char *other, size_t other_bytes)
+{
+    return text_bytes == other_bytes && memcmp(text, other, text_bytes) == 0;
+}
+
+const struct jbi_field_info *jbi_field_by_name(const struct jbi_message *message, const char *name,
+                                               size_t len_bytes)
+{
+    for (uint32_t i = 0; i < message->n_fields; i++) {
+        const struct jbi_field_info *f = &message->fields[i];
+
+        if (text_is(f->name, f->name_bytes, name, len_bytes))
+            return f;
+    }
+    return NULL;
+}
+
+const struct jbi_enum_spelling *jbi_enum_by_text(const struct jbi_enum *e, const char *text,
+                                                 size_t len_bytes)
+{
+    const struct jbi_enum_spelling *s;
+    uint8_t slot;
+
+    if (len_bytes == 0 || e->slots == NULL)
+        return NULL;
+    slot = e->slots[jbi_key_hash(e->mul, text, len_bytes) & e->slot_mask];
+    if (slot == 0)
+        return NULL;
+    s = &e->spellings[slot - 1];
+    return text_is(s->text, s->text_bytes, text, len_bytes) ? s : NULL;
+}
+
+const struct jbi_enum_spelling *jbi_enum_by_number(const struct jbi_enum *e, int64_t number)
+{
+    for (uint32_t i = 0; i < e->n_values; i++) {
+        if (e->values[i].number == number)
+            return &e->values[i];
+    }
+    return NULL;
+}
+
+uint16_t jbi_event_type_find(const char *type, size_t type_bytes, const char *subtype,
+                             size_t subtype_bytes)
+{
+    for (uint32_t i = 1; i < jbi_n_event_types; i++) {
+        const struct jbi_event_type *e = &jbi_event_types[i];
+
+        if (e->json_type == NULL)
+            continue;
+        if (text_is(e->name, e->name_bytes, type, type_bytes))
+            return (uint16_t)i;
+        if (!text_is(e->json_type, e->json_type_bytes, type, type_bytes))
+            continue;
+        if (e->subtype == NULL)
+            return (uint16_t)i;
+        if (subtype != NULL && text_is(e->subtype, e->subtype_bytes, subtype, subtype_bytes))
+            return (uint16_t)i;
+    }
+    return JB_EVENT_CUSTOM;
+}
+
+bool jbi_event_type_needs_subtype(const char *type, size_t type_bytes)
+{
+    for (uint32_t i = 1; i < jbi_n_event_types; i++) {
+        const struct jbi_event_type *e = &jbi_event_types[i];
+
+        if (e->subtype != NULL && text_is(e->json_type, e->json_type_bytes, type, type_bytes))
+            return true;
+    }
+    return false;
+}
+
+/* Append text as one token or part of one: lower case, anything unfit is `_`. */
+static size_t topic_append(char *topic, size_t at, struct jbi_text text, const char *otherwise)
+{
+    if (text.len_bytes == 0)
+        text = (struct jbi_text){otherwise, strlen(otherwise)};
+    for (size_t i = 0; i < text.len_bytes && at < JB_TOPIC_MAX_BYTES; i++) {
+        char c = text.data[i];
+
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        else if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
+            c = '_';
+        topic[at++] = c;
+    }
+    return at;
+}
+
+uint8_t jbi_event_topic(uint16_t type, struct jbi_text type_name, struct jbi_text subtype,
+                        struct jbi_text name, char *topic)
+{
+    const char *pattern =
+        jbi_event_types[type < jbi_n_event_types && type > 0 ? type : JB_EVENT_CUSTOM].topic;
+    size_t at = 0;
+
+    for (; *pattern != '\0' && *pattern != '{'; pattern++)
+        topic[at++] = *pattern;
+    if (strcmp(pattern, "{subtype}") == 0)
+        at = topic_append(topic, at, subtype, "update");
+    else if (strcmp(pattern, "{name}") == 0)
+        at = topic_append(topic, at, name, "unnamed");
+    else if (strcmp(pattern, "{type}") == 0)
+        at = topic_append(topic, at, type_name, "unnamed");
+    topic[at] = '\0';
+    return (uint8_t)at;
+}
+
+const char *jb_event_type_name(uint32_t type)
+{
+    return type < jbi_n_event_types ? jbi_event_types[type].name : NULL;
+}

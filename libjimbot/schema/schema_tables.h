@@ -1,0 +1,193 @@
+/*
+ * The schema as data: messages, fields, enums, event types.
+ *
+ * tools/schemagen.py makes schema_tables.c from the files in proto/ (*.proto and a dialect's .toml).
+ * Everything is constant and shared by the encoder, the decoder and the field paths, so that none of
+ * them knows a single field by name. Invariant: `fields` of a message is sorted by number, and
+ * number and key lookups of a message reach exactly its fields.
+ */
+#ifndef JBI_SCHEMA_TABLES_H
+#define JBI_SCHEMA_TABLES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* What one value of a field is. */
+enum jbi_kind {
+    JBI_KIND_BOOL = 1,
+    JBI_KIND_INT = 2, /* int64 or uint32, a plain varint */
+    JBI_KIND_DOUBLE = 3,
+    JBI_KIND_STRING = 4,
+    JBI_KIND_ENUM = 5,
+    JBI_KIND_MESSAGE = 6,
+    JBI_KIND_JSON = 7 /* a string field that holds minified JSON text of any value */
+};
+
+enum jbi_label {
+    JBI_LABEL_SINGLE = 0,
+    JBI_LABEL_REPEATED = 1, /* numbers, bools, enums are packed */
+    JBI_LABEL_MAP = 2       /* map<string, kind>: entries {1: key, 2: value}; a JSON object */
+};
+
+enum jbi_field_flags {
+    JBI_FIELD_ID = 1, /* string: arrives as number or string; a JSON number when its text is one */
+    JBI_FIELD_PAYLOAD = 2, /* member of Event's oneof; its JSON key depends on the event type */
+    JBI_FIELD_INTERNAL = 4 /* no JSON key of its own: extras, type_name, payloads */
+};
+
+enum { JBI_NUMBER_EXTRAS = 15, JBI_FIELDS_MAX = 128 };
+
+struct jbi_enum_spelling {
+    const char *text;
+    uint8_t text_bytes;
+    bool is_canonical;
+    int32_t number;
+};
+
+/* Spellings are hashed like keys; `values` is sorted by number and has the canonical ones only. */
+struct jbi_enum {
+    const char *name;
+    const struct jbi_enum_spelling *spellings;
+    const struct jbi_enum_spelling *values;
+    const uint8_t *slots;      /* index into spellings + 1, 0 empty */
+    const char *number_prefix; /* NULL, or text before the number of a nameless value */
+    uint16_t slot_mask;
+    uint16_t n_values;
+    uint8_t mul[4];
+    uint8_t number_prefix_bytes;
+    bool is_number; /* canonical JSON is a number */
+};
+
+struct jbi_message;
+
+struct jbi_field_info {
+    const char *key;                    /* JSON key */
+    const char *name;                   /* protobuf name; same storage as key when they are equal */
+    const struct jbi_message *message;  /* JBI_KIND_MESSAGE, also as value of a map */
+    const struct jbi_enum *enumeration; /* JBI_KIND_ENUM */
+    uint8_t key_bytes;
+    uint8_t name_bytes;
+    uint8_t kind;  /* enum jbi_kind */
+    uint8_t label; /* enum jbi_label */
+    uint8_t flags; /* enum jbi_field_flags */
+    uint8_t idx;   /* place in the message's fields, < JBI_FIELDS_MAX */
+    uint8_t tag_bytes;
+    uint8_t tag[3]; /* the encoded tag with the wire type it is written with (packed, map: LEN) */
+    uint16_t number;
+};
+
+struct jbi_message {
+    const char *name;
+    const struct jbi_field_info *fields;
+    const uint8_t *slots;     /* key hash -> index into fields + 1, 0 empty */
+    const uint8_t *by_number; /* field number -> index into fields + 1, 0 none */
+    uint16_t slot_mask;
+    uint16_t n_fields;
+    uint16_t max_number;
+    uint8_t mul[4];
+    bool is_event;
+};
+
+/* One way to spell an event type. Index in jbi_event_types = enum jb_event_type. */
+struct jbi_event_type {
+    const char *name;        /* "LEARNING_DECISION_REQUEST"; "connection_test" */
+    const char *json_type;   /* "LEARNING_DECISION"; NULL for CUSTOM and UNSPECIFIED */
+    const char *subtype;     /* "REQUEST", or NULL: any */
+    const char *payload_key; /* "payload", "data" */
+    const char *topic;       /* "game.state.update", "game.scoring.{subtype}" */
+    const struct jbi_field_info *payload;
+    uint8_t name_bytes;
+    uint8_t json_type_bytes;
+    uint8_t subtype_bytes;
+    uint8_t payload_key_bytes;
+};
+
+extern const struct jbi_message jbi_message_Event;
+extern const struct jbi_message jbi_message_Extra;
+extern const struct jbi_event_type jbi_event_types[];
+extern const uint32_t jbi_n_event_types; /* highest type + 1 */
+
+static inline uint32_t jbi_key_hash(const uint8_t mul[4], const char *key, size_t len_bytes)
+{
+    const uint8_t *k = (const uint8_t *)key;
+
+    return (uint32_t)len_bytes + (uint32_t)mul[0] * k[0] + (uint32_t)mul[1] * k[len_bytes - 1] +
+           (uint32_t)mul[2] * k[len_bytes / 2] + (uint32_t)mul[3] * k[len_bytes * 3 / 4];
+}
+
+/* The field of a JSON key, NULL when the message has none. */
+static inline const struct jbi_field_info *jbi_field_by_key(const struct jbi_message *message,
+                                                            const char *key, size_t len_bytes)
+{
+    const struct jbi_field_info *f;
+    uint8_t slot;
+
+    if (len_bytes == 0)
+        return NULL;
+    slot = message->slots[jbi_key_hash(message->mul, key, len_bytes) & message->slot_mask];
+    if (slot == 0)
+        return NULL;
+    f = &message->fields[slot - 1];
+    return f->key_bytes == len_bytes && memcmp(f->key, key, len_bytes) == 0 ? f : NULL;
+}
+
+/* The field of a protobuf number, NULL when the message has none. */
+static inline const struct jbi_field_info *jbi_field_by_number(const struct jbi_message *message,
+                                                               uint32_t number)
+{
+    if (number > message->max_number || message->by_number[number] == 0)
+        return NULL;
+    return &message->fields[message->by_number[number] - 1];
+}
+
+/* The field of a protobuf name (not the JSON key), for field paths. */
+const struct jbi_field_info *jbi_field_by_name(const struct jbi_message *message, const char *name,
+                                               size_t len_bytes);
+
+/* How a text spells a value, NULL when it does not. */
+const struct jbi_enum_spelling *jbi_enum_by_text(const struct jbi_enum *e, const char *text,
+                                                 size_t len_bytes);
+
+/* The canonical spelling of a number, NULL when it has none. */
+const struct jbi_enum_spelling *jbi_enum_by_number(const struct jbi_enum *e, int64_t number);
+
+/*
+ * Which event type a `type` and `subtype` of a client spell; JB_EVENT_CUSTOM when none. Also knows
+ * the types by their full name ("LEARNING_DECISION_REQUEST"). subtype may be NULL.
+ */
+uint16_t jbi_event_type_find(const char *type, size_t type_bytes, const char *subtype,
+                             size_t subtype_bytes);
+
+/*
+ * Whether a `type` alone does not decide it, so that `subtype` must be known before the payload is
+ * read.
+ */
+bool jbi_event_type_needs_subtype(const char *type, size_t type_bytes);
+
+/* A borrowed piece of text; data may be NULL when len_bytes is 0. */
+struct jbi_text {
+    const char *data;
+    size_t len_bytes;
+};
+
+/*
+ * Write the topic an event belongs on, always legal, NUL-terminated.
+ *
+ * @param type_name  the type as spelled, for CUSTOM.
+ * @param subtype    for SCORING.
+ * @param name       field `name` of the payload, for METRIC and COMMAND.
+ * @param topic      room for 128 bytes.
+ * @return length, 1 .. 127.
+ */
+uint8_t jbi_event_topic(uint16_t type, struct jbi_text type_name, struct jbi_text subtype,
+                        struct jbi_text name, char *topic);
+
+/* enum jb_priority of a jimbot.v1.Priority. */
+static inline uint8_t jbi_priority_public(int64_t priority)
+{
+    return priority == 1 || priority == 2 ? (uint8_t)priority : 0;
+}
+
+#endif
