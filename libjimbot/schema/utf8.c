@@ -1,7 +1,7 @@
 /*
  * UTF-8 by the table of RFC 3629 section 4: the lead byte decides how many bytes follow and between
- * which bounds the first of them lies; the others lie between 0x80 and 0xBF. Invariant: nothing is read
- * at or past text + len_bytes.
+ * which bounds the first of them lies; the others lie between 0x80 and 0xBF. Invariant: nothing is
+ * read at or past text + len_bytes.
  */
 #include "schema/utf8.h"
 
@@ -25,8 +25,8 @@ static struct tail tail_of(uint8_t lead)
     return (struct tail){3, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf};
 }
 
-/* How many bytes of the multi-byte sequence at text are as they should be, the lead byte among them;
- * *ret_whole says whether that is all of it. 0 when the first byte cannot lead. */
+/* How many bytes of the multi-byte sequence at text are as they should be, the lead byte among
+ * them; *ret_whole says whether that is all of it. 0 when the first byte cannot lead. */
 static size_t sequence(const uint8_t *text, size_t len_bytes, bool *ret_whole)
 {
     struct tail tail = tail_of(text[0]);

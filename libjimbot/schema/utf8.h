@@ -1,8 +1,9 @@
 /*
  * UTF-8: what is valid, and how much of it.
  *
- * Invariant: "valid" is exactly what RFC 3629 allows: no overlong forms, no surrogates, nothing above
- * U+10FFFF. Both halves of the schema room ask here, so what the encoder lets in, the reader lets out.
+ * Invariant: "valid" is exactly what RFC 3629 allows: no overlong forms, no surrogates, nothing
+ * above U+10FFFF. Both halves of the schema room ask here, so what the encoder lets in, the reader
+ * lets out.
  */
 #ifndef JBI_SCHEMA_UTF8_H
 #define JBI_SCHEMA_UTF8_H

@@ -1,6 +1,6 @@
 /*
- * The longer cases of the wire format: see wire.h. Invariant: every loop here ends after a fixed number
- * of steps or at the end of the input.
+ * The longer cases of the wire format: see wire.h. Invariant: every loop here ends after a fixed
+ * number of steps or at the end of the input.
  */
 #include "schema/wire.h"
 

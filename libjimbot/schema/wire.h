@@ -1,11 +1,12 @@
 /*
  * The protobuf wire format, one value at a time.
  *
- * Readers take a cursor and never look at or past its end; after a failure the cursor is unspecified
- * and the message is malformed. Writers write where the caller has made sure there is room and return
- * the place after. Invariant: what a writer made, the readers accept, and no reader accepts a value
- * that leaves its enclosing message. Groups (wire types 3 and 4) are refused: no version of our schema
- * has any, and they are the one construct that cannot be skipped without recursion.
+ * Readers take a cursor and never look at or past its end; after a failure the cursor is
+ * unspecified and the message is malformed. Writers write where the caller has made sure there is
+ * room and return the place after. Invariant: what a writer made, the readers accept, and no reader
+ * accepts a value that leaves its enclosing message. Groups (wire types 3 and 4) are refused: no
+ * version of our schema has any, and they are the one construct that cannot be skipped without
+ * recursion.
  */
 #ifndef JBI_SCHEMA_WIRE_H
 #define JBI_SCHEMA_WIRE_H
