@@ -386,7 +386,7 @@ JB_API int jb_sub_advance_n(jb_sub *sub, uint32_t n);
  *
  * @param timeout_ns  0 only looks; UINT64_MAX waits for ever.
  *
- * @return 1 there is something, 0 the time ran out (or a signal came), JB_ECORRUPT, JB_ESTATE.
+ * @return 1 there is something, 0 the time ran out, JB_ECORRUPT, JB_ESTATE.
  *
  * Threads: one at a time per subscription. Blocks: up to timeout_ns. Allocates: never. Game thread:
  * no.

@@ -1,0 +1,288 @@
+/*
+ * os_linux.c: os.h on Linux.
+ *
+ * Invariant: the file locks are open-file-description locks (F_OFD_*), so that two handles in one process exclude each
+ * other too and closing an unrelated descriptor drops nothing.
+ */
+#include "base/os.h"
+
+#include "jimbot/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t clock_ns(clockid_t id)
+{
+    struct timespec ts;
+
+    clock_gettime(id, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t jbi_os_monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t jbi_os_utc_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+uint64_t jb_clock_now_ns(void)
+{
+    return jbi_os_monotonic_ns();
+}
+
+uint64_t jb_clock_utc_ns(void)
+{
+    return jbi_os_utc_ns();
+}
+
+uint32_t jbi_os_pid(void)
+{
+    return (uint32_t)getpid();
+}
+
+uint32_t jbi_os_uid(void)
+{
+    return (uint32_t)getuid();
+}
+
+/* Field 22 of /proc/<pid>/stat. Fields are counted from behind the last ')', because the command name before it may
+ * hold anything. */
+uint64_t jbi_os_process_start(uint32_t pid)
+{
+    char path[32];
+    char text[1024];
+    const char *at;
+    size_t len = 0;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%u/stat", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    if (jbi_os_file_read(fd, text, sizeof text - 1, &len))
+        len = 0;
+    close(fd);
+    text[len] = '\0';
+    at = strrchr(text, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+void jbi_os_program_name(char *buf, size_t cap_bytes)
+{
+    snprintf(buf, cap_bytes, "%s", program_invocation_short_name);
+}
+
+int jbi_os_file_create(const char *path, uint32_t mode, int *ret_fd)
+{
+    char dir[PATH_MAX];
+    const char *slash;
+    int fd;
+
+    if (!path) {
+        fd = memfd_create("jimbot", MFD_CLOEXEC);
+    } else {
+        slash = strrchr(path, '/');
+        if (!slash || (size_t)(slash - path) >= sizeof dir)
+            return EINVAL;
+        snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
+        fd = open(dir[0] ? dir : "/", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    }
+    if (fd < 0)
+        return errno;
+    /* The creator says who may open it; the umask has no say, or a group bus could not be made. */
+    if (fchmod(fd, (mode_t)mode)) {
+        int rc = errno;
+
+        close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int jbi_os_file_publish(int fd, const char *path)
+{
+    char self[40];
+
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) ? errno : 0;
+}
+
+int jbi_os_file_open(const char *path, int *ret_fd)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    if (fd < 0)
+        return errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int jbi_os_file_allocate(int fd, uint64_t size_bytes)
+{
+    int rc;
+
+    do {
+        rc = posix_fallocate(fd, 0, (off_t)size_bytes);
+    } while (rc == EINTR);
+    return rc;
+}
+
+int jbi_os_file_read(int fd, void *buf, size_t len_bytes, size_t *ret_len)
+{
+    size_t done = 0;
+
+    while (done < len_bytes) {
+        ssize_t n = pread(fd, (char *)buf + done, len_bytes - done, (off_t)done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    *ret_len = done;
+    return 0;
+}
+
+int jbi_os_file_unlink(const char *path)
+{
+    return unlink(path) ? errno : 0;
+}
+
+void jbi_os_file_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static int identify(int rc, const struct stat *st, struct jbi_os_file_id *ret_id)
+{
+    if (rc)
+        return errno;
+    ret_id->device = (uint64_t)st->st_dev;
+    ret_id->inode = (uint64_t)st->st_ino;
+    ret_id->size_bytes = (uint64_t)st->st_size;
+    ret_id->is_regular = S_ISREG(st->st_mode);
+    return 0;
+}
+
+int jbi_os_file_identify(int fd, struct jbi_os_file_id *ret_id)
+{
+    struct stat st;
+    int rc = fstat(fd, &st);
+
+    return identify(rc, &st, ret_id);
+}
+
+int jbi_os_path_identify(const char *path, struct jbi_os_file_id *ret_id)
+{
+    struct stat st;
+    int rc = lstat(path, &st);
+
+    return identify(rc, &st, ret_id);
+}
+
+int jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr)
+{
+    void *addr = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+
+    if (addr == MAP_FAILED)
+        return errno;
+    *ret_addr = addr;
+    return 0;
+}
+
+void jbi_os_unmap(void *addr, uint64_t size_bytes)
+{
+    if (addr)
+        munmap(addr, size_bytes);
+}
+
+static int lock_call(int fd, int command, short type, uint64_t byte, struct flock *ret_lock)
+{
+    struct flock lock = {0};
+    int rc;
+
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = (off_t)byte;
+    lock.l_len = 1;
+    do {
+        rc = fcntl(fd, command, &lock);
+    } while (rc < 0 && errno == EINTR);
+    if (ret_lock)
+        *ret_lock = lock;
+    return rc < 0 ? errno : 0;
+}
+
+int jbi_os_lock_try(int fd, uint64_t byte)
+{
+    int rc = lock_call(fd, F_OFD_SETLK, F_WRLCK, byte, NULL);
+
+    return rc == EACCES ? EAGAIN : rc;
+}
+
+void jbi_os_lock_release(int fd, uint64_t byte)
+{
+    (void)lock_call(fd, F_OFD_SETLK, F_UNLCK, byte, NULL);
+}
+
+bool jbi_os_lock_is_held(int fd, uint64_t byte)
+{
+    struct flock lock;
+
+    /* When the kernel cannot tell, assume life: robbing the living is worse than waiting for the dead. */
+    if (lock_call(fd, F_OFD_GETLK, F_WRLCK, byte, &lock))
+        return true;
+    return lock.l_type != F_UNLCK;
+}
+
+void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+    struct timespec ts;
+    struct timespec *limit = NULL;
+
+    if (timeout_ns != UINT64_MAX) {
+        ts.tv_sec = (time_t)(timeout_ns / 1000000000u);
+        ts.tv_nsec = (long)(timeout_ns % 1000000000u);
+        limit = &ts;
+    }
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, expected, limit, NULL, 0);
+}
+
+void jbi_os_wake_all(uint32_t *word)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void jbi_os_sleep_ns(uint64_t ns)
+{
+    struct timespec ts = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+int jbi_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    return pthread_atfork(prepare, parent, child);
+}

@@ -1,0 +1,272 @@
+/*
+ * open.c: handles on a bus: created, attached, closed.
+ *
+ * Invariant: joining and leaving happen under the segment's one lock, so the last one out can remove the name without
+ * robbing somebody who is just coming in: a newcomer checks, under the lock, that the name still leads to the file.
+ */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "bus/bus_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define OPEN_TRIES 64
+
+void jb_bus_opts_init(jb_bus_opts *opts, uint32_t size)
+{
+    const jb_bus_opts defaults = {
+        .size = sizeof defaults,
+        .capacity_bytes = UINT64_C(32) << 20,
+        .max_topics = 4096,
+        .max_subs = 64,
+        .max_peers = 64,
+        .mode = 0600,
+    };
+
+    if (size > sizeof defaults)
+        size = sizeof defaults;
+    memcpy(opts, &defaults, size);
+    opts->size = size;
+}
+
+static int opts_take(const jb_bus_opts *given, jb_bus_opts *ret_opts, jb_error *err)
+{
+    jb_bus_opts_init(ret_opts, sizeof *ret_opts);
+    if (given) {
+        if (given->size < sizeof(uint32_t) || given->size > sizeof *ret_opts)
+            return jbi_error_set(err, JB_EINVAL,
+                                 "jb_bus_opts.size is %u: start from jb_bus_opts_init()",
+                                 given->size);
+        memcpy(ret_opts, given, given->size);
+    }
+    if (ret_opts->flags & ~(uint32_t)JB_BUS_KEEP)
+        return jbi_error_set(err, JB_EINVAL, "jb_bus_opts.flags has unknown bits: 0x%x",
+                             ret_opts->flags);
+    if (ret_opts->mode & ~(uint32_t)0777)
+        return jbi_error_set(err, JB_EINVAL, "jb_bus_opts.mode is not a file mode: 0%o",
+                             ret_opts->mode);
+    if (!jbi_alloc_is_valid(ret_opts->alloc))
+        return jbi_error_set(err, JB_EINVAL, "jb_bus_opts.alloc lacks a function");
+    return 0;
+}
+
+static void params_from_opts(const jb_bus_opts *opts, uint64_t params[JBI_SEGMENT_PARAMS])
+{
+    memset(params, 0, JBI_SEGMENT_PARAMS * sizeof params[0]);
+    params[JBI_PARAM_CAPACITY] = opts->capacity_bytes;
+    params[JBI_PARAM_TOPICS] = opts->max_topics;
+    params[JBI_PARAM_SUBS] = opts->max_subs;
+    params[JBI_PARAM_PEERS] = opts->max_peers;
+    params[JBI_PARAM_FLAGS] = opts->flags;
+}
+
+static void bury(uint32_t peer, void *userdata)
+{
+    jb_bus *bus = userdata;
+    struct jbi_peer_slot *slot = jbi_peer_slot_get(&bus->peers, peer);
+    uint32_t n_aborted = jbi_ring_abort_all(&bus->ring, peer);
+
+    atomic_fetch_add_explicit(&slot->n_aborted, n_aborted, memory_order_relaxed);
+    jbi_subs_bury(bus, peer);
+    jbi_log(JB_LOG_INFO, "peer %u of %s died; %u open claims aborted", peer, bus->segment.path,
+            n_aborted);
+}
+
+static void cache_fini(jb_bus *bus)
+{
+    jbi_alloc_free(&bus->alloc, bus->cache.names,
+                   (size_t)bus->max_topics * sizeof *bus->cache.names);
+    jbi_alloc_free(&bus->alloc, (void *)bus->cache.lengths, bus->max_topics);
+}
+
+static int cache_init(jb_bus *bus)
+{
+    bus->cache.names =
+        bus->alloc.alloc((size_t)bus->max_topics * sizeof *bus->cache.names, bus->alloc.ctx);
+    bus->cache.lengths = jbi_alloc_zeroed(&bus->alloc, bus->max_topics);
+    if (bus->cache.names && bus->cache.lengths)
+        return 0;
+    cache_fini(bus);
+    return JB_ENOMEM;
+}
+
+/* Everything between a mapped segment and a usable handle, except the lock and the name. */
+static int bus_join(jb_bus *bus, const jb_bus_opts *opts, bool is_creator, jb_error *err)
+{
+    int rc;
+
+    jbi_geometry_place(bus);
+    if (is_creator)
+        jbi_ring_format(&bus->ring);
+    rc = cache_init(bus);
+    if (rc)
+        return jbi_error_set(err, rc, "no memory for the topic names of a bus");
+    rc = jbi_peer_join(&bus->peers, opts->peer_name, bury, bus, &bus->peer, err);
+    if (!rc) {
+        bus->ring.owner = bus->peer;
+        bus->self = jbi_peer_slot_get(&bus->peers, bus->peer);
+        rc = jbi_fork_guard_add(&bus->guard, &bus->segment);
+        if (rc) {
+            jbi_peer_leave(&bus->peers, bus->peer);
+            rc = jbi_error_os(err, JB_ESYS, rc, "cannot watch for fork()");
+        }
+    }
+    if (rc)
+        cache_fini(bus);
+    return rc;
+}
+
+static void bus_leave(jb_bus *bus)
+{
+    jbi_fork_guard_remove(&bus->guard);
+    jbi_peer_leave(&bus->peers, bus->peer);
+    cache_fini(bus);
+}
+
+static int bus_create(jb_bus *bus, const char *path, const jb_bus_opts *opts, jb_error *err)
+{
+    uint64_t params[JBI_SEGMENT_PARAMS];
+    int rc;
+
+    params_from_opts(opts, params);
+    rc = jbi_segment_create(path, opts->mode, jbi_geometry_fingerprint(), params,
+                            jbi_geometry_bytes, &bus->segment, err);
+    if (rc)
+        return rc;
+    rc = bus_join(bus, opts, true, err);
+    if (!rc) {
+        rc = jbi_segment_publish(&bus->segment, err);
+        if (rc)
+            bus_leave(bus);
+    }
+    if (rc)
+        jbi_segment_close(&bus->segment);
+    return rc;
+}
+
+static int bus_attach(jb_bus *bus, const char *path, const jb_bus_opts *opts, jb_error *err)
+{
+    int rc = jbi_segment_attach(path, jbi_geometry_fingerprint(), jbi_geometry_bytes, &bus->segment,
+                                err);
+
+    if (rc)
+        return rc;
+    rc = jbi_segment_lock(&bus->segment, err);
+    if (rc)
+        goto out_close;
+    if (!jbi_segment_is_named(&bus->segment))
+        rc = jbi_error_set(err, JB_ENOENT, "%s was removed while we opened it", path);
+    else
+        rc = bus_join(bus, opts, false, err);
+    jbi_segment_unlock(&bus->segment);
+    if (!rc)
+        return 0;
+
+out_close:
+    jbi_segment_close(&bus->segment);
+    return rc;
+}
+
+enum open_how { OPEN_CREATE = 1, OPEN_ATTACH = 2 };
+
+static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus **ret_bus,
+                    jb_error *err)
+{
+    char path[JBI_PATH_BYTES];
+    jb_bus_opts opts;
+    jb_alloc alloc;
+    jb_bus *bus;
+    int rc;
+
+    if (!ret_bus)
+        return jbi_error_set(err, JB_EINVAL, "ret_bus is NULL");
+    rc = opts_take(given, &opts, err);
+    if (!rc)
+        rc = jbi_segment_path(name, path, err);
+    if (!rc && !path[0] && !(how & OPEN_CREATE))
+        rc = jbi_error_set(err, JB_EINVAL, "an anonymous bus cannot be attached to");
+    if (rc)
+        return rc;
+    alloc = jbi_alloc_or_default(opts.alloc);
+    bus = jbi_alloc_zeroed(&alloc, sizeof *bus);
+    if (!bus)
+        return jbi_error_set(err, JB_ENOMEM, "no memory for a bus handle");
+    bus->alloc = alloc;
+    /* Somebody may create or remove the name between our two looks; then look again. */
+    for (int i = 0; i < OPEN_TRIES; i++) {
+        rc = (how & OPEN_ATTACH) && path[0] ? bus_attach(bus, path, &opts, err) : JB_ENOENT;
+        if (rc == JB_ENOENT && (how & OPEN_CREATE))
+            rc = bus_create(bus, path, &opts, err);
+        if (rc != JB_EEXIST || !(how & OPEN_ATTACH))
+            break;
+    }
+    if (rc) {
+        jbi_alloc_free(&alloc, bus, sizeof *bus);
+        return rc;
+    }
+    *ret_bus = bus;
+    return 0;
+}
+
+int jb_bus_open(const char *name, const jb_bus_opts *opts, jb_bus **ret_bus, jb_error *err)
+{
+    return bus_open(name, opts, OPEN_CREATE | OPEN_ATTACH, ret_bus, err);
+}
+
+int jb_bus_create(const char *name, const jb_bus_opts *opts, jb_bus **ret_bus, jb_error *err)
+{
+    return bus_open(name, opts, OPEN_CREATE, ret_bus, err);
+}
+
+int jb_bus_attach(const char *name, const jb_bus_opts *opts, jb_bus **ret_bus, jb_error *err)
+{
+    return bus_open(name, opts, OPEN_ATTACH, ret_bus, err);
+}
+
+static void leave_segment(jb_bus *bus)
+{
+    bool is_locked = jbi_segment_lock(&bus->segment, NULL) == 0;
+    bool is_kept = bus->segment.params[JBI_PARAM_FLAGS] & JB_BUS_KEEP;
+
+    if (atomic_load_explicit(&bus->n_open_claims, memory_order_acquire))
+        atomic_fetch_add_explicit(&bus->self->n_aborted, jbi_ring_abort_all(&bus->ring, bus->peer),
+                                  memory_order_relaxed);
+    jbi_subs_bury(bus, bus->peer);
+    bus_leave(bus);
+    if (is_locked && !is_kept && bus->segment.path[0] &&
+        jbi_peer_count_others(&bus->peers, bus->peer) == 0 && jbi_segment_is_named(&bus->segment))
+        (void)jbi_os_file_unlink(bus->segment.path);
+    if (is_locked)
+        jbi_segment_unlock(&bus->segment);
+}
+
+void jb_bus_close(jb_bus *bus)
+{
+    jb_alloc alloc;
+
+    if (!bus)
+        return;
+    if (jbi_bus_is_usable(bus))
+        leave_segment(bus);
+    else
+        cache_fini(bus);
+    jbi_segment_close(&bus->segment);
+    alloc = bus->alloc;
+    jbi_alloc_free(&alloc, bus, sizeof *bus);
+}
+
+int jb_bus_unlink(const char *name, jb_error *err)
+{
+    char path[JBI_PATH_BYTES];
+    int rc =
+        name ? jbi_segment_path(name, path, err) : jbi_error_set(err, JB_EINVAL, "name is NULL");
+
+    if (rc)
+        return rc;
+    rc = jbi_os_file_unlink(path);
+    if (rc)
+        return jbi_error_os(err, rc == ENOENT ? JB_ENOENT : JB_EPERM, rc, "cannot remove %s", path);
+    return 0;
+}

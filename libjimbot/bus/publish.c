@@ -1,0 +1,152 @@
+/*
+ * publish.c: the way of an event into the ring.
+ *
+ * Invariant: an event is either wholly visible to every subscriber, in one place of the order, or it is not there and
+ * the caller was told so.
+ */
+#include "base/os.h"
+#include "bus/bus_internal.h"
+
+#include <string.h>
+
+/* While waiting for room we look again this often: readers do not wake publishers, or each advance would cost them. */
+#define SPACE_POLL_NS UINT64_C(200000)
+
+static int head_check(const jb_bus *bus, const jb_event_head *head)
+{
+    bool is_legal = head && head->topic_id >= 1 && head->topic_id <= bus->max_topics &&
+                    head->type <= JB_EVENT_CUSTOM && head->priority <= JB_PRIORITY_HIGH &&
+                    head->flags == 0;
+
+    return is_legal ? 0 : JB_EINVAL;
+}
+
+int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_claim *ret_claim)
+{
+    struct jbi_slot slot;
+    int rc;
+
+    if (!bus || !ret_claim)
+        return JB_EINVAL;
+    if (!jbi_bus_is_usable(bus))
+        return JB_ESTATE;
+    rc = head_check(bus, head);
+    if (rc)
+        return rc;
+    if (len_bytes > JB_EVENT_MAX_BYTES)
+        return JB_ETOOBIG;
+    rc = jbi_ring_claim(&bus->ring, sizeof(struct jbi_record) + len_bytes, &slot);
+    if (rc) {
+        if (rc == JB_EAGAIN)
+            atomic_fetch_add_explicit(&bus->self->n_full, 1, memory_order_relaxed);
+        return rc;
+    }
+    atomic_fetch_add_explicit(&bus->n_open_claims, 1, memory_order_relaxed);
+    slot.record->len_bytes = (uint32_t)len_bytes;
+    slot.record->topic_id = head->topic_id;
+    slot.record->time_ns = jbi_os_monotonic_ns();
+    slot.record->source_time = head->source_time;
+    slot.record->publisher = bus->peer;
+    slot.record->type = head->type;
+    slot.record->priority = head->priority;
+    slot.record->flags = 0;
+    ret_claim->payload = (uint8_t *)(slot.record + 1);
+    ret_claim->len_bytes = (uint32_t)len_bytes;
+    ret_claim->_reserved = 0;
+    ret_claim->position = slot.position;
+    ret_claim->mark = slot.mark;
+    return 0;
+}
+
+int jb_bus_commit(jb_bus *bus, jb_claim *claim, size_t len_bytes)
+{
+    struct jbi_record *record;
+    int rc;
+
+    if (!bus || !claim || (claim->payload && len_bytes > claim->len_bytes))
+        return JB_EINVAL;
+    if (!claim->payload || !jbi_bus_is_usable(bus))
+        return JB_ESTATE;
+    record = (struct jbi_record *)(void *)(claim->payload - sizeof *record);
+    record->len_bytes = (uint32_t)len_bytes;
+    claim->payload = NULL;
+    atomic_fetch_sub_explicit(&bus->n_open_claims, 1, memory_order_relaxed);
+    rc = jbi_ring_commit(&bus->ring, claim->position, claim->mark);
+    if (rc)
+        return rc;
+    atomic_fetch_add_explicit(&bus->self->n_published, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&bus->self->n_bytes, len_bytes, memory_order_relaxed);
+    jbi_ring_wake(&bus->ring);
+    return 0;
+}
+
+int jb_bus_abort(jb_bus *bus, jb_claim *claim)
+{
+    int rc;
+
+    if (!bus || !claim)
+        return JB_EINVAL;
+    if (!claim->payload || !jbi_bus_is_usable(bus))
+        return JB_ESTATE;
+    claim->payload = NULL;
+    atomic_fetch_sub_explicit(&bus->n_open_claims, 1, memory_order_relaxed);
+    rc = jbi_ring_abort(&bus->ring, claim->position, claim->mark);
+    if (rc)
+        return rc;
+    atomic_fetch_add_explicit(&bus->self->n_aborted, 1, memory_order_relaxed);
+    /* Readers may be waiting at this very claim for what lies behind it. */
+    jbi_ring_wake(&bus->ring);
+    return 0;
+}
+
+int jb_bus_publish(jb_bus *bus, const jb_event_head *head, const void *payload, size_t len_bytes)
+{
+    jb_claim claim;
+    int rc;
+
+    if (!payload && len_bytes)
+        return JB_EINVAL;
+    rc = jb_bus_claim(bus, head, len_bytes, &claim);
+    if (rc)
+        return rc;
+    if (len_bytes)
+        memcpy(claim.payload, payload, len_bytes);
+    return jb_bus_commit(bus, &claim, len_bytes);
+}
+
+int jb_bus_publish_encoded(jb_bus *bus, const jb_encoded *encoded)
+{
+    jb_event_head head = {0};
+    int rc;
+
+    if (!encoded)
+        return JB_EINVAL;
+    rc = jb_bus_topic(bus, encoded->topic, encoded->topic_bytes, &head.topic_id);
+    if (rc)
+        return rc;
+    head.type = encoded->type;
+    head.priority = encoded->priority;
+    head.source_time = encoded->source_time;
+    return jb_bus_publish(bus, &head, encoded->data, encoded->len_bytes);
+}
+
+int jb_bus_wait_space(jb_bus *bus, size_t len_bytes, uint64_t timeout_ns)
+{
+    uint64_t start = jbi_os_monotonic_ns();
+
+    if (!bus)
+        return JB_EINVAL;
+    if (!jbi_bus_is_usable(bus))
+        return JB_ESTATE;
+    for (;;) {
+        int rc = jbi_ring_make_room(&bus->ring, sizeof(struct jbi_record) + len_bytes);
+        uint64_t passed;
+
+        if (rc != JB_EAGAIN)
+            return rc;
+        passed = jbi_os_monotonic_ns() - start;
+        if (passed >= timeout_ns)
+            return JB_ETIMEDOUT;
+        jbi_os_sleep_ns(timeout_ns - passed < SPACE_POLL_NS ? timeout_ns - passed : SPACE_POLL_NS);
+    }
+}

@@ -1,0 +1,214 @@
+/*
+ * sub.c: subscriptions: opened, extended, closed.
+ *
+ * Invariant: a slot in the segment is owned by one living subscription or free; its cursor word never moves backward.
+ */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "bus/bus_internal.h"
+
+#include <string.h>
+
+/* Copies of a latest subscription: one event of the largest size, and room for a batch of smaller ones. */
+#define ARENA_EXTRA_BYTES ((size_t)512 * 1024)
+
+void jb_sub_opts_init(jb_sub_opts *opts, uint32_t size)
+{
+    const jb_sub_opts defaults = {
+        .size = sizeof defaults, .policy = JB_SUB_LOSSLESS, .start = JB_SUB_FROM_NOW};
+
+    if (size > sizeof defaults)
+        size = sizeof defaults;
+    memcpy(opts, &defaults, size);
+    opts->size = size;
+}
+
+static int opts_take(const jb_sub_opts *given, jb_sub_opts *ret_opts, jb_error *err)
+{
+    jb_sub_opts_init(ret_opts, sizeof *ret_opts);
+    if (given) {
+        if (given->size < sizeof(uint32_t) || given->size > sizeof *ret_opts)
+            return jbi_error_set(err, JB_EINVAL,
+                                 "jb_sub_opts.size is %u: start from jb_sub_opts_init()",
+                                 given->size);
+        memcpy(ret_opts, given, given->size);
+    }
+    if (ret_opts->policy > JB_SUB_LATEST || ret_opts->start > JB_SUB_FROM_OLDEST)
+        return jbi_error_set(err, JB_EINVAL, "jb_sub_opts has an unknown policy (%u) or start (%u)",
+                             ret_opts->policy, ret_opts->start);
+    return 0;
+}
+
+static void slot_free(jb_bus *bus, uint32_t idx)
+{
+    jbi_ring_forget_sleeper(&bus->ring, idx);
+    atomic_store_explicit(&bus->ring.readers[idx].state, JBI_READER_FREE, memory_order_release);
+}
+
+void jbi_subs_bury(jb_bus *bus, uint32_t peer)
+{
+    for (uint32_t i = 0; i < bus->max_subs; i++) {
+        struct jbi_reader_slot *slot = &bus->ring.readers[i];
+
+        if (atomic_load_explicit(&slot->state, memory_order_acquire) != JBI_READER_FREE &&
+            slot->peer == peer)
+            slot_free(bus, i);
+    }
+}
+
+static bool slot_take(jb_bus *bus, uint32_t *ret_idx)
+{
+    for (uint32_t i = 0; i < bus->max_subs; i++) {
+        struct jbi_reader_slot *slot = &bus->ring.readers[i];
+        uint32_t expected = JBI_READER_FREE;
+
+        if (atomic_compare_exchange_strong_explicit(&slot->state, &expected, JBI_READER_SETUP,
+                                                    memory_order_acq_rel, memory_order_relaxed)) {
+            slot->peer = bus->peer;
+            *ret_idx = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void bury_dead_owners(jb_bus *bus)
+{
+    for (uint32_t i = 0; i < bus->max_subs; i++) {
+        const struct jbi_reader_slot *slot = &bus->ring.readers[i];
+        uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+
+        /* SETUP lasts microseconds and names its peer late; a death in it is buried when the peer's slot is reused. */
+        if (state >= JBI_READER_LATEST && !bus->ring.is_alive(slot->peer, bus))
+            slot_free(bus, i);
+    }
+}
+
+static void slot_fill(jb_sub *sub, const jb_sub_opts *opts, const char *pattern, size_t len_bytes)
+{
+    struct jbi_reader_slot *slot = sub->slot;
+    const char *name = opts->name ? opts->name : sub->bus->self->name;
+    size_t name_bytes = strnlen(name, sizeof slot->name - 1);
+
+    memset(slot->name, 0, sizeof slot->name);
+    memcpy(slot->name, name, name_bytes);
+    memset(slot->pattern, 0, sizeof slot->pattern);
+    memcpy(slot->pattern, pattern, len_bytes);
+    atomic_store_explicit(&slot->n_delivered, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->n_filtered, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->n_missed, 0, memory_order_relaxed);
+}
+
+static int sub_start(jb_sub *sub, uint32_t start)
+{
+    struct jbi_ring *ring = &sub->bus->ring;
+    int rc = 0;
+
+    if (start == JB_SUB_FROM_OLDEST)
+        jbi_cursor_oldest(ring, &sub->cursor);
+    else
+        rc = jbi_cursor_newest(ring, &sub->cursor);
+    if (rc)
+        return rc;
+    if (sub->policy == JB_SUB_LATEST) {
+        atomic_store_explicit(&sub->slot->cursor, sub->cursor.position, memory_order_relaxed);
+        atomic_store_explicit(&sub->slot->state, JBI_READER_LATEST, memory_order_release);
+    } else {
+        jbi_reader_gate(ring, sub->slot, &sub->cursor);
+    }
+    sub->scanned = sub->cursor;
+    return 0;
+}
+
+static void sub_free(jb_sub *sub)
+{
+    jb_alloc alloc = sub->bus->alloc;
+
+    jbi_filter_fini(&sub->filter);
+    jbi_alloc_free(&alloc, sub->shown, JBI_SUB_BATCH * sizeof *sub->shown);
+    jbi_alloc_free(&alloc, sub->arena, sub->arena_bytes);
+    jbi_alloc_free(&alloc, sub, sizeof *sub);
+}
+
+static jb_sub *sub_alloc(jb_bus *bus, uint32_t policy)
+{
+    jb_sub *sub = jbi_alloc_zeroed(&bus->alloc, sizeof *sub);
+    int rc;
+
+    if (!sub)
+        return NULL;
+    sub->bus = bus;
+    sub->policy = policy;
+    rc = jbi_filter_init(&sub->filter, bus->max_topics, &bus->alloc);
+    sub->shown = bus->alloc.alloc(JBI_SUB_BATCH * sizeof *sub->shown, bus->alloc.ctx);
+    if (policy == JB_SUB_LATEST) {
+        sub->arena_bytes = bus->ring.max_record_bytes + ARENA_EXTRA_BYTES;
+        sub->arena = bus->alloc.alloc(sub->arena_bytes, bus->alloc.ctx);
+    }
+    if (rc || !sub->shown || (policy == JB_SUB_LATEST && !sub->arena)) {
+        sub_free(sub);
+        return NULL;
+    }
+    return sub;
+}
+
+int jb_bus_subscribe(jb_bus *bus, const char *pattern, size_t len_bytes, const jb_sub_opts *given,
+                     jb_sub **ret_sub, jb_error *err)
+{
+    jb_sub_opts opts;
+    jb_sub *sub;
+    int rc;
+
+    if (!bus || !pattern || !ret_sub)
+        return jbi_error_set(err, JB_EINVAL, "bus, pattern or ret_sub is NULL");
+    if (!jbi_bus_is_usable(bus))
+        return jbi_error_set(err, JB_ESTATE, "the bus was opened before fork()");
+    rc = opts_take(given, &opts, err);
+    if (rc)
+        return rc;
+    sub = sub_alloc(bus, opts.policy);
+    if (!sub)
+        return jbi_error_set(err, JB_ENOMEM, "no memory for a subscription");
+    rc = jbi_filter_add(&sub->filter, pattern, len_bytes);
+    if (rc) {
+        jbi_error_set(err, rc, "'%.*s' is not a topic pattern",
+                      (int)(len_bytes < 128 ? len_bytes : 128), pattern);
+        goto out_free;
+    }
+    if (!slot_take(bus, &sub->idx)) {
+        bury_dead_owners(bus);
+        if (!slot_take(bus, &sub->idx)) {
+            rc = jbi_error_set(err, JB_ELIMIT, "all %u subscriptions of the bus are in use",
+                               bus->max_subs);
+            goto out_free;
+        }
+    }
+    sub->slot = &bus->ring.readers[sub->idx];
+    slot_fill(sub, &opts, pattern, len_bytes);
+    rc = sub_start(sub, opts.start);
+    if (rc) {
+        slot_free(bus, sub->idx);
+        jbi_error_set(err, rc, "the ring of the bus is damaged");
+        goto out_free;
+    }
+    *ret_sub = sub;
+    return 0;
+
+out_free:
+    sub_free(sub);
+    return rc;
+}
+
+int jb_sub_add(jb_sub *sub, const char *pattern, size_t len_bytes)
+{
+    return sub && pattern ? jbi_filter_add(&sub->filter, pattern, len_bytes) : JB_EINVAL;
+}
+
+void jb_sub_close(jb_sub *sub)
+{
+    if (!sub)
+        return;
+    if (jbi_bus_is_usable(sub->bus))
+        slot_free(sub->bus, sub->idx);
+    sub_free(sub);
+}

@@ -1,0 +1,145 @@
+/*
+ * ring_layout.h: the words of the ring that processes share.
+ *
+ * The ring is a log of records at ever-growing byte **positions** (64 bits, never wrapped in practice). Record bytes lie
+ * at position modulo capacity, in blocks of one cache line. What a record *is*, is said by its **mark**: one 64-bit word
+ * for each block, kept apart from the log so that no payload byte can ever pass for one. A mark holds
+ *
+ *     lap (39 bits) | length in blocks (15) | owner, a peer number (8) | state (2)
+ *
+ * and is meaningful at a position only if its lap is that position's lap; an older lap means "free".
+ *
+ * Invariant (the chain): if a record of this lap starts at P with length L, the next one starts at P + L. Records are
+ * claimed by one compare-and-swap on the mark at the chain's end; nothing else decides who owns which bytes. So there
+ * is no instruction between which a death could leave the chain broken or a claim without a known owner and length.
+ *
+ *     free (older lap) --claim--> CLAIMED --commit--> COMMITTED
+ *                                    \-----abort----> ABORTED     (by the owner, or by anyone once the owner is dead)
+ */
+#ifndef JBI_RING_LAYOUT_H
+#define JBI_RING_LAYOUT_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    JBI_BLOCK_SHIFT = 6,
+    JBI_BLOCK_BYTES = 1 << JBI_BLOCK_SHIFT,
+    JBI_MARK_STATE_BITS = 2,
+    JBI_MARK_OWNER_BITS = 8,
+    JBI_MARK_LEN_BITS = 15,
+    JBI_MARK_LAP_BITS = 39,
+    JBI_HEAD_EPOCH_BITS = 10,
+    JBI_SLEEPER_WORDS = 16 /* one bit for each subscription slot, 1024 at most */
+};
+
+enum jbi_mark_state { JBI_CLAIMED = 1, JBI_COMMITTED = 2, JBI_ABORTED = 3 };
+
+/* First bytes of a committed record, followed by the payload. Written by the owner between claim and commit. */
+struct jbi_record {
+    uint32_t len_bytes; /* of the payload */
+    uint32_t topic_id;
+    uint64_t time_ns;
+    double source_time;
+    uint32_t publisher;
+    uint16_t type;
+    uint8_t priority;
+    uint8_t flags;
+};
+
+/* Each word that somebody spins on or updates often has a cache line to itself. */
+struct jbi_ring_control {
+    /* A hint: some position at or before the chain's end, at a record's start. Written by every claimer. */
+    _Atomic uint64_t tail;
+    uint64_t _pad0[7];
+    /* Oldest position whose bytes may still be read: blocks << 10 | epoch. Only compare-and-swap changes it. The epoch
+     * steps when a lossless reader registers, so that a reclaimer that has not seen the reader fails. */
+    _Atomic uint64_t head;
+    uint64_t _pad1[7];
+    /* Event count for sleepers: bit set = that subscription sleeps or is about to. */
+    _Atomic uint32_t wake_word;
+    uint32_t _pad2[15];
+    _Atomic uint64_t sleepers[JBI_SLEEPER_WORDS];
+};
+
+/* A subscription's place in the ring. `cursor` is written by its owner alone, and read by reclaimers. */
+struct jbi_reader_slot {
+    _Atomic uint64_t cursor;
+    uint64_t _pad0[7];
+    _Atomic uint32_t state; /* enum jbi_reader_state */
+    uint32_t peer;
+    _Atomic uint64_t n_delivered;
+    _Atomic uint64_t n_filtered;
+    _Atomic uint64_t n_missed;
+    char name[32];
+    char pattern[128];
+    uint64_t _pad1[8];
+};
+
+enum jbi_reader_state {
+    JBI_READER_FREE = 0,
+    JBI_READER_SETUP = 1,
+    JBI_READER_LATEST = 2,
+    JBI_READER_LOSSLESS = 3
+};
+
+static_assert(JBI_MARK_STATE_BITS + JBI_MARK_OWNER_BITS + JBI_MARK_LEN_BITS + JBI_MARK_LAP_BITS ==
+                  64,
+              "one word");
+static_assert(sizeof(struct jbi_record) == 32, "layout");
+static_assert(offsetof(struct jbi_ring_control, head) == 64, "own line");
+static_assert(offsetof(struct jbi_ring_control, wake_word) == 128, "own line");
+static_assert(offsetof(struct jbi_ring_control, sleepers) == 192, "own lines");
+static_assert(sizeof(struct jbi_ring_control) == 320, "layout");
+static_assert(offsetof(struct jbi_reader_slot, state) == 64, "cursor alone on its line");
+static_assert(sizeof(struct jbi_reader_slot) == 320, "layout");
+
+static inline uint64_t jbi_mark_pack(uint64_t lap, uint32_t len_blocks, uint32_t owner,
+                                     enum jbi_mark_state state)
+{
+    return lap << (64 - JBI_MARK_LAP_BITS) |
+           (uint64_t)len_blocks << (JBI_MARK_STATE_BITS + JBI_MARK_OWNER_BITS) |
+           (uint64_t)owner << JBI_MARK_STATE_BITS | (uint64_t)state;
+}
+
+static inline uint64_t jbi_mark_lap(uint64_t mark)
+{
+    return mark >> (64 - JBI_MARK_LAP_BITS);
+}
+
+static inline uint32_t jbi_mark_len_blocks(uint64_t mark)
+{
+    return (uint32_t)(mark >> (JBI_MARK_STATE_BITS + JBI_MARK_OWNER_BITS)) &
+           ((1u << JBI_MARK_LEN_BITS) - 1);
+}
+
+static inline uint32_t jbi_mark_owner(uint64_t mark)
+{
+    return (uint32_t)(mark >> JBI_MARK_STATE_BITS) & ((1u << JBI_MARK_OWNER_BITS) - 1);
+}
+
+static inline enum jbi_mark_state jbi_mark_state(uint64_t mark)
+{
+    return (enum jbi_mark_state)(mark & ((1u << JBI_MARK_STATE_BITS) - 1));
+}
+
+static inline uint64_t jbi_mark_with_state(uint64_t mark, enum jbi_mark_state state)
+{
+    return (mark & ~(uint64_t)((1u << JBI_MARK_STATE_BITS) - 1)) | (uint64_t)state;
+}
+
+static inline uint64_t jbi_head_pack(uint64_t position, uint64_t epoch)
+{
+    return position >> JBI_BLOCK_SHIFT << JBI_HEAD_EPOCH_BITS |
+           (epoch & ((1u << JBI_HEAD_EPOCH_BITS) - 1));
+}
+
+static inline uint64_t jbi_head_position(uint64_t head)
+{
+    return head >> JBI_HEAD_EPOCH_BITS << JBI_BLOCK_SHIFT;
+}
+
+#endif

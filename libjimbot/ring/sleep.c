@@ -1,0 +1,50 @@
+/*
+ * sleep.c: an event count in shared memory.
+ *
+ * Invariant: a publisher makes no system call unless somebody's bit is set, and a sleeper never sleeps through a commit:
+ * it sets its bit, then looks; the publisher commits, then looks at the bits; all four are sequentially consistent.
+ */
+#include "base/os.h"
+#include "ring/ring.h"
+
+static uint32_t *wake_word(struct jbi_ring *ring)
+{
+    return (uint32_t *)(void *)&ring->control->wake_word;
+}
+
+void jbi_ring_wake(struct jbi_ring *ring)
+{
+    uint32_t n_words = (ring->n_readers + 63) / 64;
+    uint64_t any = 0;
+
+    for (uint32_t i = 0; i < n_words; i++)
+        any |= atomic_load_explicit(&ring->control->sleepers[i], memory_order_seq_cst);
+    if (!any)
+        return;
+    atomic_fetch_add_explicit(&ring->control->wake_word, 1, memory_order_seq_cst);
+    jbi_os_wake_all(wake_word(ring));
+}
+
+void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, const struct jbi_cursor *cursor,
+                    uint64_t timeout_ns)
+{
+    _Atomic uint64_t *bits = &ring->control->sleepers[reader_idx / 64];
+    uint64_t bit = UINT64_C(1) << (reader_idx % 64);
+    uint32_t word;
+    uint64_t mark;
+
+    atomic_fetch_or_explicit(bits, bit, memory_order_seq_cst);
+    word = atomic_load_explicit(&ring->control->wake_word, memory_order_seq_cst);
+    mark = atomic_load_explicit(&ring->marks[jbi_ring_block(ring, cursor->position)],
+                                memory_order_seq_cst);
+    if (jbi_mark_age(ring, mark, cursor->position) < 0 ||
+        (jbi_mark_age(ring, mark, cursor->position) == 0 && jbi_mark_state(mark) == JBI_CLAIMED))
+        jbi_os_wait_on(wake_word(ring), word, timeout_ns);
+    atomic_fetch_and_explicit(bits, ~bit, memory_order_relaxed);
+}
+
+void jbi_ring_forget_sleeper(struct jbi_ring *ring, uint32_t reader_idx)
+{
+    atomic_fetch_and_explicit(&ring->control->sleepers[reader_idx / 64],
+                              ~(UINT64_C(1) << (reader_idx % 64)), memory_order_relaxed);
+}
