@@ -64,13 +64,21 @@ static int os_failure(int os_errno, const char *verb, const char *path, jb_error
                         path[0] ? path : "an anonymous bus");
 }
 
+/* The fingerprint of the layout, mixed with the params, so that a damaged param is found as surely as a foreign build. */
+static uint64_t seal(uint64_t fingerprint, const uint64_t params[JBI_SEGMENT_PARAMS])
+{
+    for (int i = 0; i < JBI_SEGMENT_PARAMS; i++)
+        fingerprint = (fingerprint ^ params[i]) * UINT64_C(1099511628211);
+    return fingerprint;
+}
+
 static void header_fill(struct jbi_segment_header *header, uint64_t fingerprint,
                         const uint64_t params[JBI_SEGMENT_PARAMS], uint64_t size_bytes)
 {
     memcpy(header->magic, JBI_SEGMENT_MAGIC, sizeof header->magic);
     header->byte_order = JBI_SEGMENT_BYTE_ORDER;
     header->layout_version = JBI_LAYOUT_VERSION;
-    header->fingerprint = fingerprint;
+    header->fingerprint = seal(fingerprint, params);
     header->size_bytes = size_bytes;
     memcpy(header->params, params, sizeof header->params);
     header->created_ns = jbi_os_monotonic_ns();
@@ -136,7 +144,7 @@ static int header_check(const struct jbi_segment_header *header, uint64_t file_b
     if (header->layout_version != JBI_LAYOUT_VERSION)
         return jbi_error_set(err, JB_ELAYOUT, "%s has layout version %llu, this library speaks %d",
                              path, (unsigned long long)header->layout_version, JBI_LAYOUT_VERSION);
-    if (header->fingerprint != fingerprint)
+    if (header->fingerprint != seal(fingerprint, header->params))
         return jbi_error_set(err, JB_ELAYOUT, "%s was made by an incompatible build of the library",
                              path);
     if (header->ready != JBI_SEGMENT_READY)

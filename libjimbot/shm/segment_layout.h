@@ -32,7 +32,7 @@ struct jbi_segment_header {
     char magic[8];
     uint64_t byte_order;
     uint64_t layout_version;
-    uint64_t fingerprint; /* hash of every struct size and offset the layout depends on */
+    uint64_t fingerprint; /* hash of what the layout depends on, and of params[] */
     uint64_t size_bytes;  /* of the whole file */
     uint64_t params
         [JBI_SEGMENT_PARAMS]; /* what the creator chose; the meaning is the user's of this room */

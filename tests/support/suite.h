@@ -1,0 +1,94 @@
+/*
+ * suite.h: one main() for every check suite, and what tests of the bus have in common.
+ *
+ * Invariant: a test program exits 0 only when every test of its suite passed.
+ */
+#ifndef TEST_SUITE_H
+#define TEST_SUITE_H
+
+#include "jimbot/bus.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static inline int suite_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    int n_failed;
+
+    srunner_run_all(runner, CK_NORMAL);
+    n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline TCase *suite_case(Suite *suite, const char *name)
+{
+    TCase *tc = tcase_create(name);
+
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+    return tc;
+}
+
+/* An anonymous bus of 64 KiB: the smallest, so that it wraps soon. */
+static inline jb_bus *small_bus(void)
+{
+    jb_bus_opts opts;
+    jb_bus *bus = NULL;
+    jb_error err;
+
+    jb_bus_opts_init(&opts, sizeof opts);
+    opts.capacity_bytes = 65536;
+    opts.max_subs = 8;
+    opts.max_peers = 8;
+    opts.max_topics = 64;
+    ck_assert_msg(jb_bus_open(NULL, &opts, &bus, &err) == 0, "%s", err.msg);
+    return bus;
+}
+
+static inline uint32_t topic_of(jb_bus *bus, const char *name)
+{
+    uint32_t id = 0;
+
+    ck_assert_int_eq(jb_bus_topic(bus, name, strlen(name), &id), 0);
+    return id;
+}
+
+/* Publish a 64-bit number, padded to len_bytes. */
+static inline int publish_number(jb_bus *bus, const char *topic, uint64_t number, size_t len_bytes)
+{
+    jb_event_head head = {0};
+    uint8_t bytes[4096] = {0};
+
+    ck_assert_uint_le(len_bytes, sizeof bytes);
+    head.topic_id = topic_of(bus, topic);
+    head.type = JB_EVENT_CUSTOM;
+    memcpy(bytes, &number, sizeof number);
+    return jb_bus_publish(bus, &head, bytes, len_bytes);
+}
+
+static inline uint64_t number_of(const jb_event *event)
+{
+    uint64_t number;
+
+    ck_assert_uint_ge(event->len_bytes, sizeof number);
+    memcpy(&number, event->payload, sizeof number);
+    return number;
+}
+
+static inline jb_sub *subscribe(jb_bus *bus, const char *pattern, uint32_t policy, uint32_t start)
+{
+    jb_sub_opts opts;
+    jb_sub *sub = NULL;
+    jb_error err;
+
+    jb_sub_opts_init(&opts, sizeof opts);
+    opts.policy = policy;
+    opts.start = start;
+    ck_assert_msg(jb_bus_subscribe(bus, pattern, strlen(pattern), &opts, &sub, &err) == 0, "%s", err.msg);
+    return sub;
+}
+
+#endif
