@@ -89,14 +89,17 @@ static bool wants(jb_sub *sub, uint32_t topic_id)
     return verdict == JBI_VERDICT_PASS;
 }
 
-static void scan_lapped(jb_sub *sub, struct scan *scan, const struct jbi_cursor *before)
+static int scan_lapped(jb_sub *sub, struct scan *scan, const struct jbi_cursor *before)
 {
     uint64_t n;
+    int rc;
 
-    jbi_cursor_oldest(&sub->bus->ring, &scan->at);
+    scan->at = *before;
+    rc = jbi_cursor_catch_up(&sub->bus->ring, &scan->at);
     n = scan->at.n_before - before->n_before;
     scan->n_missed += n;
     scan->n_unreported += n;
+    return rc ? rc : 1;
 }
 
 enum look { LOOK_GOOD, LOOK_UNWANTED, LOOK_NO_ROOM, LOOK_LAPPED, LOOK_CORRUPT };
@@ -180,8 +183,7 @@ static int scan_step(jb_sub *sub, struct scan *scan)
         /* What a lossless subscription has not taken is never given away, so somebody has scribbled. */
         if (sub->policy == JB_SUB_LOSSLESS)
             return JB_ECORRUPT;
-        scan_lapped(sub, scan, &before);
-        return 1;
+        return scan_lapped(sub, scan, &before);
     case LOOK_CORRUPT:
         break;
     }

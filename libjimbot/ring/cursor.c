@@ -62,6 +62,18 @@ void jbi_cursor_oldest(const struct jbi_ring *ring, struct jbi_cursor *ret_curso
     }
 }
 
+int jbi_cursor_catch_up(const struct jbi_ring *ring, struct jbi_cursor *cursor)
+{
+    struct jbi_cursor oldest;
+
+    jbi_cursor_oldest(ring, &oldest);
+    /* Whoever saw the next lap's mark also sees the head that made it possible. */
+    if (oldest.position <= cursor->position)
+        return JB_ECORRUPT;
+    *cursor = oldest;
+    return 0;
+}
+
 int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor)
 {
     struct jbi_cursor cursor;
@@ -79,8 +91,12 @@ int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor
             *ret_cursor = next;
             return 0;
         }
-        if (rc == JBI_STEP_LAPPED || !jbi_ring_is_kept(ring, cursor.position))
-            jbi_cursor_oldest(ring, &next);
+        if (rc == JBI_STEP_LAPPED || !jbi_ring_is_kept(ring, cursor.position)) {
+            next = cursor;
+            rc = jbi_cursor_catch_up(ring, &next);
+            if (rc)
+                return rc;
+        }
         cursor = next;
     }
 }

@@ -92,6 +92,9 @@ bool jbi_ring_is_kept(const struct jbi_ring *ring, uint64_t position);
 /* The oldest record kept. */
 void jbi_cursor_oldest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor);
 
+/* Move a lapped cursor to the oldest record kept. JB_ECORRUPT when it was not lapped at all. */
+int jbi_cursor_catch_up(const struct jbi_ring *ring, struct jbi_cursor *cursor);
+
 /* Behind the newest record of the unbroken chain of finished ones. JB_ECORRUPT. */
 int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor);
 

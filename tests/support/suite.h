@@ -17,7 +17,7 @@ static inline int suite_run(Suite *suite)
     SRunner *runner = srunner_create(suite);
     int n_failed;
 
-    srunner_run_all(runner, CK_NORMAL);
+    srunner_run_all(runner, CK_ENV);
     n_failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -87,7 +87,8 @@ static inline jb_sub *subscribe(jb_bus *bus, const char *pattern, uint32_t polic
     jb_sub_opts_init(&opts, sizeof opts);
     opts.policy = policy;
     opts.start = start;
-    ck_assert_msg(jb_bus_subscribe(bus, pattern, strlen(pattern), &opts, &sub, &err) == 0, "%s", err.msg);
+    ck_assert_msg(jb_bus_subscribe(bus, pattern, strlen(pattern), &opts, &sub, &err) == 0, "%s",
+                  err.msg);
     return sub;
 }
 

@@ -25,7 +25,8 @@ static void remove_name(void)
     unlink(path);
 }
 
-static jb_bus *open_small(int (*how)(const char *, const jb_bus_opts *, jb_bus **, jb_error *), int expected)
+static jb_bus *open_small(int (*how)(const char *, const jb_bus_opts *, jb_bus **, jb_error *),
+                          int expected)
 {
     jb_bus_opts opts;
     jb_bus *bus = NULL;
@@ -235,7 +236,8 @@ START_TEST(test_racing_openers_make_one_bus)
             uint32_t n = 0;
             jb_bus_stats stats = {.size = sizeof stats};
 
-            if (jb_bus_open(name, NULL, &bus, NULL) == 0 && publish_number(bus, "race.x", (uint64_t)i, 8) == 0)
+            if (jb_bus_open(name, NULL, &bus, NULL) == 0 &&
+                publish_number(bus, "race.x", (uint64_t)i, 8) == 0)
                 n = 1;
             ck_assert_int_eq((int)write(pipes[1], &n, sizeof n), (int)sizeof n);
             /* Stay until all four have published, so that nobody is the last one out too early. */

@@ -104,12 +104,15 @@ START_TEST(test_matcher_agrees_with_a_slow_one)
 
     for (int i = 0; i < 125; i++) {
         for (int j = 0; j < 125; j++) {
-            snprintf(pattern, sizeof pattern, "%s.%s.%s", tokens[i % 5], tokens[i / 5 % 5], tokens[i / 25]);
-            snprintf(name, sizeof name, "%s.%s.%s", tokens[j % 5], tokens[j / 5 % 5], tokens[j / 25]);
+            snprintf(pattern, sizeof pattern, "%s.%s.%s", tokens[i % 5], tokens[i / 5 % 5],
+                     tokens[i / 25]);
+            snprintf(name, sizeof name, "%s.%s.%s", tokens[j % 5], tokens[j / 5 % 5],
+                     tokens[j / 25]);
             pattern[strlen(pattern) - (size_t)(i % 3) * 2] = '\0';
             if (!is_pattern(pattern) || !jbi_topic_is_name(name, strlen(name)))
                 continue;
-            ck_assert_msg(matches(pattern, name) == matches_slowly(pattern, name), "%s on %s", pattern, name);
+            ck_assert_msg(matches(pattern, name) == matches_slowly(pattern, name), "%s on %s",
+                          pattern, name);
         }
     }
 }
