@@ -65,7 +65,8 @@ export PKG_CONFIG_PATH=$libdir/pkgconfig PKG_CONFIG_SYSROOT_DIR=$work/root
 law 'the soname carries major and minor' is_soname_minor
 law 'the core needs libc only' needs_libc_only
 law 'every public header is installed, and no other' only_wanted_headers
-for compiler in 'gcc -std=c11' 'clang -std=c11' 'g++ -std=c++17 -x c++' 'clang++ -std=c++17 -x c++'; do
+for compiler in 'gcc -std=c11' 'clang -std=c11' 'g++ -std=c++17 -x c++' \
+    'clang++ -std=c++17 -x c++'; do
     if command -v "${compiler%% *}" >/dev/null; then
         # shellcheck disable=SC2086 # compiler and flags are words
         law "a program builds and runs: $compiler" build_and_run $compiler
