@@ -118,15 +118,18 @@ static inline bool jbi_wire_double(jbi_wire *in, double *ret)
     return true;
 }
 
-/* Read a length and step over that many bytes; *ret is the cursor over them. */
+/* Read a length and step over that many bytes; *ret is the cursor over them. ret may be `in` itself,
+ * which then goes inside instead of past. */
 static inline bool jbi_wire_bytes(jbi_wire *in, jbi_wire *ret)
 {
+    const uint8_t *begin;
     uint64_t len;
 
     if (!jbi_wire_varint(in, &len) || len > jbi_wire_left(in))
         return false;
-    *ret = (jbi_wire){in->pos, in->pos + len};
-    in->pos += len;
+    begin = in->pos;
+    in->pos = begin + len;
+    *ret = (jbi_wire){begin, begin + len};
     return true;
 }
 
