@@ -2,8 +2,8 @@
  * Reading `extras`: what stands in a message beside or in place of its typed fields.
  *
  * Overrides of single elements of one list come in ascending order of their index, as the encoder
- * writes them; one that does not is not found. So a message is walked once per list, whatever a hostile
- * publisher put into it. Invariant: no call here looks outside the message it was given.
+ * writes them; one that does not is not found. So a message is walked once per list, whatever a
+ * hostile publisher put into it. Invariant: no call here looks outside the message it was given.
  */
 #ifndef JBI_SCHEMA_EXTRA_H
 #define JBI_SCHEMA_EXTRA_H

@@ -1,11 +1,12 @@
 /*
  * Paths to one scalar of an event, and columns of them.
  *
- * All knowledge of the schema is used when a path is compiled; reading an event follows field numbers
- * through the bytes and looks nothing up. In numbers[], all but the last lead into messages; the last
- * is the scalar, or a repeated field whose elements are counted (COUNT bits). Of a field that occurs
- * more than once the last occurrence counts. Invariant: a compiled field is safe to use on any bytes,
- * and an event whose type cannot hold it is skipped without a look at its payload.
+ * All knowledge of the schema is used when a path is compiled; reading an event follows field
+ * numbers through the bytes and looks nothing up. In numbers[], all but the last lead into
+ * messages; the last is the scalar, or a repeated field whose elements are counted (COUNT bits). Of
+ * a field that occurs more than once the last occurrence counts. Invariant: a compiled field is
+ * safe to use on any bytes, and an event whose type cannot hold it is skipped without a look at its
+ * payload.
  */
 #include "jimbot/schema.h"
 

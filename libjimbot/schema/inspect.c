@@ -1,10 +1,10 @@
 /*
  * Bytes that claim to be an event: are they one, and which?
  *
- * Every byte is looked at once: tags, lengths and wire types against the schema's tables, strings for
- * UTF-8, nesting against JBI_MESSAGE_DEPTH_MAX. Fields of a newer schema are stepped over. What passes,
- * jb_event_to_json() can write and the field paths can read. Invariant: nothing is read outside the
- * bytes given; recursion goes as deep as the nesting that is allowed, no deeper.
+ * Every byte is looked at once: tags, lengths and wire types against the schema's tables, strings
+ * for UTF-8, nesting against JBI_MESSAGE_DEPTH_MAX. Fields of a newer schema are stepped over. What
+ * passes, jb_event_to_json() can write and the field paths can read. Invariant: nothing is read
+ * outside the bytes given; recursion goes as deep as the nesting that is allowed, no deeper.
  */
 #include "jimbot/schema.h"
 

@@ -161,8 +161,8 @@ static bool value(struct checker *c, bool *ret_opened)
     return !object || name(c);
 }
 
-/* After a value: close what ends here. False when the text is wrong; c->depth is 0 at the end of the
- * outermost value, otherwise another value follows. */
+/* After a value: close what ends here. False when the text is wrong; c->depth is 0 at the end of
+ * the outermost value, otherwise another value follows. */
 static bool after_value(struct checker *c)
 {
     while (c->depth > 0) {

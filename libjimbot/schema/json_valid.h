@@ -16,9 +16,9 @@
 enum { JBI_JSON_DEPTH_MAX = 256 };
 
 /*
- * Check a text. White space between tokens is fine; *ret_has_space (may be NULL) says whether there is
- * any, so that it can be left out when the text is copied. Takes time proportional to the text, no
- * recursion.
+ * Check a text. White space between tokens is fine; *ret_has_space (may be NULL) says whether there
+ * is any, so that it can be left out when the text is copied. Takes time proportional to the text,
+ * no recursion.
  */
 bool jbi_json_valid(const char *text, size_t len_bytes, bool *ret_has_space);
 

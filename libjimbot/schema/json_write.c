@@ -1,7 +1,7 @@
 /*
- * See json_write.h. Strings are copied in runs: eight bytes at a time are looked at for the three kinds
- * that need care (control bytes, quote and backslash, bytes beyond ASCII). Invariant: what comes out is
- * valid JSON in valid UTF-8, or the call says false.
+ * See json_write.h. Strings are copied in runs: eight bytes at a time are looked at for the three
+ * kinds that need care (control bytes, quote and backslash, bytes beyond ASCII). Invariant: what
+ * comes out is valid JSON in valid UTF-8, or the call says false.
  */
 #include "schema/json_write.h"
 

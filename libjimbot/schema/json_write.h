@@ -1,8 +1,8 @@
 /*
  * JSON text into a buffer of fixed size.
  *
- * Invariant: `len_bytes` is the length that the whole text has, whether it fits or not; not one byte is
- * written at or past `cap_bytes`. So the same code measures and writes.
+ * Invariant: `len_bytes` is the length that the whole text has, whether it fits or not; not one
+ * byte is written at or past `cap_bytes`. So the same code measures and writes.
  */
 #ifndef JBI_SCHEMA_JSON_WRITE_H
 #define JBI_SCHEMA_JSON_WRITE_H

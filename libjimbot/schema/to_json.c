@@ -1,17 +1,17 @@
 /*
  * Events as JSON text, driven by the schema's tables.
  *
- * Each message is read twice. The first reading (scan) checks the wire types and notes, for each field,
- * where it begins and ends to occur and whether `extras` stands in for it; the second writes. So fields
- * may come in any order and lists in pieces, and still every key is written once. Members come in the
- * order of the bytes, which is the order in which the encoder met them.
+ * Each message is read twice. The first reading (scan) checks the wire types and notes, for each
+ * field, where it begins and ends to occur and whether `extras` stands in for it; the second
+ * writes. So fields may come in any order and lists in pieces, and still every key is written once.
+ * Members come in the order of the bytes, which is the order in which the encoder met them.
  *
- * What is not written: fields of a newer schema (they stay in the event's bytes), the name of a oneof
- * member that a later one replaced, and single values that a later occurrence replaced. A message that
- * occurs twice in a single field is not merged: the last one counts.
+ * What is not written: fields of a newer schema (they stay in the event's bytes), the name of a
+ * oneof member that a later one replaced, and single values that a later occurrence replaced. A
+ * message that occurs twice in a single field is not merged: the last one counts.
  *
- * Invariant: the text is valid JSON whatever the input, or the call fails; memory is one struct scan
- * for each level of nesting, of which there are at most JBI_MESSAGE_DEPTH_MAX.
+ * Invariant: the text is valid JSON whatever the input, or the call fails; memory is one struct
+ * scan for each level of nesting, of which there are at most JBI_MESSAGE_DEPTH_MAX.
  */
 #include "jimbot/schema.h"
 

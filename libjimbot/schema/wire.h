@@ -118,8 +118,8 @@ static inline bool jbi_wire_double(jbi_wire *in, double *ret)
     return true;
 }
 
-/* Read a length and step over that many bytes; *ret is the cursor over them. ret may be `in` itself,
- * which then goes inside instead of past. */
+/* Read a length and step over that many bytes; *ret is the cursor over them. ret may be `in`
+ * itself, which then goes inside instead of past. */
 static inline bool jbi_wire_bytes(jbi_wire *in, jbi_wire *ret)
 {
     const uint8_t *begin;
