@@ -7,6 +7,7 @@
 #ifndef JBI_SCHEMA_ENVELOPE_H
 #define JBI_SCHEMA_ENVELOPE_H
 
+#include "jimbot/schema.h"
 #include "schema/schema_tables.h"
 #include "schema/wire.h"
 
@@ -36,6 +37,10 @@ typedef struct jbi_envelope {
 
 /* Read the envelope. False when the bytes are malformed as far as the envelope goes. */
 bool jbi_envelope_read(jbi_wire in, jbi_envelope *ret);
+
+/* What a ring's header wants to know of an event whose envelope this is; n_repairs is 0. inspect.c. */
+void jbi_envelope_describe(const jbi_envelope *envelope, const void *data, size_t len_bytes,
+                           jb_encoded *ret);
 
 /* What is known about the type: the entry of CUSTOM for a number this library does not know. */
 const struct jbi_event_type *jbi_envelope_type(const jbi_envelope *envelope);

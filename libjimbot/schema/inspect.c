@@ -139,7 +139,8 @@ static struct jbi_text payload_name(const jbi_envelope *e)
     return jbi_wire_find_text(e->payload_bytes, f->number);
 }
 
-static void fill_in(jb_encoded *ret, const jbi_envelope *e, const void *data, size_t len_bytes)
+void jbi_envelope_describe(const jbi_envelope *e, const void *data, size_t len_bytes,
+                           jb_encoded *ret)
 {
     uint32_t type = (uint32_t)(jbi_envelope_type(e) - jbi_event_types);
 
@@ -178,6 +179,6 @@ int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_encoded
         return jbi_error_at(err, JB_EPROTO, 0, "the envelope is malformed");
     if (envelope.type <= 0)
         return jbi_error_at(err, JB_EEVENT, 0, "the event has no type (field 1)");
-    fill_in(ret_encoded, &envelope, data, len_bytes);
+    jbi_envelope_describe(&envelope, data, len_bytes, ret_encoded);
     return 0;
 }

@@ -1,0 +1,40 @@
+/*
+ * What a jb_encoder is made of; its two front ends (values, JSON) share it.
+ */
+#ifndef JBI_SCHEMA_ENCODER_H
+#define JBI_SCHEMA_ENCODER_H
+
+#include "schema/arena.h"
+#include "schema/json_reader.h"
+
+enum jbi_batch_state {
+    JBI_BATCH_NONE,   /* no body */
+    JBI_BATCH_START,  /* nothing of it was read */
+    JBI_BATCH_SINGLE, /* the body is one event, which comes next */
+    JBI_BATCH_LIST,   /* inside a list of events */
+    JBI_BATCH_TAIL,   /* after the events; the rest is to be checked */
+    JBI_BATCH_END,    /* sound to the last byte */
+    JBI_BATCH_BROKEN  /* not JSON */
+};
+
+struct jb_encoder {
+    jb_alloc alloc;
+    uint32_t max_event_bytes;
+    uint32_t max_batch_bytes;
+    bool is_strict;
+    struct jbi_arena arena;
+    struct jbi_sink sink;
+    struct jbi_json json;
+    size_t batch_bytes;  /* of the events of this batch so far */
+    uint8_t batch_state; /* enum jbi_batch_state */
+    bool is_enveloped;   /* the list is the member `events` of an object */
+    bool is_building;    /* between jb_encoder_begin() and jb_encoder_end() */
+    int failed;          /* the first failure since jb_encoder_begin() */
+    char why[96];        /* its message */
+    uint32_t max_depth;
+};
+
+/* Keep the event the sink has finished and say what it is. Returns 0 or JB_EPROTO, which means a bug. */
+int jbi_encoder_finish(struct jb_encoder *e, uint32_t n_repairs, jb_encoded *ret);
+
+#endif

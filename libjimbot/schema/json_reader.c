@@ -1,0 +1,273 @@
+/*
+ * JSON values into the sink.
+ *
+ * Recursive, but only as deep as the sink has frames (max_depth of the encoder, at most 256): it is
+ * asked before every descent.
+ *
+ * An event's payload cannot be read before its type is known, and clients often send it first. It is
+ * leapt over then, and read when the other members have told what it is.
+ */
+#include "schema/json_reader.h"
+
+/* Where the members that may be a payload stand. */
+struct span {
+    const char *begin;
+    const char *end;
+};
+
+struct event_read {
+    struct span payload;
+    struct span data;
+    uint16_t read_as; /* type under which a payload was read already, 0 none */
+    bool is_deferred; /* some span was leapt over */
+};
+
+static int object_members(struct jbi_json *r);
+static int event_members(struct jbi_json *r);
+
+static int sink_failed(struct jbi_json *r, int rc, const char *at)
+{
+    if (rc == JB_ETOOBIG)
+        return jbi_json_fail(r, rc, at, "the event is larger than %zu bytes", r->sink->max_bytes);
+    if (rc == JB_ENOMEM)
+        return jbi_json_fail(r, rc, at, "no memory");
+    return jbi_json_fail(r, JB_EEVENT, at, "%s", r->sink->why != NULL ? r->sink->why : "misplaced");
+}
+
+static int list_elements(struct jbi_json *r)
+{
+    char here[16];
+    int rc;
+
+    jbi_json_space(r);
+    if (r->pos != r->end && *r->pos == ']') {
+        r->pos++;
+        return 0;
+    }
+    for (;;) {
+        rc = jbi_json_value(r);
+        if (rc < 0)
+            return rc;
+        jbi_json_space(r);
+        if (r->pos == r->end || (*r->pos != ',' && *r->pos != ']'))
+            return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ',' or ']', found %s",
+                                 jbi_json_here(r, here));
+        if (*r->pos++ == ']')
+            return 0;
+    }
+}
+
+int jbi_json_value(struct jbi_json *r)
+{
+    struct jbi_token token;
+    const char *begin;
+    int rc;
+
+    jbi_json_space(r);
+    begin = r->pos;
+    if (begin == r->end || (*begin != '{' && *begin != '[')) {
+        rc = jbi_json_scalar(r, &token);
+        if (rc < 0)
+            return rc;
+        rc = jbi_sink_scalar(r->sink, &token);
+        return rc < 0 ? sink_failed(r, rc, begin) : 0;
+    }
+    r->pos++;
+    rc = *begin == '{' ? jbi_sink_object_open(r->sink) : jbi_sink_list_open(r->sink);
+    if (rc < 0)
+        return sink_failed(r, rc, begin);
+    if (*begin == '[')
+        rc = list_elements(r);
+    else
+        rc = jbi_sink_in_event(r->sink) ? event_members(r) : object_members(r);
+    if (rc < 0)
+        return rc;
+    rc = jbi_sink_close(r->sink);
+    return rc < 0 ? sink_failed(r, rc, begin) : 0;
+}
+
+/* A key and the colon after it; pos is at the value then. ret_begin: where the key stands. */
+static int member_key(struct jbi_json *r, struct jbi_text *ret, const char **ret_begin)
+{
+    char here[16];
+    int rc;
+
+    jbi_json_space(r);
+    *ret_begin = r->pos;
+    if (r->pos == r->end || *r->pos != '"')
+        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected a key in quotes, found %s",
+                             jbi_json_here(r, here));
+    rc = jbi_json_string(r, ret);
+    if (rc < 0)
+        return rc;
+    jbi_json_space(r);
+    if (r->pos == r->end || *r->pos != ':')
+        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ':' after a key, found %s",
+                             jbi_json_here(r, here));
+    r->pos++;
+    jbi_json_space(r);
+    return 0;
+}
+
+/* After a member: 1 when another follows, 0 at the closing brace. */
+static int member_next(struct jbi_json *r)
+{
+    char here[16];
+
+    jbi_json_space(r);
+    if (r->pos == r->end || (*r->pos != ',' && *r->pos != '}'))
+        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ',' or '}', found %s",
+                             jbi_json_here(r, here));
+    return *r->pos++ == ',';
+}
+
+/* Whether the object ends before it began. */
+static bool is_empty_object(struct jbi_json *r)
+{
+    jbi_json_space(r);
+    if (r->pos == r->end || *r->pos != '}')
+        return false;
+    r->pos++;
+    return true;
+}
+
+static int keyed_value(struct jbi_json *r, struct jbi_text key, const char *begin)
+{
+    int rc = jbi_sink_key(r->sink, key.data, key.len_bytes);
+
+    return rc < 0 ? sink_failed(r, rc, begin) : jbi_json_value(r);
+}
+
+static int object_members(struct jbi_json *r)
+{
+    struct jbi_text key;
+    const char *begin;
+    int rc;
+
+    if (is_empty_object(r))
+        return 0;
+    do {
+        rc = member_key(r, &key, &begin);
+        if (rc == 0)
+            rc = keyed_value(r, key, begin);
+        if (rc == 0)
+            rc = member_next(r);
+    } while (rc > 0);
+    return rc;
+}
+
+/* Leap over a value that is read later. */
+static int defer(struct jbi_json *r, struct span *span)
+{
+    const char *begin = r->pos;
+
+    if (jbi_json_leap(r)) {
+        *span = (struct span){begin, r->pos};
+        return 0;
+    }
+    r->pos = begin;
+    /* It has no end; the checking walk says where it went wrong. */
+    if (jbi_json_skip(r) < 0)
+        return JB_EPARSE;
+    *span = (struct span){begin, r->pos};
+    return 0;
+}
+
+static bool text_is(struct jbi_text text, const char *word, size_t word_bytes)
+{
+    return text.len_bytes == word_bytes && memcmp(text.data, word, word_bytes) == 0;
+}
+
+static int event_member(struct jbi_json *r, struct event_read *e)
+{
+    struct jbi_text key;
+    struct span *span;
+    const char *begin;
+    int rc = member_key(r, &key, &begin);
+
+    if (rc < 0)
+        return rc;
+    span = text_is(key, "payload", 7) ? &e->payload : text_is(key, "data", 4) ? &e->data : NULL;
+    if (span == NULL)
+        return keyed_value(r, key, begin);
+    if (jbi_sink_top(r->sink)->type == 0) {
+        r->sink->n_repairs += span->begin != NULL;
+        e->is_deferred = true;
+        return defer(r, span);
+    }
+    e->read_as = jbi_sink_top(r->sink)->type;
+    span->begin = r->pos;
+    rc = keyed_value(r, key, begin);
+    span->end = r->pos;
+    return rc;
+}
+
+static int read_span(struct jbi_json *r, const struct span *span, struct jbi_text key)
+{
+    const char *pos = r->pos;
+    char here[16];
+    int rc;
+
+    if (span->begin == NULL)
+        return 0;
+    r->pos = span->begin;
+    rc = keyed_value(r, key, span->begin);
+    if (rc < 0)
+        return rc;
+    jbi_json_space(r);
+    /* The leap counts brackets only; here it shows that it landed where the value ends. */
+    if (r->pos < span->end || r->pos > pos)
+        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ',' or '}', found %s",
+                             jbi_json_here(r, here));
+    r->pos = pos;
+    return 0;
+}
+
+/* Everything else is known: read the payload, again if it was read under another type. */
+static int event_payload(struct jbi_json *r, struct event_read *e)
+{
+    uint16_t type;
+    int rc = jbi_sink_event_settle(r->sink);
+
+    if (rc < 0)
+        return sink_failed(r, rc, r->pos);
+    type = jbi_sink_top(r->sink)->type;
+    if (!e->is_deferred && (e->read_as == 0 || e->read_as == type))
+        return 0;
+    if (e->read_as != 0)
+        jbi_sink_drop_payload(r->sink);
+    rc = read_span(r, &e->payload, (struct jbi_text){"payload", 7});
+    return rc == 0 ? read_span(r, &e->data, (struct jbi_text){"data", 4}) : rc;
+}
+
+static int event_members(struct jbi_json *r)
+{
+    struct event_read e = {.read_as = 0};
+    int rc;
+
+    if (is_empty_object(r))
+        return 0;
+    do {
+        rc = event_member(r, &e);
+        if (rc == 0)
+            rc = member_next(r);
+    } while (rc > 0);
+    return rc < 0 ? rc : event_payload(r, &e);
+}
+
+int jbi_json_event(struct jbi_json *r)
+{
+    const char *begin = r->pos;
+    int rc;
+
+    r->pos++;
+    r->n_fixed = 0;
+    rc = event_members(r);
+    if (rc < 0)
+        return rc;
+    if (jbi_sink_top(r->sink)->type == 0)
+        return jbi_json_fail(r, JB_EEVENT, begin,
+                             "an event has a `type`, a string that is not empty");
+    rc = jbi_sink_close(r->sink);
+    return rc < 0 ? sink_failed(r, rc, begin) : 0;
+}

@@ -1,0 +1,173 @@
+/*
+ * Over a JSON value without building anything: jbi_json_skip() checks, jbi_json_leap() hurries.
+ *
+ * Neither recurses, so depth costs a bit each and no stack.
+ */
+#include "schema/json_reader.h"
+
+#include <string.h>
+
+/* Members and elements of the containers that are open; bit n of `lists` tells the kind of the nth. */
+struct skip {
+    uint64_t lists[JBI_JSON_SKIP_DEPTH / 64];
+    uint32_t depth;
+};
+
+static bool is_list(const struct skip *k)
+{
+    return (k->lists[(k->depth - 1) / 64] >> ((k->depth - 1) % 64) & 1) != 0;
+}
+
+static int skip_open(struct jbi_json *r, struct skip *k, bool list)
+{
+    uint64_t bit = (uint64_t)1 << (k->depth % 64);
+
+    if (k->depth == JBI_JSON_SKIP_DEPTH)
+        return jbi_json_fail(r, JB_EPARSE, r->pos, "nested deeper than %d", JBI_JSON_SKIP_DEPTH);
+    k->lists[k->depth / 64] = list ? k->lists[k->depth / 64] | bit : k->lists[k->depth / 64] & ~bit;
+    k->depth++;
+    r->pos++;
+    jbi_json_space(r);
+    return 0;
+}
+
+static int skip_key(struct jbi_json *r)
+{
+    struct jbi_text key;
+    char here[16];
+    int rc;
+
+    if (r->pos == r->end || *r->pos != '"')
+        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected a key in quotes, found %s",
+                             jbi_json_here(r, here));
+    rc = jbi_json_string(r, &key);
+    if (rc < 0)
+        return rc;
+    jbi_json_space(r);
+    if (r->pos == r->end || *r->pos != ':')
+        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ':' after a key, found %s",
+                             jbi_json_here(r, here));
+    r->pos++;
+    jbi_json_space(r);
+    return 0;
+}
+
+/* After a value: close what ends here, go on to the next value. 1 when there is one, 0 at the end. */
+static int skip_next(struct jbi_json *r, struct skip *k)
+{
+    char here[16];
+
+    while (k->depth != 0) {
+        char close = is_list(k) ? ']' : '}';
+
+        jbi_json_space(r);
+        if (r->pos != r->end && *r->pos == close) {
+            r->pos++;
+            k->depth--;
+            continue;
+        }
+        if (r->pos == r->end || *r->pos != ',')
+            return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ',' or '%c', found %s", close,
+                                 jbi_json_here(r, here));
+        r->pos++;
+        jbi_json_space(r);
+        if (!is_list(k) && skip_key(r) < 0)
+            return JB_EPARSE;
+        return 1;
+    }
+    return 0;
+}
+
+/* One value or the beginning of one. 1 when it opened something that is not empty. */
+static int skip_value(struct jbi_json *r, struct skip *k)
+{
+    struct jbi_token token;
+    int rc;
+
+    if (r->pos == r->end || (*r->pos != '{' && *r->pos != '['))
+        return jbi_json_scalar(r, &token);
+    rc = skip_open(r, k, *r->pos == '[');
+    if (rc < 0)
+        return rc;
+    if (r->pos != r->end && *r->pos == (is_list(k) ? ']' : '}')) {
+        r->pos++;
+        k->depth--;
+        return 0;
+    }
+    rc = is_list(k) ? 0 : skip_key(r);
+    return rc < 0 ? rc : 1;
+}
+
+int jbi_json_skip(struct jbi_json *r)
+{
+    struct skip k = {.depth = 0};
+    uint32_t n_fixed = r->n_fixed;
+    int rc;
+
+    jbi_json_space(r);
+    do {
+        rc = skip_value(r, &k);
+        if (rc == 0)
+            rc = skip_next(r, &k);
+    } while (rc > 0);
+    r->n_fixed = n_fixed;
+    return rc;
+}
+
+/* To the quote that ends a string; pos is after the one that began it. */
+static bool leap_string(struct jbi_json *r)
+{
+    while (r->pos != r->end) {
+        const char *quote = memchr(r->pos, '"', (size_t)(r->end - r->pos));
+        const char *back;
+
+        if (quote == NULL)
+            return false;
+        /* An odd number of backslashes escapes it. */
+        for (back = quote; back != r->pos && back[-1] == '\\'; back--)
+            ;
+        r->pos = quote + 1;
+        if ((quote - back) % 2 == 0)
+            return true;
+    }
+    return false;
+}
+
+bool jbi_json_leap(struct jbi_json *r)
+{
+    size_t depth = 0;
+
+    jbi_json_space(r);
+    for (; r->pos != r->end; r->pos++) {
+        switch (*r->pos) {
+        case '"':
+            r->pos++;
+            if (!leap_string(r))
+                return false;
+            if (depth == 0)
+                return true;
+            r->pos--;
+            break;
+        case '{':
+        case '[':
+            depth++;
+            break;
+        case '}':
+        case ']':
+            if (depth == 0)
+                return true;
+            if (--depth == 0) {
+                r->pos++;
+                return true;
+            }
+            break;
+        case ',':
+            if (depth == 0)
+                return true;
+            break;
+        default:
+            break;
+        }
+    }
+    return depth == 0;
+}

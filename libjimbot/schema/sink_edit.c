@@ -1,0 +1,237 @@
+/*
+ * Looking back into the message that is being built: duplicate keys, the type of an event.
+ *
+ * All of it walks the innermost open message, whose bytes are complete fields whenever a key is
+ * expected. Walks are rare and bounded: see JBI_SINK_DUPLICATES_MAX and JBI_SINK_SCAN_MAX_BYTES.
+ */
+#include <assert.h>
+#include <stdio.h>
+
+#include "jimbot/event.h"
+#include "schema/sink.h"
+#include "schema/wire.h"
+
+enum { NUMBER_TYPE = 1, NUMBER_TYPE_NAME = 3, NUMBER_SUBTYPE = 4, NUMBER_FIRST_PAYLOAD = 32 };
+
+/* One field of our own making: number, whole extent, and content when it has a length. */
+struct part {
+    uint32_t number;
+    const uint8_t *begin;
+    jbi_wire content;
+};
+
+static bool part_next(jbi_wire *in, struct part *ret)
+{
+    uint32_t type;
+
+    if (jbi_wire_done(in))
+        return false;
+    *ret = (struct part){.begin = in->pos};
+    if (!jbi_wire_tag(in, &ret->number, &type))
+        return false;
+    return type == JBI_WIRE_BYTES ? jbi_wire_bytes(in, &ret->content) : jbi_wire_skip(in, type);
+}
+
+static jbi_wire top_content(struct jbi_sink *s)
+{
+    const struct jbi_frame *top = jbi_sink_top(s);
+
+    return jbi_wire_of(s->out + top->start, s->len - top->start);
+}
+
+/* An Extra's key is what it begins with. */
+static bool extra_is(const struct part *p, const char *key, size_t key_bytes)
+{
+    jbi_wire in = p->content;
+    struct part first;
+
+    return p->number == JBI_NUMBER_EXTRAS && key != NULL && part_next(&in, &first) &&
+           jbi_wire_left(&first.content) == key_bytes &&
+           memcmp(first.content.pos, key, key_bytes) == 0;
+}
+
+void jbi_sink_drop(struct jbi_sink *s, int64_t number, const char *key, size_t key_bytes)
+{
+    jbi_wire in = top_content(s);
+    uint8_t *to = s->out + jbi_sink_top(s)->start;
+    struct part p;
+
+    while (part_next(&in, &p)) {
+        bool is_payload = number == JBI_SINK_ANY_PAYLOAD && p.number >= NUMBER_FIRST_PAYLOAD;
+        size_t n = (size_t)(in.pos - p.begin);
+
+        if (is_payload || p.number == number || extra_is(&p, key, key_bytes))
+            continue;
+        memmove(to, p.begin, n);
+        to += n;
+    }
+    s->len = (size_t)(to - s->out);
+}
+
+bool jbi_sink_has_extra(struct jbi_sink *s, const char *key, size_t key_bytes)
+{
+    jbi_wire in = top_content(s);
+    struct part p;
+
+    if (jbi_wire_left(&in) > s->scan_left_bytes)
+        return false;
+    s->scan_left_bytes -= jbi_wire_left(&in);
+    while (part_next(&in, &p)) {
+        if (extra_is(&p, key, key_bytes))
+            return true;
+    }
+    return false;
+}
+
+struct jbi_text jbi_sink_find_text(struct jbi_sink *s, uint32_t number)
+{
+    jbi_wire in = top_content(s);
+    struct jbi_text found = {NULL, 0};
+    struct part p;
+
+    while (part_next(&in, &p)) {
+        if (p.number == number)
+            found = (struct jbi_text){(const char *)p.content.pos, jbi_wire_left(&p.content)};
+    }
+    return found;
+}
+
+struct jbi_text jbi_sink_find_extra(struct jbi_sink *s, const char *key, size_t key_bytes)
+{
+    jbi_wire in = top_content(s);
+    struct jbi_text found = {NULL, 0};
+    struct part p, inner;
+
+    while (part_next(&in, &p)) {
+        if (!extra_is(&p, key, key_bytes))
+            continue;
+        while (part_next(&p.content, &inner))
+            found =
+                (struct jbi_text){(const char *)inner.content.pos, jbi_wire_left(&inner.content)};
+    }
+    return found;
+}
+
+void jbi_sink_drop_payload(struct jbi_sink *s)
+{
+    struct jbi_frame *top = jbi_sink_top(s);
+
+    jbi_sink_drop(s, JBI_SINK_ANY_PAYLOAD, "payload", 7);
+    jbi_sink_drop(s, 0, "data", 4);
+    for (uint32_t i = 0; i < top->message->n_fields; i++) {
+        if ((top->message->fields[i].flags & JBI_FIELD_PAYLOAD) != 0)
+            top->seen[i >> 6] &= ~((uint64_t)1 << (i & 63));
+    }
+}
+
+int jbi_sink_event_type(struct jbi_sink *s, uint16_t type, const char *name, size_t name_bytes)
+{
+    static const uint8_t name_tag = NUMBER_TYPE_NAME << 3 | JBI_WIRE_BYTES;
+    const struct jbi_event_type *t = &jbi_event_types[type];
+    const uint8_t head[2] = {NUMBER_TYPE << 3 | JBI_WIRE_VARINT, (uint8_t)type};
+    int rc = jbi_sink_put(s, head, sizeof head);
+
+    assert(type > 0 && type < 0x80);
+    jbi_sink_top(s)->type = type;
+    jbi_sink_top(s)->pending = 0;
+    if (rc < 0 || (t->json_type != NULL && t->json_type_bytes == name_bytes &&
+                   memcmp(t->json_type, name, name_bytes) == 0))
+        return rc;
+    rc = jbi_sink_put(s, &name_tag, 1);
+    return rc == 0 ? jbi_sink_put_text(s, name, name_bytes) : rc;
+}
+
+/* The first event type that is spelled so and needs a subtype. */
+static uint16_t pending_type(const char *text, size_t len_bytes)
+{
+    for (uint32_t i = 1; i < jbi_n_event_types; i++) {
+        const struct jbi_event_type *t = &jbi_event_types[i];
+
+        if (t->subtype != NULL && t->json_type_bytes == len_bytes &&
+            memcmp(t->json_type, text, len_bytes) == 0)
+            return (uint16_t)i;
+    }
+    return 0;
+}
+
+/* Value calls say the type at the beginning; saying it again is fine, saying another is not. */
+static int type_repeated(struct jbi_sink *s, uint16_t type, const char *text, size_t len_bytes)
+{
+    struct jbi_text name = jbi_sink_find_text(s, NUMBER_TYPE_NAME);
+
+    if (type == jbi_sink_top(s)->type &&
+        (type != JB_EVENT_CUSTOM ||
+         (name.len_bytes == len_bytes && memcmp(name.data, text, len_bytes) == 0)))
+        return 0;
+    s->why = "the event has another type already";
+    return JB_ESTATE;
+}
+
+int jbi_sink_event_named(struct jbi_sink *s, const char *text, size_t len_bytes)
+{
+    struct jbi_frame *top = jbi_sink_top(s);
+    bool needs_subtype = jbi_event_type_needs_subtype(text, len_bytes);
+    struct jbi_text subtype =
+        needs_subtype ? jbi_sink_find_text(s, NUMBER_SUBTYPE) : (struct jbi_text){NULL, 0};
+    uint16_t type = jbi_event_type_find(text, len_bytes, subtype.data, subtype.len_bytes);
+
+    if (top->type != 0 && s->is_strict_type)
+        return type_repeated(s, type, text, len_bytes);
+    if (top->type != 0) {
+        jbi_sink_drop(s, NUMBER_TYPE, NULL, 0);
+        jbi_sink_drop(s, NUMBER_TYPE_NAME, NULL, 0);
+        top->type = 0;
+    }
+    if (needs_subtype && subtype.data == NULL) {
+        top->pending = pending_type(text, len_bytes);
+        return 0;
+    }
+    return jbi_sink_event_type(s, type, text, len_bytes);
+}
+
+int jbi_sink_event_subtyped(struct jbi_sink *s, const char *text, size_t len_bytes)
+{
+    const struct jbi_event_type *t = &jbi_event_types[jbi_sink_top(s)->pending];
+    uint16_t type = jbi_event_type_find(t->json_type, t->json_type_bytes, text, len_bytes);
+
+    return jbi_sink_event_type(s, type, t->json_type, t->json_type_bytes);
+}
+
+int jbi_sink_event_settle(struct jbi_sink *s)
+{
+    const struct jbi_event_type *t = &jbi_event_types[jbi_sink_top(s)->pending];
+
+    if (jbi_sink_top(s)->pending == 0)
+        return 0;
+    return jbi_sink_event_type(s, JB_EVENT_CUSTOM, t->json_type, t->json_type_bytes);
+}
+
+static size_t path_part(char *buf, size_t cap_bytes, size_t at, const struct jbi_field_info *f)
+{
+    bool is_payload = (f->flags & JBI_FIELD_PAYLOAD) != 0;
+    int n = snprintf(buf + at, cap_bytes - at, "%s%s", at != 0 ? "." : "",
+                     is_payload ? "payload" : f->key);
+
+    return n > 0 && (size_t)n < cap_bytes - at ? at + (size_t)n : cap_bytes - 1;
+}
+
+size_t jbi_sink_path(const struct jbi_sink *s, char *buf, size_t cap_bytes)
+{
+    size_t at = 0;
+
+    buf[0] = '\0';
+    for (uint32_t i = 1; i < s->n_frames && at < cap_bytes - 1; i++) {
+        const struct jbi_frame *below = &s->frames[i - 1], *f = &s->frames[i];
+
+        if (f->field == NULL)
+            break;
+        if (below->kind == JBI_FRAME_MESSAGE)
+            at = path_part(buf, cap_bytes, at, f->field);
+        if (f->kind != JBI_FRAME_MESSAGE && at < cap_bytes - 16)
+            at += (size_t)snprintf(buf + at, cap_bytes - at, "[%u]", f->count);
+    }
+    if (s->has_key && s->n_frames > 0 && s->frames[s->n_frames - 1].kind == JBI_FRAME_MESSAGE &&
+        s->field != NULL && at < cap_bytes - 1)
+        at = path_part(buf, cap_bytes, at, s->field);
+    return at;
+}
