@@ -1,0 +1,85 @@
+"""Events of a game, for programs that learn to play it.
+
+    import jimbot
+
+    with jimbot.Bus.open("jimbot") as bus, bus.subscribe("game.>") as sub:
+        batch = sub.poll(timeout=1.0)
+        money = batch.column("game_state.money")      # a numpy array, NaN where absent
+        bus.send_command("play_hand")
+
+The C half is ``jimbot._core``; docs/design/python.md says why it is as it is.
+"""
+
+from ._arrays import as_array
+from ._core import (
+    Batch,
+    Buffer,
+    Bus,
+    Closed,
+    Column,
+    Command,
+    Corrupt,
+    Error,
+    Event,
+    EventError,
+    Exists,
+    Full,
+    Invalid,
+    Layout,
+    Limit,
+    Memory,
+    NotFound,
+    Parse,
+    Permission,
+    Proto,
+    State,
+    Subscription,
+    System,
+    Timeout,
+    TooBig,
+    _set_array_factory,
+    encode,
+    now_ns,
+    to_json,
+    unlink,
+    version,
+)
+from ._types import EventType
+
+_set_array_factory(as_array)
+
+__version__ = version
+
+__all__ = [
+    "Batch",
+    "Buffer",
+    "Bus",
+    "Closed",
+    "Column",
+    "Command",
+    "Corrupt",
+    "Error",
+    "Event",
+    "EventError",
+    "EventType",
+    "Exists",
+    "Full",
+    "Invalid",
+    "Layout",
+    "Limit",
+    "Memory",
+    "NotFound",
+    "Parse",
+    "Permission",
+    "Proto",
+    "State",
+    "Subscription",
+    "System",
+    "Timeout",
+    "TooBig",
+    "encode",
+    "now_ns",
+    "to_json",
+    "unlink",
+    "version",
+]

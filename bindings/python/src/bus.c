@@ -1,0 +1,264 @@
+/*
+ * bus.c: jimbot.Bus, a handle on a bus.
+ *
+ * Invariants: every open Subscription is in `subs` and holds a reference to its Bus, so a Bus is
+ * never freed under one; close() closes them first. `bus` turns NULL exactly once, under the GIL,
+ * before the C handle dies, and the handle dies only when n_waits is 0.
+ */
+#include "core.h"
+
+#include <unistd.h>
+
+typedef int (*open_fn)(const char *, const jb_bus_opts *, jb_bus **, jb_error *);
+
+/* The handle, or NULL with jimbot.Closed set. */
+jb_bus *jbpy_bus_handle(jbpy_bus *self)
+{
+    if (self->bus == NULL)
+        jbpy_raise(jbpy_state_of((PyObject *)self), JB_ECLOSED, NULL, "bus");
+    return self->bus;
+}
+
+static PyObject *new_topics(const jb_bus *bus)
+{
+    jb_bus_stats stats = {.size = sizeof stats};
+    PyObject *topics, *filled;
+
+    if (jb_bus_get_stats((jb_bus *)bus, &stats) < 0)
+        stats.max_topics = 0;
+    topics = Py_BuildValue("[O]", Py_None);
+    if (topics == NULL)
+        return NULL;
+    filled = PySequence_Repeat(topics, (Py_ssize_t)stats.max_topics + 1);
+    Py_DECREF(topics);
+    return filled;
+}
+
+/* Takes over `bus`, also when it fails. */
+static PyObject *wrap(jbpy_state *st, jb_bus *bus, PyObject *name)
+{
+    jbpy_bus *self = PyObject_New(jbpy_bus, st->bus_type);
+
+    if (self == NULL) {
+        jb_bus_close(bus);
+        return NULL;
+    }
+    self->bus = bus;
+    self->subs = NULL;
+    self->n_waits = 0;
+    self->pid = getpid();
+    self->name = Py_NewRef(name);
+    self->topics = new_topics(bus);
+    if (self->topics == NULL) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* A name, a path, or None. The bytes object keeps *ret_name alive. */
+static PyObject *name_bytes(PyObject *name, const char **ret_name)
+{
+    PyObject *bytes;
+
+    *ret_name = NULL;
+    if (name == Py_None)
+        return Py_NewRef(Py_None);
+    if (!PyUnicode_FSConverter(name, &bytes))
+        return NULL;
+    *ret_name = PyBytes_AsString(bytes);
+    return bytes;
+}
+
+static PyObject *open_with(PyObject *cls, PyObject *args, PyObject *kwargs, open_fn fn)
+{
+    static char *const keys[] = {"name", "capacity",  "max_topics", "max_subs", "max_peers",
+                                 "mode", "peer_name", "keep",       NULL};
+    jbpy_state *st = PyType_GetModuleState((PyTypeObject *)cls);
+    PyObject *name = Py_None, *bytes;
+    unsigned long long capacity;
+    const char *c_name;
+    jb_bus_opts opts;
+    jb_bus *bus = NULL;
+    jb_error err;
+    int keep = 0, rc;
+
+    jb_error_init(&err);
+    jb_bus_opts_init(&opts, sizeof opts);
+    capacity = opts.capacity_bytes;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$KIIIIzp", (char **)keys, &name, &capacity,
+                                     &opts.max_topics, &opts.max_subs, &opts.max_peers, &opts.mode,
+                                     &opts.peer_name, &keep))
+        return NULL;
+    opts.capacity_bytes = capacity;
+    if (keep)
+        opts.flags |= JB_BUS_KEEP;
+    bytes = name_bytes(name, &c_name);
+    if (bytes == NULL)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+        rc = fn(c_name, &opts, &bus, &err);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(bytes);
+    return rc < 0 ? jbpy_raise(st, rc, &err, "cannot open the bus") : wrap(st, bus, name);
+}
+
+static PyObject *bus_open(PyObject *cls, PyObject *args, PyObject *kwargs)
+{
+    return open_with(cls, args, kwargs, jb_bus_open);
+}
+
+static PyObject *bus_create(PyObject *cls, PyObject *args, PyObject *kwargs)
+{
+    return open_with(cls, args, kwargs, jb_bus_create);
+}
+
+static PyObject *bus_attach(PyObject *cls, PyObject *args, PyObject *kwargs)
+{
+    return open_with(cls, args, kwargs, jb_bus_attach);
+}
+
+/* After fork the threads that were waiting do not exist here, so there is nobody to wait for. */
+static void wait_for_waiters(jbpy_bus *self)
+{
+    while (self->n_waits > 0 && getpid() == self->pid)
+        jbpy_nap();
+}
+
+static PyObject *bus_close(jbpy_bus *self, PyObject *ignored)
+{
+    jb_bus *bus = self->bus;
+
+    if (bus == NULL)
+        Py_RETURN_NONE;
+    self->bus = NULL;
+    while (self->subs != NULL)
+        jbpy_sub_shut(self->subs);
+    wait_for_waiters(self);
+    Py_BEGIN_ALLOW_THREADS
+        jb_bus_close(bus);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static PyObject *bus_enter(jbpy_bus *self, PyObject *ignored)
+{
+    return jbpy_bus_handle(self) == NULL ? NULL : Py_NewRef((PyObject *)self);
+}
+
+static PyObject *bus_exit(jbpy_bus *self, PyObject *args)
+{
+    return bus_close(self, NULL);
+}
+
+static PyObject *bus_topic_id(jbpy_bus *self, PyObject *name)
+{
+    jb_bus *bus = jbpy_bus_handle(self);
+    Py_ssize_t len;
+    const char *bytes;
+    uint32_t id;
+    int rc;
+
+    if (bus == NULL)
+        return NULL;
+    bytes = PyUnicode_AsUTF8AndSize(name, &len);
+    if (bytes == NULL)
+        return NULL;
+    rc = jb_bus_topic(bus, bytes, (size_t)len, &id);
+    if (rc < 0)
+        return jbpy_raise(jbpy_state_of((PyObject *)self), rc, NULL, "topic");
+    return PyLong_FromUnsignedLong(id);
+}
+
+static PyObject *bus_topic_name(jbpy_bus *self, PyObject *number)
+{
+    jb_bus *bus = jbpy_bus_handle(self);
+    unsigned long id;
+    const char *name;
+    int rc;
+
+    if (bus == NULL)
+        return NULL;
+    id = PyLong_AsUnsignedLong(number);
+    if (PyErr_Occurred())
+        return NULL;
+    rc = id > UINT32_MAX ? JB_ENOENT : jb_bus_topic_name(bus, (uint32_t)id, &name);
+    if (rc < 0)
+        return jbpy_raise(jbpy_state_of((PyObject *)self), rc, NULL, "topic id");
+    return PyUnicode_DecodeUTF8(name, rc, "replace");
+}
+
+static PyObject *bus_get_name(jbpy_bus *self, void *ignored)
+{
+    return Py_NewRef(self->name);
+}
+
+static PyObject *bus_get_closed(jbpy_bus *self, void *ignored)
+{
+    return PyBool_FromLong(self->bus == NULL);
+}
+
+static PyObject *bus_repr(jbpy_bus *self)
+{
+    return PyUnicode_FromFormat("<jimbot.Bus %R%s>", self->name,
+                                self->bus == NULL ? ", closed" : "");
+}
+
+static void bus_dealloc(jbpy_bus *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+
+    jb_bus_close(self->bus);
+    Py_XDECREF(self->name);
+    Py_XDECREF(self->topics);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+#define KEYWORDS   (METH_VARARGS | METH_KEYWORDS)
+#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
+
+static PyMethodDef bus_methods[] = {
+    {"open", METHOD(bus_open), KEYWORDS | METH_CLASS,
+     "Attach to the bus of that name, or create it. None: an anonymous bus."},
+    {"create", METHOD(bus_create), KEYWORDS | METH_CLASS, "Create a bus that must not exist yet."},
+    {"attach", METHOD(bus_attach), KEYWORDS | METH_CLASS, "Attach to a bus that must exist."},
+    {"close", METHOD(bus_close), METH_NOARGS,
+     "Close the handle and its subscriptions; a thread that waits in one gets jimbot.Closed."},
+    {"publish", METHOD(jbpy_bus_publish), KEYWORDS,
+     "Publish one event: a payload under a type name, or a whole event on a topic or None."},
+    {"subscribe", METHOD(jbpy_bus_subscribe), KEYWORDS,
+     "Subscribe to a pattern or several; policy 'lossless' or 'latest', start 'now' or 'oldest'."},
+    {"send_command", METHOD(jbpy_bus_send_command), KEYWORDS, "Send a command to the game."},
+    {"topic_id", METHOD(bus_topic_id), METH_O, "The number of a topic on this bus."},
+    {"topic_name", METHOD(bus_topic_name), METH_O, "The topic of a number."},
+    {"stats", METHOD(jbpy_bus_stats), METH_NOARGS, "Figures of the whole bus, as a dict."},
+    {"peers", METHOD(jbpy_bus_peers), METH_NOARGS, "Figures of every open handle."},
+    {"subscriptions", METHOD(jbpy_bus_subscriptions), METH_NOARGS,
+     "Figures of every subscription, whoever owns it."},
+    {"__enter__", METHOD(bus_enter), METH_NOARGS, NULL},
+    {"__exit__", METHOD(bus_exit), METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef bus_getset[] = {
+    {"name", (getter)bus_get_name, NULL, "The name it was opened by, or None.", NULL},
+    {"closed", (getter)bus_get_closed, NULL, "Whether close() was called.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot bus_slots[] = {
+    {Py_tp_doc, "A handle on a bus; any number of threads may use it."},
+    {Py_tp_methods, bus_methods},
+    {Py_tp_getset, bus_getset},
+    {Py_tp_repr, bus_repr},
+    {Py_tp_dealloc, bus_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec jbpy_bus_spec = {
+    .name = "jimbot.Bus",
+    .basicsize = sizeof(jbpy_bus),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = bus_slots,
+};

@@ -1,0 +1,146 @@
+/*
+ * core.h: what the files of the extension share: module state, the objects, and the few helpers.
+ *
+ * Invariants:
+ *  - No static mutable data: everything lives in the module state, so each interpreter has its own.
+ *  - None of the types can be subclassed or holds an arbitrary Python object, so no instance can be
+ *    part of a reference cycle; Py_TYPE(self) is always our own type, which leads to the state.
+ *  - The GIL is released only around a C call on a handle that a counter (n_waits, is_waiting)
+ *    pins; whoever closes the handle waits for the counter first. No Python code runs while pinned,
+ *    so that wait ends within one JBPY_SLICE_NS.
+ */
+#ifndef JBPY_CORE_H
+#define JBPY_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <jimbot/jimbot.h>
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    JBPY_N_ENCODERS = 4,     /* kept for reuse; more are made when more are in use at once */
+    JBPY_N_ERRORS = 64,      /* status codes are -1 .. -63 */
+    JBPY_SLICE_NS = 50000000 /* longest sleep without a look at signals and at close() */
+};
+
+typedef struct jbpy_state {
+    PyTypeObject *bus_type;
+    PyTypeObject *sub_type;
+    PyTypeObject *batch_type;
+    PyTypeObject *event_type;
+    PyTypeObject *column_type;
+    PyTypeObject *command_type;
+    PyObject *error;                 /* jimbot.Error */
+    PyObject *errors[JBPY_N_ERRORS]; /* its subclasses by -code; NULL where there is none */
+    PyObject *json_loads;
+    PyObject *as_array; /* Column -> array, set by the package; NULL: memoryview */
+    jb_encoder *encoders[JBPY_N_ENCODERS];
+    unsigned n_encoders;
+    jb_field type_name; /* compiled paths of Event.type and Event.subtype */
+    jb_field subtype;
+} jbpy_state;
+
+typedef struct jbpy_bus {
+    PyObject_HEAD jb_bus *bus; /* NULL once closed */
+    struct jbpy_sub *subs;     /* the open ones; borrowed: each holds a reference to this object */
+    PyObject *name;            /* str or None */
+    PyObject *topics;          /* list: topic id -> str, None until met */
+    unsigned n_waits;          /* threads inside a C call on `bus` without the GIL */
+    pid_t pid;                 /* who opened it; another pid means after fork */
+} jbpy_bus;
+
+typedef struct jbpy_sub {
+    PyObject_HEAD jb_sub *sub; /* NULL once closed */
+    jbpy_bus *bus;             /* strong */
+    struct jbpy_sub *next, *prev;
+    PyObject *patterns; /* tuple of str */
+    jb_event *scratch;  /* where peek writes */
+    uint32_t n_scratch;
+    bool is_used;    /* a thread is in poll() or next() */
+    bool is_waiting; /* and sleeps without the GIL */
+} jbpy_sub;
+
+/* Owns copies: `events` and, behind it in the same block, the payloads that it points to. */
+typedef struct jbpy_batch {
+    PyObject_HEAD jb_event *events; /* NULL once released */
+    uint32_t n;
+    uint32_t n_exports; /* buffers of its events that are alive */
+    PyObject *topics;   /* list, shared with the bus */
+} jbpy_batch;
+
+typedef struct jbpy_event {
+    PyObject_HEAD jbpy_batch *batch; /* strong */
+    uint32_t idx;
+} jbpy_event;
+
+/* One encoded event: where it lies, and what to give back when done. */
+typedef struct jbpy_encoding {
+    jb_encoded encoded;
+    jb_encoder *encoder; /* NULL when the bytes are the caller's */
+    Py_buffer view;      /* the caller's bytes; view.obj NULL when not used */
+} jbpy_encoding;
+
+/* Envelope members that may stand beside a payload; each a Python object or NULL. */
+typedef struct jbpy_envelope {
+    PyObject *subtype, *event_id, *source, *timestamp, *priority;
+} jbpy_envelope;
+
+/* module.c */
+jbpy_state *jbpy_state_of(PyObject *self);
+int jbpy_timeout(PyObject *seconds, uint64_t *ret_timeout_ns);
+uint64_t jbpy_deadline(uint64_t timeout_ns);
+uint64_t jbpy_slice(uint64_t deadline_ns);
+void jbpy_nap(void);
+PyObject *jbpy_json(jbpy_state *st, const void *data, size_t len_bytes);
+
+/* error.c */
+int jbpy_errors_init(PyObject *module, jbpy_state *st);
+PyObject *jbpy_raise(jbpy_state *st, int code, const jb_error *err, const char *what);
+PyObject *jbpy_raise_text(jbpy_state *st, int code, const jb_error *err, PyObject *text);
+
+/* value.c */
+int jbpy_value(jbpy_state *st, jb_encoder *enc, const char *key, PyObject *value);
+int jbpy_members(jbpy_state *st, jb_encoder *enc, PyObject *dict, bool has_subtype);
+
+/* encode.c */
+int jbpy_encode(jbpy_state *st, PyObject *type, PyObject *data, const jbpy_envelope *env,
+                jbpy_encoding *ret);
+void jbpy_encoding_fini(jbpy_state *st, jbpy_encoding *e);
+
+/* bus.c */
+extern PyType_Spec jbpy_bus_spec;
+jb_bus *jbpy_bus_handle(jbpy_bus *self);
+
+/* publish.c */
+PyObject *jbpy_bus_publish(jbpy_bus *self, PyObject *args, PyObject *kwargs);
+PyObject *jbpy_bus_send_command(jbpy_bus *self, PyObject *args, PyObject *kwargs);
+
+/* stats.c */
+PyObject *jbpy_bus_stats(jbpy_bus *self, PyObject *ignored);
+PyObject *jbpy_bus_peers(jbpy_bus *self, PyObject *ignored);
+PyObject *jbpy_bus_subscriptions(jbpy_bus *self, PyObject *ignored);
+PyObject *jbpy_sub_stats(jbpy_sub *self, PyObject *ignored);
+
+/* sub.c */
+extern PyType_Spec jbpy_sub_spec;
+PyObject *jbpy_bus_subscribe(jbpy_bus *self, PyObject *args, PyObject *kwargs);
+void jbpy_sub_shut(jbpy_sub *self);
+
+/* batch.c */
+extern PyType_Spec jbpy_batch_spec;
+jbpy_batch *jbpy_batch_new(jbpy_state *st, const jb_event *events, uint32_t n, PyObject *topics);
+PyObject *jbpy_batch_event(jbpy_batch *self, uint32_t idx);
+
+/* column.c */
+extern PyType_Spec jbpy_column_spec;
+PyObject *jbpy_column_new(jbpy_state *st, char format, size_t item_bytes, size_t n,
+                          void **ret_data);
+PyObject *jbpy_column_array(jbpy_state *st, PyObject *column);
+
+/* event.c */
+extern PyType_Spec jbpy_event_spec;
+extern PyStructSequence_Desc jbpy_command_desc;
+
+#endif

@@ -1,0 +1,319 @@
+/*
+ * module.c: puts jimbot._core together, and the module's own functions.
+ *
+ * Invariant: the module is usable only if the library it runs with has the MAJOR.MINOR it was built
+ * against; otherwise the import fails with a sentence that names both.
+ */
+#include "core.h"
+
+#include <math.h>
+#include <time.h>
+
+jbpy_state *jbpy_state_of(PyObject *self)
+{
+    return PyType_GetModuleState(Py_TYPE(self));
+}
+
+/* Seconds to nanoseconds: NULL is 0, None is for ever. */
+int jbpy_timeout(PyObject *seconds, uint64_t *ret_timeout_ns)
+{
+    double number;
+
+    if (seconds == NULL || seconds == Py_None) {
+        *ret_timeout_ns = seconds == NULL ? 0 : UINT64_MAX;
+        return 0;
+    }
+    number = PyFloat_AsDouble(seconds);
+    if (number == -1.0 && PyErr_Occurred())
+        return -1;
+    if (isnan(number) || number < 0.0) {
+        PyErr_SetString(PyExc_ValueError, "timeout is a number of seconds >= 0, or None");
+        return -1;
+    }
+    *ret_timeout_ns = number >= 1e9 ? UINT64_MAX : (uint64_t)(number * 1e9);
+    return 0;
+}
+
+uint64_t jbpy_deadline(uint64_t timeout_ns)
+{
+    uint64_t now_ns = jb_clock_now_ns();
+
+    return timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
+}
+
+/* How long to sleep before the next look at signals. */
+uint64_t jbpy_slice(uint64_t deadline_ns)
+{
+    uint64_t now_ns = jb_clock_now_ns();
+
+    if (now_ns >= deadline_ns)
+        return 0;
+    return deadline_ns - now_ns < JBPY_SLICE_NS ? deadline_ns - now_ns : JBPY_SLICE_NS;
+}
+
+/* Let another thread get on. */
+void jbpy_nap(void)
+{
+    struct timespec nap = {0, 200000};
+
+    Py_BEGIN_ALLOW_THREADS
+        nanosleep(&nap, NULL);
+    Py_END_ALLOW_THREADS
+}
+
+PyObject *jbpy_json(jbpy_state *st, const void *data, size_t len_bytes)
+{
+    size_t cap = len_bytes * 3 + 512;
+    PyObject *text = NULL;
+
+    for (int i = 0; i < 2; i++) {
+        char *buf = PyMem_Malloc(cap);
+        jb_error err;
+        int64_t n;
+
+        if (buf == NULL)
+            return PyErr_NoMemory();
+        jb_error_init(&err);
+        n = jb_event_to_json(data, len_bytes, buf, cap, &err);
+        if (n >= 0 && (uint64_t)n <= cap)
+            text = PyUnicode_DecodeUTF8(buf, (Py_ssize_t)n, "strict");
+        PyMem_Free(buf);
+        if (n < 0)
+            return jbpy_raise(st, (int)n, &err, "to_json");
+        if ((uint64_t)n <= cap)
+            break;
+        cap = (size_t)n;
+    }
+    return text;
+}
+
+static PyObject *core_to_json(PyObject *module, PyObject *data)
+{
+    PyObject *text;
+    Py_buffer view;
+
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    text = jbpy_json(PyModule_GetState(module), view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    return text;
+}
+
+static PyObject *core_encode(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *const keys[] = {"type",   "data",      "subtype",  "event_id",
+                                 "source", "timestamp", "priority", NULL};
+    jbpy_state *st = PyModule_GetState(module);
+    PyObject *type, *data = NULL, *bytes;
+    jbpy_envelope env = {0};
+    jbpy_encoding e;
+    PyObject **const optional[] = {&data,       &env.subtype,   &env.event_id,
+                                   &env.source, &env.timestamp, &env.priority};
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O$OOOOO:encode", (char **)keys, &type, &data,
+                                     &env.subtype, &env.event_id, &env.source, &env.timestamp,
+                                     &env.priority))
+        return NULL;
+    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
+        if (*optional[i] == Py_None)
+            *optional[i] = NULL;
+    }
+    if ((type != Py_None && !PyUnicode_Check(type)) ||
+        (env.subtype != NULL && !PyUnicode_Check(env.subtype)))
+        return PyErr_Format(PyExc_TypeError, "type and subtype are str or None");
+    if (jbpy_encode(st, type == Py_None ? NULL : type, data, &env, &e) < 0)
+        return NULL;
+    bytes = PyBytes_FromStringAndSize((const char *)e.encoded.data, e.encoded.len_bytes);
+    jbpy_encoding_fini(st, &e);
+    return bytes;
+}
+
+static PyObject *core_unlink(PyObject *module, PyObject *name)
+{
+    PyObject *bytes;
+    jb_error err;
+    int rc;
+
+    if (!PyUnicode_FSConverter(name, &bytes))
+        return NULL;
+    jb_error_init(&err);
+    rc = jb_bus_unlink(PyBytes_AsString(bytes), &err);
+    Py_DECREF(bytes);
+    if (rc < 0)
+        return jbpy_raise(PyModule_GetState(module), rc, &err, "unlink");
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_now_ns(PyObject *module, PyObject *ignored)
+{
+    return PyLong_FromUnsignedLongLong(jb_clock_now_ns());
+}
+
+static PyObject *core_event_types(PyObject *module, PyObject *ignored)
+{
+    PyObject *dict = PyDict_New();
+
+    for (uint32_t i = 0; dict != NULL && i < 64; i++) {
+        const char *name = jb_event_type_name(i);
+        PyObject *number = name != NULL ? PyLong_FromUnsignedLong(i) : NULL;
+
+        if (name == NULL)
+            continue;
+        if (number == NULL || PyDict_SetItemString(dict, name, number) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(number);
+    }
+    return dict;
+}
+
+static PyObject *core_set_array_factory(PyObject *module, PyObject *factory)
+{
+    jbpy_state *st = PyModule_GetState(module);
+
+    PyObject *old = st->as_array;
+
+    st->as_array = factory == Py_None ? NULL : Py_NewRef(factory);
+    Py_XDECREF(old);
+    Py_RETURN_NONE;
+}
+
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **ret_type)
+{
+    *ret_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *ret_type == NULL ? -1 : PyModule_AddType(module, *ret_type);
+}
+
+static int add_types(PyObject *module, jbpy_state *st)
+{
+    if (add_type(module, &jbpy_bus_spec, &st->bus_type) < 0 ||
+        add_type(module, &jbpy_sub_spec, &st->sub_type) < 0 ||
+        add_type(module, &jbpy_batch_spec, &st->batch_type) < 0 ||
+        add_type(module, &jbpy_event_spec, &st->event_type) < 0 ||
+        add_type(module, &jbpy_column_spec, &st->column_type) < 0)
+        return -1;
+    st->command_type = PyStructSequence_NewType(&jbpy_command_desc);
+    return st->command_type == NULL ? -1 : PyModule_AddType(module, st->command_type);
+}
+
+static int check_version(void)
+{
+    if (jb_version() >> 8 == (JB_VERSION_MAJOR << 8 | JB_VERSION_MINOR))
+        return 0;
+    PyErr_Format(PyExc_ImportError, "jimbot._core was built for libjimbot %d.%d but runs with %s",
+                 JB_VERSION_MAJOR, JB_VERSION_MINOR, jb_version_string());
+    return -1;
+}
+
+static int compile_fields(jbpy_state *st)
+{
+    jb_error err;
+    int rc;
+
+    jb_error_init(&err);
+    rc = jb_field_parse("type_name", 9, &st->type_name, &err);
+    if (rc >= 0)
+        rc = jb_field_parse("subtype", 7, &st->subtype, &err);
+    return rc < 0 ? (jbpy_raise(st, rc, &err, "schema"), -1) : 0;
+}
+
+static int core_exec(PyObject *module)
+{
+    jbpy_state *st = PyModule_GetState(module);
+    PyObject *json;
+
+    if (check_version() < 0 || jbpy_errors_init(module, st) < 0 || add_types(module, st) < 0 ||
+        compile_fields(st) < 0)
+        return -1;
+    json = PyImport_ImportModule("json");
+    if (json == NULL)
+        return -1;
+    st->json_loads = PyObject_GetAttrString(json, "loads");
+    Py_DECREF(json);
+    if (st->json_loads == NULL)
+        return -1;
+    return PyModule_AddStringConstant(module, "version", jb_version_string());
+}
+
+static int core_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    jbpy_state *st = PyModule_GetState(module);
+
+    Py_VISIT(st->bus_type);
+    Py_VISIT(st->sub_type);
+    Py_VISIT(st->batch_type);
+    Py_VISIT(st->event_type);
+    Py_VISIT(st->column_type);
+    Py_VISIT(st->command_type);
+    Py_VISIT(st->error);
+    for (int i = 0; i < JBPY_N_ERRORS; i++)
+        Py_VISIT(st->errors[i]);
+    Py_VISIT(st->json_loads);
+    Py_VISIT(st->as_array);
+    return 0;
+}
+
+static int core_clear(PyObject *module)
+{
+    jbpy_state *st = PyModule_GetState(module);
+
+    Py_CLEAR(st->bus_type);
+    Py_CLEAR(st->sub_type);
+    Py_CLEAR(st->batch_type);
+    Py_CLEAR(st->event_type);
+    Py_CLEAR(st->column_type);
+    Py_CLEAR(st->command_type);
+    Py_CLEAR(st->error);
+    for (int i = 0; i < JBPY_N_ERRORS; i++)
+        Py_CLEAR(st->errors[i]);
+    Py_CLEAR(st->json_loads);
+    Py_CLEAR(st->as_array);
+    return 0;
+}
+
+static void core_free(void *module)
+{
+    jbpy_state *st = PyModule_GetState(module);
+
+    core_clear(module);
+    while (st->n_encoders > 0)
+        jb_encoder_destroy(st->encoders[--st->n_encoders]);
+}
+
+static PyMethodDef core_methods[] = {
+    {"encode", (PyCFunction)(void (*)(void))core_encode, METH_VARARGS | METH_KEYWORDS,
+     "Encode an event as the bytes of a jimbot.v1.Event; arguments as Bus.publish()."},
+    {"to_json", core_to_json, METH_O, "The JSON text of a serialised jimbot.v1.Event."},
+    {"unlink", core_unlink, METH_O, "Remove the name of a bus."},
+    {"now_ns", core_now_ns, METH_NOARGS, "The clock of Event.time_ns."},
+    {"event_types", core_event_types, METH_NOARGS, "Type names and their numbers, as a dict."},
+    {"_set_array_factory", core_set_array_factory, METH_O,
+     "What makes an array of a Column; None: memoryview."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot core_slots[] = {
+    {Py_mod_exec, core_exec},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "jimbot._core",
+    .m_doc = "The C half of the jimbot package.",
+    .m_size = sizeof(jbpy_state),
+    .m_methods = core_methods,
+    .m_slots = core_slots,
+    .m_traverse = core_traverse,
+    .m_clear = core_clear,
+    .m_free = core_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&core_module);
+}
