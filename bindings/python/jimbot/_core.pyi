@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import (
     Any,
+    Final,
     Literal,
-    NamedTuple,
     SupportsFloat,
     SupportsIndex,
     TypeAlias,
@@ -15,18 +15,21 @@ from typing import (
 )
 
 import numpy
-from numpy.typing import NDArray
+from _typeshed import structseq
 
-# With numpy absent at run time every array is a memoryview of the same numbers.
-_Floats: TypeAlias = NDArray[numpy.float64]
-_Ints: TypeAlias = NDArray[numpy.int64]
-_Mask: TypeAlias = NDArray[numpy.bool_]
+# One dimension. With numpy absent at run time each is a memoryview of the same numbers.
+_Floats: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.float64]]
+_Ints: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.int64]]
+_Mask: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.bool_]]
+_Uint64: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.uint64]]
+_Uint32: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.uint32]]
+_Uint16: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.uint16]]
 
 _Readable: TypeAlias = bytes | bytearray | memoryview | Event
 _Scalar: TypeAlias = str | bool | SupportsIndex | SupportsFloat | None
 _Json: TypeAlias = _Scalar | dict[str, Any] | list[Any] | tuple[Any, ...]
 _Data: TypeAlias = _Json | _Readable
-_type: TypeAlias = type  # inside a class that has a member of that name
+_Cls: TypeAlias = type[BaseException] | None  # for classes that have a member `type`
 _Name: TypeAlias = str | os.PathLike[str] | None
 
 version: str
@@ -72,10 +75,15 @@ def now_ns() -> int: ...
 def event_types() -> dict[str, int]: ...
 def _set_array_factory(factory: Callable[[Column], Any] | None, /) -> None: ...
 
-class Command(NamedTuple):
-    name: str
-    params: tuple[str, ...]
-    id: str | None
+@final
+class Command(structseq[Any], tuple[str, tuple[str, ...], str | None]):
+    __match_args__: Final = ("name", "params", "id")
+    @property
+    def name(self) -> str: ...
+    @property
+    def params(self) -> tuple[str, ...]: ...
+    @property
+    def id(self) -> str | None: ...
 
 @final
 class Bus:
@@ -189,17 +197,17 @@ class Subscription:
 @final
 class Batch:
     @property
-    def sequence(self) -> NDArray[numpy.uint64]: ...
+    def sequence(self) -> _Uint64: ...
     @property
-    def time_ns(self) -> NDArray[numpy.uint64]: ...
+    def time_ns(self) -> _Uint64: ...
     @property
     def source_time(self) -> _Floats: ...
     @property
-    def n_missed(self) -> NDArray[numpy.uint64]: ...
+    def n_missed(self) -> _Uint64: ...
     @property
-    def topic_id(self) -> NDArray[numpy.uint32]: ...
+    def topic_id(self) -> _Uint32: ...
     @property
-    def type(self) -> NDArray[numpy.uint16]: ...
+    def type(self) -> _Uint16: ...
     @overload
     def column(
         self, path: str, dtype: Literal["f8"] = "f8", *, with_valid: Literal[False] = False
@@ -227,7 +235,7 @@ class Batch:
     def __enter__(self) -> Batch: ...
     def __exit__(
         self,
-        cls: _type[BaseException] | None,
+        cls: _Cls,
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,

@@ -7,6 +7,7 @@
  */
 #include "core.h"
 
+#include <limits.h>
 #include <unistd.h>
 
 typedef int (*open_fn)(const char *, const jb_bus_opts *, jb_bus **, jb_error *);
@@ -70,13 +71,37 @@ static PyObject *name_bytes(PyObject *name, const char **ret_name)
     return bytes;
 }
 
+/* Converters for PyArg_Parse: its own formats for unsigned numbers drop the bits that do not fit. */
+static int to_uint64(PyObject *number, void *ret)
+{
+    unsigned long long value = PyLong_AsUnsignedLongLong(number);
+
+    if (value == ULLONG_MAX && PyErr_Occurred())
+        return 0;
+    *(uint64_t *)ret = value;
+    return 1;
+}
+
+static int to_uint32(PyObject *number, void *ret)
+{
+    uint64_t value;
+
+    if (!to_uint64(number, &value))
+        return 0;
+    if (value > UINT32_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "the number does not fit 32 bits");
+        return 0;
+    }
+    *(uint32_t *)ret = (uint32_t)value;
+    return 1;
+}
+
 static PyObject *open_with(PyObject *cls, PyObject *args, PyObject *kwargs, open_fn fn)
 {
     static char *const keys[] = {"name", "capacity",  "max_topics", "max_subs", "max_peers",
                                  "mode", "peer_name", "keep",       NULL};
     jbpy_state *st = PyType_GetModuleState((PyTypeObject *)cls);
     PyObject *name = Py_None, *bytes;
-    unsigned long long capacity;
     const char *c_name;
     jb_bus_opts opts;
     jb_bus *bus = NULL;
@@ -85,12 +110,11 @@ static PyObject *open_with(PyObject *cls, PyObject *args, PyObject *kwargs, open
 
     jb_error_init(&err);
     jb_bus_opts_init(&opts, sizeof opts);
-    capacity = opts.capacity_bytes;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$KIIIIzp", (char **)keys, &name, &capacity,
-                                     &opts.max_topics, &opts.max_subs, &opts.max_peers, &opts.mode,
-                                     &opts.peer_name, &keep))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$O&O&O&O&O&zp", (char **)keys, &name,
+                                     to_uint64, &opts.capacity_bytes, to_uint32, &opts.max_topics,
+                                     to_uint32, &opts.max_subs, to_uint32, &opts.max_peers,
+                                     to_uint32, &opts.mode, &opts.peer_name, &keep))
         return NULL;
-    opts.capacity_bytes = capacity;
     if (keep)
         opts.flags |= JB_BUS_KEEP;
     bytes = name_bytes(name, &c_name);
