@@ -390,7 +390,8 @@ int jb_field_get_string(const jb_field *field, const void *data, size_t len_byte
     return rc;
 }
 
-/* Whether an event of this type can hold the field. The type comes from shared memory: any number. */
+/* Whether an event of this type can hold the field. The type comes from shared memory: it may be
+ * any number. */
 static bool may_hold(const jb_field *field, uint16_t type)
 {
     uint64_t mask = (uint64_t)field->type_mask_hi << 32 | field->type_mask_lo;

@@ -4,6 +4,7 @@
  */
 #include "schema/json_valid.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ struct checker {
     const char *pos;
     const char *end;
     uint32_t depth;
+    uint32_t max_depth;                          /* at most JBI_JSON_DEPTH_MAX */
     uint64_t is_object[JBI_JSON_DEPTH_MAX / 64]; /* bit n: level n is an object */
     bool has_space;
 };
@@ -56,10 +58,12 @@ static bool is_hex(char ch)
 /* What follows a backslash. */
 static bool escape(struct checker *c)
 {
+    static const char letters[] = {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'};
+
     if (c->pos == c->end)
         return false;
     if (*c->pos != 'u')
-        return memchr("\"\\/bfnrt", *c->pos++, 8) != NULL;
+        return memchr(letters, *c->pos++, sizeof letters) != NULL;
     c->pos++;
     for (int i = 0; i < 4; i++, c->pos++) {
         if (c->pos == c->end || !is_hex(*c->pos))
@@ -119,9 +123,10 @@ static bool in_object(const struct checker *c)
 static bool open_level(struct checker *c, bool object)
 {
     uint64_t bit = (uint64_t)1 << c->depth % 64;
-    uint64_t *word = &c->is_object[c->depth / 64 % (JBI_JSON_DEPTH_MAX / 64)];
+    uint64_t *word =
+        &c->is_object[c->depth / 64 % (JBI_JSON_DEPTH_MAX / 64)]; /* used below the limit only */
 
-    if (c->depth == JBI_JSON_DEPTH_MAX)
+    if (c->depth >= c->max_depth)
         return false;
     *word = object ? *word | bit : *word & ~bit;
     c->depth++;
@@ -178,9 +183,11 @@ static bool after_value(struct checker *c)
     return true;
 }
 
-bool jbi_json_valid(const char *text, size_t len_bytes, bool *ret_has_space)
+bool jbi_json_valid(const char *text, size_t len_bytes, uint32_t max_depth, bool *ret_has_space)
 {
-    struct checker c = {.pos = text, .end = len_bytes != 0 ? text + len_bytes : text};
+    assert(max_depth <= JBI_JSON_DEPTH_MAX);
+    struct checker c = {
+        .max_depth = max_depth, .pos = text, .end = len_bytes != 0 ? text + len_bytes : text};
 
     do {
         bool opened = true;

@@ -131,7 +131,7 @@ bool jbi_json_put_value(jbi_json_out *out, const char *text, size_t len_bytes)
 {
     bool has_space;
 
-    if (!jbi_json_valid(text, len_bytes, &has_space))
+    if (!jbi_json_valid(text, len_bytes, JBI_EXTRA_DEPTH_MAX, &has_space))
         return jbi_json_put_string(out, text, len_bytes);
     if (has_space)
         put_minified(out, text, len_bytes);

@@ -407,7 +407,7 @@ static bool is_type(const struct scan *s, const struct jbi_field_info *f)
     return s->message->is_event && f->number == JBI_EVENT_TYPE;
 }
 
-/* All members of a message except an event's type; `type` is NULL for a message that is no event. */
+/* All members of a message except an event's type; `type` is NULL when the message is no event. */
 static bool write_members(struct writer *w, const struct scan *s, const struct jbi_event_type *type,
                           bool *any)
 {

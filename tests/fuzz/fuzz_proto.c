@@ -1,0 +1,75 @@
+/*
+ * Bytes that claim to be an event, through jb_event_inspect() and the field paths.
+ *
+ * What must hold: nothing crashes; what inspect accepts has a legal topic, and every path reads it
+ * without calling it malformed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jimbot/schema.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *const paths[] = {
+    "type",
+    "event_id",
+    "timestamp",
+    "game_state.money",
+    "game_state.game_state",
+    "game_state.hand.length",
+    "game_state.shop_items.length",
+    "game_state.blind.boss.name",
+    "learning_decision_request.game_state.deck.full_deck.length",
+    "learning_decision_response.action_values.length",
+    "custom.json",
+    "changes.length",
+    "extras.length",
+};
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void read_path(const char *path, const uint8_t *data, size_t size, bool sound)
+{
+    const char *text;
+    size_t text_bytes;
+    jb_field field;
+    int64_t whole;
+    double value;
+    int rc;
+
+    require(jb_field_parse(path, strlen(path), &field, NULL) == 0);
+    if (field.kind == JB_FIELD_STRING) {
+        rc = jb_field_get_string(&field, data, size, &text, &text_bytes);
+        require(rc != 1 || text_bytes <= size);
+    } else {
+        rc = jb_field_get_int(&field, data, size, &whole);
+        require(jb_field_get_double(&field, data, size, &value) == rc);
+    }
+    require(sound ? rc == 0 || rc == 1 : rc <= 1);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    jb_encoded encoded;
+    jb_error err;
+    bool sound;
+
+    jb_error_init(&err);
+    sound = jb_event_inspect(data, size, &encoded, &err) == 0;
+    if (sound) {
+        require(encoded.topic_bytes > 0 && strlen(encoded.topic) == encoded.topic_bytes);
+        require(strspn(encoded.topic, "abcdefghijklmnopqrstuvwxyz0123456789_-.") ==
+                encoded.topic_bytes);
+        require(encoded.type >= 1 && encoded.type <= JB_EVENT_CUSTOM);
+    } else {
+        require(err.code < 0 && err.msg[0] != '\0' && err.offset <= size);
+    }
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        read_path(paths[i], data, size, sound);
+    return 0;
+}

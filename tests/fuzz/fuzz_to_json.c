@@ -1,0 +1,43 @@
+/*
+ * Bytes that claim to be an event, through jb_event_to_json().
+ *
+ * What must hold: the length does not depend on the room; nothing is written past the room; what comes
+ * out is one valid JSON value; and what jb_event_inspect() accepts can be written.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jimbot/schema.h"
+#include "schema/json_valid.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    jb_encoded encoded;
+    int64_t need = jb_event_to_json(data, size, NULL, 0, NULL);
+    size_t len = need > 0 ? (size_t)need : 0;
+    char *text;
+
+    require(need == JB_EPROTO || need >= 2);
+    if (jb_event_inspect(data, size, &encoded, NULL) == 0)
+        require(need >= 2);
+    if (need < 0)
+        return 0;
+    /* Allocated exactly, so that a sanitizer sees a byte too many; the half-sized one must not be
+     * overrun either. */
+    text = malloc(len);
+    require(jb_event_to_json(data, size, text, len, NULL) == need);
+    require(jbi_json_valid(text, len, JBI_JSON_DEPTH_MAX, NULL));
+    free(text);
+    text = malloc(len / 2);
+    require(jb_event_to_json(data, size, text, len / 2, NULL) == need);
+    free(text);
+    return 0;
+}
