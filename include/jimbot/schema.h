@@ -255,6 +255,29 @@ JB_API int jb_encoder_bool(jb_encoder *encoder, bool value);
 JB_API int jb_encoder_null(jb_encoder *encoder);
 
 /**
+ * A key and its string in one call: jb_encoder_key() and jb_encoder_string(), for bindings that pay for
+ * every crossing of their border.
+ *
+ * @return as the two calls.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_put_string(jb_encoder *encoder, const char *key, size_t key_bytes,
+                                 const char *value, size_t value_bytes);
+
+/**
+ * A key and its number in one call: jb_encoder_key() and jb_encoder_double().
+ *
+ * @return as the two calls.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_put_double(jb_encoder *encoder, const char *key, size_t key_bytes,
+                                 double value);
+
+/**
  * Close the event that jb_encoder_begin() opened.
  *
  * @param ret_encoded  valid until the next call on this encoder.
