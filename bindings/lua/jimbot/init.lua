@@ -1,0 +1,122 @@
+-- jimbot: the event bus in the game's own process, for LuaJIT and LÖVE.
+--
+--     local jimbot = require "jimbot"
+--     local bus = jimbot.open("jimbot") or jimbot.null
+--     bus:publish("MONEY_CHANGED", { old_value = 4, new_value = 9, difference = 5 })
+--     for _, command in ipairs(bus:commands()) do         -- once per frame
+--         obey(command.name, command.params)
+--     end
+--
+-- Invariant: requiring this module never throws and does nothing but define functions. The library
+-- is looked for at the first jimbot.open() or jimbot.load(); when it is missing or of another
+-- version there is one warning, open() answers nil and a sentence, and jimbot.null stands in for a
+-- bus.
+--
+-- The module table survives a reload (package.loaded[...] = nil; require again): whoever kept the
+-- old table has the new functions, and open buses go on.
+
+local name = ...
+local prefix = type(name) == "string" and name:gsub("%.init$", "") or "jimbot"
+
+local library = require(prefix .. ".library")
+local state = library.state
+
+local jimbot = state.module or {}
+state.module = jimbot
+state.failure = nil
+
+jimbot.null = require(prefix .. ".null")
+
+--- Status codes by name, jimbot.err.Full == -4; filled when the library is loaded.
+jimbot.err = jimbot.err or {}
+
+--- Where the one warning goes. Replace it to log elsewhere.
+jimbot.warn = jimbot.warn or function(message)
+    print("jimbot: " .. message)
+end
+
+local prepared = false
+local open_bus
+
+local function fill_errors(C, ffi)
+    local code, short = ffi.new("int32_t[1]"), ffi.new("const char *[1]")
+    local idx = 0
+    while C.jb_err_at(idx, code, short) == 0 do
+        jimbot.err[ffi.string(short[0])] = code[0]
+        idx = idx + 1
+    end
+end
+
+-- The classes are made once per Lua state: a reload puts new functions into the old tables.
+local function prepare(C)
+    if prepared then
+        return
+    end
+    local ffi = library.ffi
+    fill_errors(C, ffi)
+    jimbot.version = ffi.string(C.jb_version_string())
+    state.encode = require(prefix .. ".encode").create(C, ffi, library.walk())
+    open_bus = require(prefix .. ".bus").create(C, ffi, state.classes, {
+        encode = state.encode,
+        open_sub = require(prefix .. ".sub").create(C, ffi, state.classes),
+        publish = require(prefix .. ".publish"),
+        command = require(prefix .. ".command"),
+    })
+    prepared = true
+end
+
+--- Load the library now, rather than at the first open().
+-- @param path  the file; nil: $JIMBOT_LIBRARY, else next to this module, else the system's places
+-- @return true, or false and one sentence
+function jimbot.load(path)
+    if state.failure and not path then
+        return false, state.failure -- searching again in every frame would cost file operations
+    end
+    local C, why = library.load(path)
+    if C then
+        local ok, failure = pcall(prepare, C)
+        if ok then
+            state.failure = nil
+            return true
+        end
+        why = tostring(failure)
+    end
+    state.failure = why
+    if not state.warned then
+        state.warned = true
+        pcall(jimbot.warn, "going on without the event bus: " .. tostring(why))
+    end
+    return false, why
+end
+
+--- True when the library is there.
+function jimbot.available()
+    return (jimbot.load())
+end
+
+--- The library's file, once it is loaded.
+function jimbot.path()
+    return state.path
+end
+
+--- Open a bus: attach to the one of that name, or create it.
+-- @param bus_name  as jb_bus_open() takes it; nil: a bus of one's own that nobody else can see
+-- @param opts      library: path of the library; mode: "open" (default), "create" or "attach";
+--                  source: what events without one get; peer_name: text; keep: boolean; commands:
+--                  false for no command subscription; capacity_bytes, max_topics, max_subs,
+--                  max_peers: numbers, as in jb_bus_opts
+-- @return a bus, or nil, one sentence, and a code of jimbot.err when the library answered
+function jimbot.open(bus_name, opts)
+    opts = opts or {}
+    local ok, why = jimbot.load(opts.library)
+    if not ok then
+        return nil, why
+    end
+    local called, bus, failure, code = pcall(open_bus, bus_name, opts)
+    if not called then
+        return nil, tostring(bus)
+    end
+    return bus, failure, code
+end
+
+return jimbot

@@ -1,0 +1,186 @@
+-- jimbot.sub: a subscription and the events it shows, copied out of the ring as Lua strings.
+--
+-- Invariant: what poll() returns belongs to the caller. Payloads in the ring are borrowed, so they
+-- are copied before the cursor moves on; an event is decoded only when somebody asks.
+--
+-- A subscription that is collected without close() is closed: a forgotten lossless one would stop
+-- every publisher.
+
+local BATCH = 64
+local empty = {} -- what poll() returns when there is nothing: an idle frame makes no garbage
+
+local function create(C, ffi, classes)
+    local Event = classes.Event or {}
+    local Sub = classes.Sub or {}
+    classes.Event, classes.Sub = Event, Sub
+    Event.__index, Sub.__index = Event, Sub
+
+    local events = ffi.new("jb_event[?]", BATCH)
+    local stats = ffi.new("jb_sub_stats")
+    local err = ffi.new("jb_error")
+    C.jb_error_init(err)
+    local name_out = ffi.new("const char *[1]")
+    local sub_out = ffi.new("jb_sub *[1]")
+    local buffer_bytes = 16384
+    local buffer = ffi.new("char[?]", buffer_bytes)
+    local type_names = {}
+
+    local function type_name(number)
+        local name = type_names[number]
+        if not name then
+            local text = C.jb_event_type_name(number)
+            name = text ~= nil and ffi.string(text) or "EVENT_" .. number
+            type_names[number] = name
+        end
+        return name
+    end
+
+    local function topic_name(bus, id)
+        local name = bus.topics[id]
+        if not name then
+            local len = C.jb_bus_topic_name(bus.handle, id, name_out)
+            if len < 0 then
+                return "?"
+            end
+            name = ffi.string(name_out[0], len)
+            bus.topics[id] = name
+        end
+        return name
+    end
+
+    --- The event as JSON text, as its source spelled it; or nil and one sentence.
+    function Event:to_json()
+        local payload = self.payload
+        local len = tonumber(C.jb_event_to_json(payload, #payload, buffer, buffer_bytes, err))
+        if len > buffer_bytes then
+            buffer_bytes = len
+            buffer = ffi.new("char[?]", buffer_bytes)
+            len = tonumber(C.jb_event_to_json(payload, #payload, buffer, buffer_bytes, err))
+        end
+        if len < 0 then
+            return nil, ffi.string(err.msg)
+        end
+        return ffi.string(buffer, len)
+    end
+
+    local function copy_event(bus, ev)
+        return setmetatable({
+            topic = topic_name(bus, ev.topic_id),
+            type = type_name(ev.type),
+            sequence = tonumber(ev.sequence),
+            time_ns = tonumber(ev.time_ns),
+            source_time = ev.source_time,
+            n_missed = tonumber(ev.n_missed),
+            publisher = ev.publisher,
+            priority = ev.priority,
+            payload = ffi.string(ev.payload, ev.len_bytes),
+        }, Event)
+    end
+
+    --- Take what has come. Never blocks.
+    -- @param max  at most this many, default 64
+    -- @param out  a table to fill and return; default a new one, or a shared empty one when nothing
+    --             has come
+    -- @return a list of events {topic, type, sequence, time_ns, source_time, n_missed, publisher,
+    --         priority, payload}; and one sentence when the subscription cannot go on
+    function Sub:poll(max, out)
+        local n_out, why = 0, nil
+        max = max or BATCH
+        while self.handle and n_out < max do
+            local n = C.jb_sub_peek(self.handle, events, math.min(max - n_out, BATCH))
+            if n <= 0 then
+                why = n < 0 and ffi.string(C.jb_strerror(n)) or nil
+                break
+            end
+            out = out or {}
+            for i = 0, n - 1 do
+                out[n_out + i + 1] = copy_event(self.bus, events[i])
+            end
+            C.jb_sub_advance(self.handle)
+            n_out = n_out + n
+        end
+        if out then
+            for i = #out, n_out + 1, -1 do
+                out[i] = nil
+            end
+        end
+        return out or empty, why or (not self.handle and "closed" or nil)
+    end
+
+    --- Wait until poll() has something. Not for a game's thread.
+    -- @return true, or false when the time ran out
+    function Sub:wait(seconds)
+        return self.handle ~= nil and C.jb_sub_wait(self.handle, seconds * 1e9) == 1
+    end
+
+    --- Add a pattern; an event that matches several comes once.
+    function Sub:add(pattern)
+        local rc = self.handle and C.jb_sub_add(self.handle, pattern, #pattern) or C.JB_ECLOSED
+        if rc < 0 then
+            return false, ffi.string(C.jb_strerror(rc))
+        end
+        return true
+    end
+
+    --- Counters: n_delivered, n_filtered, n_missed, lag_bytes.
+    function Sub:stats()
+        stats.size = ffi.sizeof(stats)
+        if not self.handle or C.jb_sub_get_stats(self.handle, stats) < 0 then
+            return nil, "closed"
+        end
+        return {
+            n_delivered = tonumber(stats.n_delivered),
+            n_filtered = tonumber(stats.n_filtered),
+            n_missed = tonumber(stats.n_missed),
+            lag_bytes = tonumber(stats.lag_bytes),
+        }
+    end
+
+    --- End the subscription. A second close does nothing.
+    function Sub:close()
+        local handle = self.handle
+        if handle then
+            self.handle = nil
+            self.bus.children[self.id] = nil
+            C.jb_sub_close(ffi.gc(handle, nil))
+        end
+    end
+
+    local function fill_options(opts)
+        local o = ffi.new("jb_sub_opts")
+        C.jb_sub_opts_init(o, ffi.sizeof(o))
+        o.policy = opts.policy == "latest" and C.JB_SUB_LATEST or C.JB_SUB_LOSSLESS
+        o.start = opts.start == "oldest" and C.JB_SUB_FROM_OLDEST or C.JB_SUB_FROM_NOW
+        o.name = opts.name
+        return o
+    end
+
+    --- Open a subscription on a bus. `children` holds the bare pointer and not the object,
+    -- so that the bus's finalizer can close it and the collector can still find it lost.
+    local function open(bus, pattern, opts)
+        local o = fill_options(opts or {})
+        local rc = C.jb_bus_subscribe(bus.handle, pattern, #pattern, o, sub_out, err)
+        if rc < 0 then
+            return nil, ffi.string(err.msg), rc
+        end
+        local children = bus.children
+        local id = #children + 1
+        while children[id] do
+            id = id + 1
+        end
+        children[id] = ffi.cast("jb_sub *", sub_out[0])
+        local handle = ffi.gc(ffi.cast("jb_sub *", sub_out[0]), function(p)
+            if children[id] then
+                children[id] = nil
+                C.jb_sub_close(p)
+            end
+        end)
+        local sub = setmetatable({ handle = handle, bus = bus, id = id }, Sub)
+        bus.subs[sub] = true
+        return sub
+    end
+
+    return open
+end
+
+return { create = create }
