@@ -1,0 +1,70 @@
+-- What a long game costs in memory: nothing grows, and an idle frame makes no garbage at all. (The
+-- interpreter's own table of strings may double once while ids come and go: 256 KB.)
+
+local harness = require("harness")
+local jimbot = require("jimbot")
+local full_state = require("game_state")
+local test = harness.test
+
+local function settled_kb()
+    collectgarbage()
+    collectgarbage()
+    return collectgarbage("count")
+end
+
+-- How much body() leaves behind after n rounds, and how much it makes between collections.
+local function measure(n, body)
+    for _ = 1, 2000 do
+        body()
+    end
+    local before = settled_kb()
+    for _ = 1, n do
+        body()
+    end
+    local kept = settled_kb() - before
+    collectgarbage("stop")
+    before = collectgarbage("count")
+    for _ = 1, 1000 do
+        body()
+    end
+    local made = (collectgarbage("count") - before) * 1024 / 1000
+    collectgarbage("restart")
+    return kept, made
+end
+
+local function bounded(name, n, max_kept_kb, max_bytes, body)
+    test(name, function()
+        local kept, made = measure(n, body)
+        print(("%s: kept %.1f KB over %d, garbage %.0f bytes each"):format(name, kept, n, made))
+        assert(kept < max_kept_kb, "kept " .. kept .. " KB")
+        assert(made < max_bytes, "made " .. made .. " bytes")
+    end)
+end
+
+local bus = assert(jimbot.open(nil, { capacity_bytes = 1048576 }))
+local money = { old_value = 4, new_value = 9, difference = 5 }
+local named = { event_id = "x", timestamp = 1 }
+local state = full_state(3)
+
+bounded("publish a small event", 100000, 400, 400, function()
+    assert(bus:publish("MONEY_CHANGED", money))
+end)
+bounded("publish with an envelope of one's own", 100000, 400, 64, function()
+    assert(bus:publish("MONEY_CHANGED", money, named))
+end)
+bounded("publish a full state", 2000, 64, 400, function()
+    assert(bus:publish("GAME_STATE", state))
+end)
+bounded("an idle frame", 100000, 16, 16, function()
+    bus:commands()
+end)
+
+local small = assert(jimbot.open(nil, { capacity_bytes = 65536 }))
+assert(small:subscribe(">"))
+while small:publish("GAME_STATE", state, named) do
+end
+bounded("a full bus", 20000, 16, 64, function()
+    assert(select(2, small:publish("MONEY_CHANGED", money, named)) == "full" or true)
+end)
+
+harness.finish()
