@@ -45,6 +45,9 @@ def load_protos(proto_dir):
     out = tempfile.mkdtemp(prefix="jimbot-oracle-")
     files = [os.path.join("jimbot/v1", f) for f in os.listdir(os.path.join(proto_dir, "jimbot/v1"))]
     subprocess.run(["protoc", f"--proto_path={proto_dir}", f"--python_out={out}", *files], check=True)
+    # Whole packages: the Python binding, which may be on the path too, is called jimbot as well.
+    for package in ("jimbot", "jimbot/v1"):
+        open(os.path.join(out, package, "__init__.py"), "w", encoding="utf-8").close()
     sys.path.insert(0, out)
     from jimbot.v1 import event_pb2
     return event_pb2
