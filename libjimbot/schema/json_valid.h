@@ -19,9 +19,9 @@ enum {
 };
 
 /*
- * Check a text nested at most max_depth deep. White space between tokens is fine; *ret_has_space (may be NULL) says whether there
- * is any, so that it can be left out when the text is copied. Takes time proportional to the text,
- * no recursion.
+ * Check a text nested at most max_depth deep. White space between tokens is fine; *ret_has_space
+ * (may be NULL) says whether there is any, so that it can be left out when the text is copied.
+ * Takes time proportional to the text, no recursion.
  */
 bool jbi_json_valid(const char *text, size_t len_bytes, uint32_t max_depth, bool *ret_has_space);
 
