@@ -1,7 +1,8 @@
--- json: reads JSON into Lua values, so that tests can compare what came back with what was sent.
--- An empty object and an empty list both become {}; null becomes json.null.
+-- json: reads and writes JSON, so that tests can compare what came back with what was sent. An empty
+-- object and an empty list both become {}; null becomes json.null; bare inf and nan are numbers.
 
 local json = { null = setmetatable({}, { __tostring = function() return "null" end }) }
+local numbers = { inf = 1 / 0, nan = 0 / 0 }
 
 local escapes = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 local words = { ["true"] = true, ["false"] = false, null = json.null }
@@ -83,6 +84,10 @@ function value(text, pos)
     if word and words[word] ~= nil then
         return words[word], stop
     end
+    local sign, name, after = text:match("^(%-?)(%a+)()", pos)
+    if numbers[name] then
+        return sign == "-" and -numbers[name] or numbers[name], after
+    end
     local number
     number, stop = text:match("^(%-?%d+%.?%d*[eE]?[+-]?%d*)()", pos)
     if not number then
@@ -97,6 +102,34 @@ function json.decode(text)
         fail(text, stop)
     end
     return result
+end
+
+local function encode_string(text)
+    return '"' .. text:gsub('[%c"\\]', function(c)
+        return ("\\u%04x"):format(c:byte())
+    end) .. '"'
+end
+
+--- Lists are the tables with an element 1; %.17g keeps every double.
+function json.encode(item)
+    if item == json.null then
+        return "null"
+    elseif type(item) == "string" then
+        return encode_string(item)
+    elseif type(item) ~= "table" then
+        return type(item) == "number" and ("%.17g"):format(item) or tostring(item)
+    end
+    local parts = {}
+    if item[1] ~= nil then
+        for i, element in ipairs(item) do
+            parts[i] = json.encode(element)
+        end
+        return "[" .. table.concat(parts, ",") .. "]"
+    end
+    for key, element in pairs(item) do
+        parts[#parts + 1] = encode_string(key) .. ":" .. json.encode(element)
+    end
+    return "{" .. table.concat(parts, ",") .. "}"
 end
 
 return json
