@@ -1,8 +1,8 @@
 /*
  * Bytes that claim to be an event, through jb_event_to_json().
  *
- * What must hold: the length does not depend on the room; nothing is written past the room; what comes
- * out is one valid JSON value; and what jb_event_inspect() accepts can be written.
+ * What must hold: the length does not depend on the room; nothing is written past the room; what
+ * comes out is one valid JSON value; and what jb_event_inspect() accepts can be written.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,10 @@
 /*
- * Runs a fuzz target over files, without a fuzzer: every file as it is and cut short, and damaged in
- * ways that a fixed seed decides. `fuzz_replay FILE|FOLDER…`; with any compiler, under `meson test`.
+ * Runs a fuzz target over files, without a fuzzer: every file as it is and cut short, and damaged
+ * in ways that a fixed seed decides. `fuzz_replay FILE|FOLDER…`; with any compiler, under `meson
+ * test`.
  *
- * Invariant: the same files give the same calls in every run; each input lies flush against a page that
- * may not be touched.
+ * Invariant: the same files give the same calls in every run; each input lies flush against a page
+ * that may not be touched.
  */
 #include <dirent.h>
 #include <stdio.h>

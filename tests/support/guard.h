@@ -1,8 +1,8 @@
 /*
  * guard.h: memory that ends where the input ends.
  *
- * Invariant: the byte after the copy lies in a page that nobody may touch, so reading or writing one
- * byte too far is a crash with any compiler, sanitizer or not.
+ * Invariant: the byte after the copy lies in a page that nobody may touch, so reading or writing
+ * one byte too far is a crash with any compiler, sanitizer or not.
  */
 #ifndef TEST_GUARD_H
 #define TEST_GUARD_H
