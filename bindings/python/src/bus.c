@@ -71,7 +71,7 @@ static PyObject *name_bytes(PyObject *name, const char **ret_name)
     return bytes;
 }
 
-/* Converters for PyArg_Parse: its own formats for unsigned numbers drop the bits that do not fit. */
+/* Converters for PyArg_Parse, whose own formats for unsigned numbers drop bits that do not fit. */
 static int to_uint64(PyObject *number, void *ret)
 {
     unsigned long long value = PyLong_AsUnsignedLongLong(number);

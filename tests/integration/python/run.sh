@@ -15,7 +15,8 @@ case $sanitizers in
     # The interpreter is not instrumented, so the run-time comes first; what CPython itself keeps
     # until exit is no leak of ours (test_lifetime.py looks for those).
     LD_PRELOAD=$("${CC:-cc}" -print-file-name=libasan.so)
-    export LD_PRELOAD ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}
+    ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}
+    export LD_PRELOAD ASAN_OPTIONS
     ;;
 *thread*)
     echo "the interpreter does not run under ThreadSanitizer" >&2
