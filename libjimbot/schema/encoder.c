@@ -122,7 +122,7 @@ static int outcome(struct jb_encoder *e, int rc)
         return rc;
     e->failed = rc;
     jbi_sink_path(&e->sink, path, sizeof path);
-    snprintf(e->why, sizeof e->why, "%s%s%.24s", path, path[0] != '\0' ? ": " : "",
+    snprintf(e->why, sizeof e->why, "%s%s%.48s", path, path[0] != '\0' ? ": " : "",
              e->sink.why != NULL ? e->sink.why : jb_err_name(rc));
     return rc;
 }

@@ -30,7 +30,7 @@ struct jb_encoder {
     bool is_enveloped;   /* the list is the member `events` of an object */
     bool is_building;    /* between jb_encoder_begin() and jb_encoder_end() */
     int failed;          /* the first failure since jb_encoder_begin() */
-    char why[96];        /* its message */
+    char why[128];       /* its message */
     uint32_t max_depth;
 };
 

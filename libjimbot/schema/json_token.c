@@ -343,6 +343,9 @@ int jbi_json_scalar(struct jbi_json *r, struct jbi_token *ret)
         r->pos += n;
         return 0;
     }
+    if ((*r->pos >= '0' && *r->pos <= '9') ||
+        (*r->pos == '-' && r->end - r->pos > 1 && r->pos[1] >= '0' && r->pos[1] <= '9'))
+        return jbi_json_fail(r, JB_EPARSE, r->pos, "a number is malformed");
     ret->is_true = *r->pos == 't';
     ret->type = *r->pos == 'n' ? JBI_TOKEN_NULL : JBI_TOKEN_BOOL;
     if (word_at(r, "true") || word_at(r, "false") || word_at(r, "null"))
