@@ -104,13 +104,24 @@ static int typed_bool(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes,
     return is_known ? coerced(s, put_varint(s, tag, tag_bytes, is_true)) : JBI_TYPED_NOT;
 }
 
+/* Readers of JSON take "1.0977072081648187e+18" for a double and digits alone for an integer; beyond
+ * 2^53 the two are not the same value. */
+static bool int_holds(const struct jbi_token *t)
+{
+    const int64_t max = (int64_t)1 << 53;
+
+    return t->text == NULL || t->number.is_integer ||
+           (t->number.integer >= -max && t->number.integer <= max);
+}
+
 static int typed_int(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes,
                      const struct jbi_token *t)
 {
     jbi_number n;
 
     if (t->type == JBI_TOKEN_NUMBER && t->number.is_int64)
-        return result(put_varint(s, tag, tag_bytes, (uint64_t)t->number.integer), JBI_TYPED_EXACT);
+        return result(put_varint(s, tag, tag_bytes, (uint64_t)t->number.integer),
+                      int_holds(t) ? JBI_TYPED_EXACT : JBI_TYPED_COERCED);
     if (t->type == JBI_TOKEN_NUMBER && t->number.value == 0)
         return result(put_varint(s, tag, tag_bytes, 0), JBI_TYPED_COERCED);
     if (t->type == JBI_TOKEN_STRING && text_number(t, &n) && n.is_int64)

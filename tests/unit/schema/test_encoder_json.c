@@ -180,6 +180,8 @@ START_TEST(test_numbers_no_double_holds)
     ck_assert(!made_has("game_state.ante"));
     comes_back(STATE("\"money\":0.12345678901234567890123"));
     comes_back("{\"type\":\"X\",\"version\":9223372036854775807}");
+    comes_back("{\"type\":\"X\",\"version\":1.0977072081648187e+18}");
+    ck_assert_double_eq(made_double("version"), 1.0977072081648187e+18);
 }
 END_TEST
 
