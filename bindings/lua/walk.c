@@ -157,13 +157,15 @@ static int add_list(struct walker *w, size_t n, int depth)
 {
     for (size_t i = 1; i <= n; i++) {
         char place[32];
-        int rc;
+        int rc, len;
 
         lua_rawgeti(w->lua, -1, (int)i);
         rc = add_value(w, lua_type(w->lua, -1), depth);
         lua_pop(w->lua, 1);
-        if (rc == REFUSED)
-            prepend(w->walk, place, (size_t)snprintf(place, sizeof place, "[%zu]", i));
+        if (rc == REFUSED) {
+            len = snprintf(place, sizeof place, "[%zu]", i);
+            prepend(w->walk, place, (size_t)len);
+        }
         if (rc != DONE)
             return rc;
     }

@@ -1,4 +1,4 @@
-/* walk.h: what encode.lua and walk.c tell each other; declared to LuaJIT with the public headers. */
+/* walk.h: what encode.lua and walk.c tell each other; LuaJIT sees it with the public headers. */
 #ifndef JIMBOT_LUA_WALK_H
 #define JIMBOT_LUA_WALK_H
 

@@ -33,7 +33,8 @@ local function bench(name, n, body)
     sub:poll(1)
     local event = sub:poll(1)[1]
     table.sort(times)
-    local line = '{"name":"lua_%s_%s","ops":%d,"ns/op":%.0f,"p50_us":%.2f,"p99_us":%.2f,"bytes/op":%d}'
+    local line = '{"name":"lua_%s_%s","ops":%d,"ns/op":%.0f,"p50_us":%.2f,"p99_us":%.2f,'
+        .. '"bytes/op":%d}'
     print(line:format(name, where, n, total / n, percentile(times, 0.5) / 1e3,
         percentile(times, 0.99) / 1e3, event and #event.payload or 0))
     while #sub:poll() > 0 do

@@ -1,5 +1,6 @@
--- json: reads and writes JSON, so that tests can compare what came back with what was sent. An empty
--- object and an empty list both become {}; null becomes json.null; bare inf and nan are numbers.
+-- json: reads and writes JSON, so that tests can compare what came back with what was sent. An
+-- empty object and an empty list both become {}; null becomes json.null; bare inf and nan are
+-- numbers.
 
 local json = { null = setmetatable({}, { __tostring = function() return "null" end }) }
 local numbers = { inf = 1 / 0, nan = 0 / 0 }

@@ -3,6 +3,26 @@
 -- Invariant: commands() never blocks and makes no garbage when nothing has come; what cannot be
 -- decoded is counted and stepped over, so one bad command cannot stop those behind it.
 
+-- Names under which the mod's action executor looks for the one parameter of a command.
+local parameter_names = {
+    select_deck = "deck",
+    select_stake = "stake",
+    navigate_menu = "action",
+    select_card = "card_index",
+}
+
+-- A command as the mod's HTTP poll would have given it ("select_card:3"), with its parameters both
+-- as a list of texts and under the name the mod's executor looks for.
+local function for_mod(command)
+    local params = command.params
+    local first = params[1]
+    local text = command.name .. (first and ":" .. table.concat(params, ",") or "")
+    if first then
+        params[parameter_names[command.name] or "index"] = tonumber(first) or first
+    end
+    return { type = command.name, params = params, text = text, id = command.id }
+end
+
 local function create(C, ffi, Bus, answer)
     local fail, refuse = answer.fail, answer.refuse
     local command = ffi.new("jb_command")
@@ -74,4 +94,4 @@ local function create(C, ffi, Bus, answer)
     end
 end
 
-return { create = create }
+return { create = create, for_mod = for_mod }

@@ -146,6 +146,7 @@ test("commands reach the handler in the mod's terms, a bad handler harms nobody"
         { "select_deck", "Red Deck", "select_deck:Red Deck" },
         { "play_hand", nil, "play_hand" },
     })
+    client:set_command_handler(nil)
     client:shutdown()
     agent:close()
 end)
@@ -181,39 +182,74 @@ test("the game's own random numbers are not touched", function()
     reader:close()
 end)
 
-test("without the module or the library every method is harmless", function()
-    for _, config in ipairs({ { jimbot_module = "missing" }, {} }) do
-        local hidden = {}
-        for name, module in pairs(package.loaded) do
-            if name:match("^jimbot") then
-                hidden[name], package.loaded[name] = module, nil
-            end
+-- Runs body with package.loaded["jimbot…"] put aside.
+local function without_modules(preloaded, body)
+    local hidden = {}
+    for name, module in pairs(package.loaded) do
+        if name:match("^jimbot") then
+            hidden[name], package.loaded[name] = module, nil
         end
-        package.preload["jimbot"] = function()
-            if config.jimbot_module then
-                error("not here")
-            end
-            local function no()
-                return nil, "no library"
-            end
-            return { open = no, available = no }
+    end
+    for name, loader in pairs(preloaded) do
+        package.preload[name] = loader
+    end
+    local ok, why = pcall(body)
+    for name in pairs(preloaded) do
+        package.preload[name] = nil
+    end
+    for name in pairs(package.loaded) do
+        if name:match("^jimbot") then
+            package.loaded[name] = nil
         end
-        local client = fresh_client(config)
-        equal(client:test_connection(), false)
-        client:send_event({ type = "HEARTBEAT" })
-        client:send_batch({ { type = "HEARTBEAT" } })
-        client:update(10)
-        client:flush()
-        same(client:poll_commands(), {})
-        local status = client:get_status()
-        equal(status.connected, false)
-        equal(status.events_dropped, 2)
-        equal(status.local_buffer_size, 0)
-        client:shutdown()
-        package.preload["jimbot"], package.loaded["jimbot"] = nil, nil
-        for name, module in pairs(hidden) do
-            package.loaded[name] = module
-        end
+    end
+    for name, module in pairs(hidden) do
+        package.loaded[name] = module
+    end
+    assert(ok, why)
+end
+
+local function harmless()
+    local client = fresh_client({})
+    equal((client:test_connection()), false)
+    client:send_event({ type = "HEARTBEAT" })
+    client:send_batch({ { type = "HEARTBEAT" } })
+    client:update(10)
+    client:flush()
+    same(client:poll_commands(), {})
+    equal((client:check_health()), false)
+    assert(#client:generate_uuid() > 0)
+    local status = client:get_status()
+    equal(status.connected, false)
+    equal(status.events_dropped, 2)
+    equal(status.local_buffer_size, 0)
+    client:shutdown()
+end
+
+test("without the module every method is harmless", function()
+    local function missing()
+        error("not here")
+    end
+    without_modules({ ["jimbot.mod_client"] = missing }, harmless)
+end)
+
+test("without the library every method is harmless", function()
+    local function no()
+        return nil, "no library"
+    end
+    local function module()
+        return { open = no, available = no }
+    end
+    without_modules({ jimbot = module }, harmless)
+end)
+
+test("the client without the module has every method of the one with it", function()
+    local full, absent = fresh_client({}), nil
+    without_modules({ ["jimbot.mod_client"] = function() error("no") end }, function()
+        absent = fresh_client({})
+    end)
+    assert(full ~= absent)
+    for name, value in pairs(full) do
+        assert(type(value) ~= "function" or type(absent[name]) == "function", name)
     end
 end)
 

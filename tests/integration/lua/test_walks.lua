@@ -1,5 +1,5 @@
--- The walk in C and the walk in Lua give the same event, and the same refusal, for any table: random
--- ones of every shape, and those at the limits.
+-- The walk in C and the walk in Lua give the same event, and the same refusal, for any table:
+-- random ones of every shape, and those at the limits.
 
 local harness = require("harness")
 local jimbot = require("jimbot")
@@ -36,10 +36,10 @@ local function agree(kind, value, what)
     return text
 end
 
-local names = { "ante", "jokers", "deck", "full_deck", "hand", "chips", "mult", "id", "rank", "boss",
-    "edition", "shop_items", "joker_1", "timestamp", "", "an odd\0key", "ключ" }
+local names = { "ante", "jokers", "deck", "full_deck", "hand", "chips", "mult", "id", "rank",
+    "boss", "edition", "shop_items", "joker_1", "timestamp", "", "an odd\0key", "ключ" }
 local texts = { "", "10", "Hearts", "none", "true", "3.5", "x\0y", "\255\254", ("long"):rep(300) }
-local numbers = { 0, -0, 1, -1, 10, 0.1, 1e15, 1e14, -1e300, 1 / 0, -1 / 0, 0 / 0, 2 ^ 53, 123456789.5 }
+local numbers = { 0, -0, 1, -1, 10, 0.1, 1e15, 1e14, -1e300, 1 / 0, -1 / 0, 0 / 0, 2 ^ 53, 1e7 / 3 }
 local keys = { 1, 2, 3, 0, -1, 1.5, 1e15, 1e14, 1e300, 2 ^ 40, true, false, print, {} }
 local random = math.random
 local random_value
@@ -107,7 +107,8 @@ harness.test("refusals name the same place", function()
 end)
 
 harness.test("cdata is left to Lua and counted once", function()
-    local value = { a = print, exact = 9007199254740993LL, other = jit and require("ffi").new("int[2]") }
+    local array = require("ffi").new("int[2]")
+    local value = { a = print, exact = 9007199254740993LL, other = array }
     agree("CUSTOM_THING", value, "cdata")
     local _, skipped = outcome(true, "CUSTOM_THING", value)
     equal(skipped, 2)
