@@ -1,0 +1,118 @@
+/*
+ * answer: see answer.h. Header fields are written by hand into the connection's buffer: an answer
+ * to a single event is about 200 bytes and no formatting call.
+ */
+#include "host/answer.h"
+
+#include <string.h>
+
+const char *jbi_answer_reason(uint16_t status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 204:
+        return "No Content";
+    case 400:
+        return "Bad Request";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 417:
+        return "Expectation Failed";
+    case 422:
+        return "Unprocessable Content";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 503:
+        return "Service Unavailable";
+    case 505:
+        return "HTTP Version Not Supported";
+    default:
+        return "Internal Server Error";
+    }
+}
+
+void jbi_answer_init(jbi_answer *a, jbi_htext *body)
+{
+    jbi_htext_reset(body, 64 * 1024);
+    a->status = 200;
+    a->retry_after_s = 0;
+    a->content_type = "application/json";
+    a->body = body;
+    a->allow[0] = '\0';
+}
+
+static void begin_error(jbi_answer *a, uint16_t status, const char *message)
+{
+    a->status = status;
+    a->content_type = "application/json";
+    a->body->len = 0;
+    jbi_htext_str(a->body, "{\"status\":\"error\",\"error\":");
+    jbi_htext_json(a->body, message, strlen(message));
+}
+
+void jbi_answer_error(jbi_answer *a, uint16_t status, const char *message)
+{
+    begin_error(a, status, message);
+    jbi_htext_str(a->body, "}\n");
+}
+
+void jbi_answer_error_at(jbi_answer *a, uint16_t status, const char *message, uint64_t offset)
+{
+    begin_error(a, status, message);
+    jbi_htext_str(a->body, ",\"offset\":");
+    jbi_htext_u64(a->body, offset);
+    jbi_htext_str(a->body, "}\n");
+}
+
+static void write_status_line(uint16_t status, jbi_htext *out)
+{
+    jbi_htext_str(out, "HTTP/1.1 ");
+    jbi_htext_u64(out, status);
+    jbi_htext_str(out, " ");
+    jbi_htext_str(out, jbi_answer_reason(status));
+    jbi_htext_str(out, "\r\n");
+}
+
+static void write_field(jbi_htext *out, const char *name, const char *value)
+{
+    jbi_htext_str(out, name);
+    jbi_htext_str(out, value);
+    jbi_htext_str(out, "\r\n");
+}
+
+static void write_number(jbi_htext *out, const char *name, uint64_t value)
+{
+    jbi_htext_str(out, name);
+    jbi_htext_u64(out, value);
+    jbi_htext_str(out, "\r\n");
+}
+
+void jbi_answer_write(const jbi_answer *a, const jbi_answer_form *form, jbi_htext *out)
+{
+    write_status_line(a->status, out);
+    write_field(out, "Date: ", form->date);
+    if (a->status != 204) {
+        write_field(out, "Content-Type: ", a->content_type);
+        write_number(out, "Content-Length: ", a->body->len);
+    }
+    if (a->allow[0])
+        write_field(out, "Allow: ", a->allow);
+    if (a->retry_after_s)
+        write_number(out, "Retry-After: ", a->retry_after_s);
+    if (!form->is_keep_alive)
+        write_field(out, "Connection: ", "close");
+    else if (form->is_http_1_0)
+        write_field(out, "Connection: ", "keep-alive");
+    jbi_htext_str(out, "\r\n");
+    if (!form->is_head && a->status != 204)
+        jbi_htext_add(out, a->body->data, a->body->len);
+}

@@ -1,0 +1,317 @@
+/*
+ * host: the life of a server: create, run, stop, drain, destroy.
+ *
+ * One timer tick moves commands from the bus into the queue (a futex cannot be polled by an event
+ * loop) and ends connections whose deadline passed. Stopping begins one tick after it was asked
+ * for, so what had reached the socket by then is still read and answered.
+ */
+#include "host/host.h"
+
+#include "host/hmem.h"
+
+#include <stdio.h>
+
+enum { TICK_MS = 20 };
+
+static void free_host(jb_host *host)
+{
+    jb_alloc alloc = host->alloc_copy;
+
+    if (host->has_service)
+        jbi_service_fini(&host->service);
+    if (host->owns_bus)
+        jb_bus_close(host->bus);
+    jbi_hmem_free(&alloc, host->read_buf, JBI_CONN_READ_BYTES);
+    jbi_hmem_free(&alloc, host, sizeof(*host));
+}
+
+void jbi_host_handle_closed(jb_host *host)
+{
+    host->n_handles--;
+    if (host->n_handles == 0 && host->is_orphan && !host->owns_loop)
+        free_host(host);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    jbi_host_handle_closed(handle->data);
+}
+
+static void close_handles(jb_host *host)
+{
+    uv_handle_t *handles[3] = {(uv_handle_t *)&host->listener, (uv_handle_t *)&host->tick,
+                               (uv_handle_t *)&host->wake};
+
+    for (int i = 0; i < 3; i++) {
+        if (handles[i]->data && !uv_is_closing(handles[i]))
+            uv_close(handles[i], on_handle_closed);
+    }
+}
+
+/* Close every connection; those in flight too. */
+static void close_conns(jb_host *host)
+{
+    for (jbi_conn *c = host->conns; c; c = c->next)
+        jbi_conn_close(c);
+}
+
+static void drain_tick(jb_host *host, uint64_t now_ms)
+{
+    bool is_over = now_ms - host->stop_ms >= host->opts.drain_timeout_ns / 1000000u ||
+                   atomic_load(&host->n_stops) > 1;
+
+    if (host->is_listening) {
+        host->is_listening = false;
+        uv_close((uv_handle_t *)&host->listener, on_handle_closed);
+    }
+    if (is_over && host->conns) {
+        jbi_service_log(&host->service, JB_LOG_WARN, "drain ended with %u connections open",
+                        host->service.counters.n_open);
+        close_conns(host);
+    }
+    if (!host->conns)
+        close_handles(host);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    jb_host *host = timer->data;
+    uint64_t now_ms = uv_now(host->loop);
+
+    jbi_service_drain_commands(&host->service);
+    for (jbi_conn *c = host->conns, *next; c; c = next) {
+        next = c->next;
+        /* Within the first tick after a stop nobody is swept: what was sent before may be unread.
+         * */
+        if (!host->stop_ms || now_ms > host->stop_ms + TICK_MS)
+            jbi_conn_sweep(c);
+    }
+    if (host->stop_ms && now_ms > host->stop_ms + TICK_MS)
+        drain_tick(host, now_ms);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    jb_host *host = wake->data;
+
+    if (atomic_load(&host->n_stops) == 0 || host->stop_ms)
+        return;
+    host->stop_ms = uv_now(host->loop);
+    host->service.is_draining = true;
+    jbi_service_log(&host->service, JB_LOG_INFO, "stopping, %u connections open",
+                    host->service.counters.n_open);
+}
+
+static int refuse(jb_error *err, int code, const char *what)
+{
+    if (err) {
+        jb_error_init(err);
+        err->code = code;
+        snprintf(err->msg, sizeof(err->msg), "%s: %s", what, jb_strerror(code));
+    }
+    return code;
+}
+
+static bool is_valid(const jb_host_opts *o)
+{
+    const uint64_t most_ns = (uint64_t)86400 * 1000000000u;
+    const uint64_t times[5] = {o->header_timeout_ns, o->body_timeout_ns, o->idle_timeout_ns,
+                               o->write_timeout_ns, o->drain_timeout_ns};
+
+    for (int i = 0; i < 5; i++) {
+        bool may_be_zero = i == 4; /* stop without a drain */
+
+        if (times[i] > most_ns || (times[i] < 1000000u && !may_be_zero))
+            return false;
+    }
+    return o->max_body_bytes >= 1024 && o->max_body_bytes <= 1u << 30 &&
+           o->max_buffered_bytes >= o->max_body_bytes && o->max_buffered_bytes <= 1ull << 40 &&
+           o->max_header_bytes >= 256 && o->max_header_bytes <= 1u << 20 &&
+           o->max_connections >= 1 && o->max_connections <= 65536 && o->max_batch_events >= 1 &&
+           o->max_batch_events <= 1000000 && o->dedupe_window >= 1 &&
+           o->dedupe_window <= 1u << 24 && o->command_queue >= 1 && o->command_queue <= 65536 &&
+           o->log_level <= JB_LOG_ERROR && memchr(o->http, 0, sizeof(o->http)) &&
+           memchr(o->bus_name, 0, sizeof(o->bus_name));
+}
+
+static int open_bus(jb_host *host, jb_error *err)
+{
+    jb_bus_opts opts;
+
+    host->bus = host->opts.bus;
+    if (host->bus)
+        return 0;
+    jb_bus_opts_init(&opts, sizeof(opts));
+    opts.capacity_bytes = host->opts.bus_bytes;
+    opts.alloc = host->alloc;
+    host->owns_bus = jb_bus_open(host->opts.bus_name, &opts, &host->bus, err) == 0;
+    return host->owns_bus ? 0 : err->code;
+}
+
+static int init_loop(jb_host *host, void *uv_loop)
+{
+    host->loop = uv_loop;
+    if (uv_loop)
+        return 0;
+    host->loop = &host->own_loop;
+    host->owns_loop = uv_loop_init(&host->own_loop) == 0;
+    return host->owns_loop ? 0 : JB_ESYS;
+}
+
+/* Each handle's `data` says that it must be closed. */
+static int init_handles(jb_host *host)
+{
+    if (uv_tcp_init(host->loop, &host->listener) < 0)
+        return JB_ESYS;
+    host->listener.data = host;
+    host->n_handles++;
+    uv_timer_init(host->loop, &host->tick);
+    host->tick.data = host;
+    host->n_handles++;
+    if (uv_async_init(host->loop, &host->wake, on_wake) < 0)
+        return JB_ESYS;
+    host->wake.data = host;
+    host->n_handles++;
+    return uv_timer_start(&host->tick, on_tick, TICK_MS, TICK_MS) < 0 ? JB_ESYS : 0;
+}
+
+static int init_service(jb_host *host, jb_error *err)
+{
+    int rc;
+
+    host->read_buf = jbi_hmem_alloc(host->alloc, JBI_CONN_READ_BYTES);
+    if (!host->read_buf)
+        return refuse(err, JB_ENOMEM, "read buffer");
+    rc = jbi_service_init(&host->service, &host->opts, host->bus, host->alloc, err);
+    host->has_service = rc == 0;
+    host->limits = (jbi_request_limits){.max_header_bytes = host->opts.max_header_bytes,
+                                        .max_body_bytes = host->opts.max_body_bytes,
+                                        .max_buffered_bytes = host->opts.max_buffered_bytes,
+                                        .n_buffered_bytes = &host->service.counters.n_buffered};
+    return rc < 0 && err->code == 0 ? refuse(err, rc, "set-up") : rc;
+}
+
+static int start(jb_host *host, void *uv_loop, jb_error *err)
+{
+    int rc = is_valid(&host->opts) ? 0 : JB_EINVAL;
+
+    if (rc < 0)
+        return refuse(err, rc, "options");
+    rc = open_bus(host, err);
+    if (rc == 0)
+        rc = init_service(host, err);
+    if (rc < 0)
+        return rc;
+    rc = init_loop(host, uv_loop);
+    if (rc == 0)
+        rc = init_handles(host);
+    if (rc < 0)
+        return refuse(err, rc, "event loop");
+    return jbi_listener_open(host, err);
+}
+
+int jb_host_create(const jb_host_opts *opts, void *uv_loop, jb_host **ret_host, jb_error *err)
+{
+    const jb_alloc *alloc = opts && opts->alloc ? opts->alloc : &jbi_hmem_libc;
+    jb_error own_err;
+    jb_host *host;
+    int rc;
+
+    if (!err)
+        err = &own_err;
+    jb_error_init(err);
+    if (!ret_host || (opts && opts->size < offsetof(jb_host_opts, bus)))
+        return refuse(err, JB_EINVAL, "jb_host_create");
+    host = jbi_hmem_zalloc(alloc, sizeof(*host));
+    if (!host)
+        return refuse(err, JB_ENOMEM, "jb_host_create");
+    jb_host_opts_init(&host->opts, sizeof(host->opts));
+    if (opts)
+        memcpy(&host->opts, opts, opts->size < sizeof(*opts) ? opts->size : sizeof(*opts));
+    host->alloc_copy = *alloc;
+    host->alloc = &host->alloc_copy;
+    rc = start(host, uv_loop, err);
+    if (rc < 0) {
+        jb_host_destroy(host);
+        return rc;
+    }
+    *ret_host = host;
+    return 0;
+}
+
+int jb_host_run(jb_host *host)
+{
+    if (!host)
+        return JB_EINVAL;
+    if (!host->owns_loop || host->has_run)
+        return JB_ESTATE;
+    host->has_run = true;
+    uv_run(host->loop, UV_RUN_DEFAULT);
+    return 0;
+}
+
+/* Only an atomic and uv_async_send(): both may be used in a signal handler. */
+void jb_host_stop(jb_host *host)
+{
+    if (!host)
+        return;
+    atomic_fetch_add(&host->n_stops, 1);
+    if (!uv_is_closing((uv_handle_t *)&host->wake))
+        uv_async_send(&host->wake);
+}
+
+bool jb_host_is_stopped(const jb_host *host)
+{
+    return host && host->n_handles == 0;
+}
+
+const char *jb_host_address(const jb_host *host)
+{
+    return host ? host->address : "";
+}
+
+void jb_host_destroy(jb_host *host)
+{
+    if (!host)
+        return;
+    host->is_orphan = true;
+    if (host->has_service)
+        close_conns(host);
+    if (host->n_handles)
+        close_handles(host);
+    if (host->owns_loop) {
+        uv_run(host->loop, UV_RUN_DEFAULT);
+        uv_loop_close(host->loop);
+    } else if (host->n_handles) {
+        return; /* jbi_host_handle_closed() frees it */
+    }
+    free_host(host);
+}
+
+const char *jbi_host_date(jb_host *host)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (now != host->date_s) {
+        host->date_s = now;
+        gmtime_r(&now, &tm);
+        strftime(host->date, sizeof(host->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    }
+    return host->date;
+}
+
+int jb_host_route_at(uint32_t idx, const char **ret_method, const char **ret_path,
+                     const char **ret_statuses)
+{
+    const jbi_route *route = jbi_router_at(idx);
+
+    if (!ret_method || !ret_path || !ret_statuses)
+        return JB_EINVAL;
+    if (!route)
+        return JB_ENOENT;
+    *ret_method = route->method;
+    *ret_path = route->path;
+    *ret_statuses = route->statuses;
+    return 0;
+}

@@ -1,0 +1,269 @@
+/*
+ * ingest: bodies of events, from bytes to the ring.
+ *
+ * The whole body is read before anything is published, so a body that is not JSON to its last byte
+ * leaves no trace. Then room is looked for, then the events are published in their order, those
+ * whose id was published before left out.
+ *
+ * Invariant: 200 only if every event of the body lies in the ring. When the ring fills up half-way
+ * because other publishers were faster, the answer is 503 and says how many went in; on the retry
+ * those with an event_id are recognised. Only events without an id can then come twice, and only in
+ * that race, because room for the body is looked for first.
+ */
+#include "host/hmem.h"
+#include "host/service.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What a record costs in the ring besides its payload, generously. */
+enum { RECORD_OVERHEAD_BYTES = 128 };
+
+static void reject(jbi_service *s, uint32_t idx, enum jbi_reject_reason reason, uint64_t offset,
+                   const char *message)
+{
+    s->counters.n_rejected[reason]++;
+    if (s->n_rejects < JBI_SERVICE_REJECTS) {
+        jbi_reject *r = &s->rejects[s->n_rejects];
+
+        r->idx = idx;
+        r->reason = reason;
+        r->offset = offset;
+        snprintf(r->message, sizeof(r->message), "%s", message);
+    }
+    s->n_rejects++;
+}
+
+static int add_pending(jbi_service *s, const jb_encoded *event, uint32_t idx)
+{
+    if (s->n_pending == s->cap_pending) {
+        uint32_t cap = s->cap_pending ? s->cap_pending * 2 : 64;
+        size_t size = sizeof(*s->pending);
+        jbi_pending *grown =
+            jbi_hmem_realloc(s->alloc, s->pending, s->cap_pending * size, cap * size);
+
+        if (!grown)
+            return JB_ENOMEM;
+        s->pending = grown;
+        s->cap_pending = cap;
+    }
+    s->pending[s->n_pending++] = (jbi_pending){.event = *event, .idx = idx};
+    return 0;
+}
+
+/* Read all events of a body. Returns how many elements it has, or what makes all of it unusable. */
+static int read_body(jbi_service *s, const jbi_call *call, jb_error *err)
+{
+    uint32_t n = 0;
+    jb_encoded event;
+    int rc =
+        jb_encoder_batch_begin(s->encoder, call->body ? call->body : "", call->body_bytes, err);
+
+    s->n_pending = s->n_rejects = 0;
+    if (rc < 0)
+        return rc;
+    for (;; n++) {
+        jb_error_init(err);
+        rc = jb_encoder_batch_next(s->encoder, &event, err);
+        if (rc == 0)
+            return (int)n;
+        if (n == s->opts->max_batch_events)
+            return JB_ELIMIT;
+        if (rc == 1)
+            rc = add_pending(s, &event, n);
+        else if (rc == JB_EEVENT || rc == JB_ETOOBIG)
+            reject(s, n, rc == JB_EEVENT ? JBI_REJECT_EVENT : JBI_REJECT_TOO_BIG, err->offset,
+                   err->msg);
+        else
+            return rc;
+        if (rc == JB_ENOMEM)
+            return rc;
+    }
+}
+
+static void answer_unusable(jbi_service *s, int rc, const jb_error *err, jbi_answer *answer)
+{
+    switch (rc) {
+    case JB_EPARSE:
+        s->counters.n_rejected[JBI_REJECT_PARSE]++;
+        jbi_answer_error_at(answer, 400, err->msg, err->offset);
+        break;
+    case JB_ELIMIT:
+        s->counters.n_rejected[JBI_REJECT_TOO_MANY]++;
+        jbi_answer_error(answer, 413, "more events in one body than this host takes");
+        break;
+    default:
+        s->counters.n_rejected[JBI_REJECT_INTERNAL]++;
+        jbi_answer_error(answer, 500, jb_strerror(rc));
+        break;
+    }
+}
+
+/* Whether there is room for all that is new in the body. */
+static bool has_room(jbi_service *s)
+{
+    jb_bus_stats stats = {.size = sizeof(stats)};
+    uint64_t most = JB_EVENT_MAX_BYTES;
+    uint64_t want = 0;
+
+    for (uint32_t i = 0; i < s->n_pending; i++) {
+        const jb_encoded *e = &s->pending[i].event;
+
+        if (!jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes))
+            want += e->len_bytes + RECORD_OVERHEAD_BYTES;
+    }
+    if (want == 0)
+        return true;
+    /* The bus answers for one event at a time; a larger body is asked for as the largest event. */
+    if (jb_bus_get_stats(s->bus, &stats) == 0 && stats.capacity_bytes / 4 - 512 < most)
+        most = stats.capacity_bytes / 4 - 512;
+    return jb_bus_wait_space(s->bus, want < most ? want : most, 0) != JB_ETIMEDOUT;
+}
+
+static int publish(jbi_service *s, const jb_encoded *e)
+{
+    jb_event_head head = {.type = e->type, .priority = e->priority, .source_time = e->source_time};
+    int rc = jb_bus_topic(s->bus, e->topic, e->topic_bytes, &head.topic_id);
+    bool is_overflow = rc == JB_ELIMIT;
+
+    if (is_overflow) {
+        head.topic_id = s->overflow_topic;
+        rc = 0;
+    }
+    if (rc == 0)
+        rc = jb_bus_publish(s->bus, &head, e->data, e->len_bytes);
+    if (rc < 0)
+        return rc;
+    jbi_counters_publish(&s->counters, head.topic_id);
+    s->counters.n_repairs += e->n_repairs;
+    s->counters.n_overflow += is_overflow;
+    if (e->event_id_bytes)
+        jbi_dedupe_add(&s->dedupe, e->event_id, e->event_id_bytes);
+    return 0;
+}
+
+/* Publish what is pending. Sets how many now lie in the ring and how many of those lay there
+ * before; returns 0 or what stopped it. */
+static int publish_all(jbi_service *s, uint32_t *ret_accepted, uint32_t *ret_duplicates)
+{
+    *ret_accepted = *ret_duplicates = 0;
+    for (uint32_t i = 0; i < s->n_pending; i++) {
+        const jb_encoded *e = &s->pending[i].event;
+        int rc;
+
+        if (jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes)) {
+            s->counters.n_duplicates++;
+            ++*ret_accepted;
+            ++*ret_duplicates;
+            continue;
+        }
+        rc = publish(s, e);
+        if (rc == JB_ETOOBIG)
+            reject(s, s->pending[i].idx, JBI_REJECT_TOO_BIG, 0,
+                   "the event is larger than the bus takes");
+        else if (rc < 0)
+            return rc;
+        else
+            ++*ret_accepted;
+    }
+    return 0;
+}
+
+static void write_counts(jbi_htext *out, uint32_t n_accepted, uint32_t n_duplicates)
+{
+    jbi_htext_str(out, ",\"accepted\":");
+    jbi_htext_u64(out, n_accepted);
+    jbi_htext_str(out, ",\"duplicates\":");
+    jbi_htext_u64(out, n_duplicates);
+}
+
+static void answer_not_now(jbi_service *s, int rc, uint32_t n_accepted, uint32_t n_duplicates,
+                           jbi_answer *answer)
+{
+    bool is_full = rc == JB_EAGAIN;
+
+    s->counters.n_rejected[is_full ? JBI_REJECT_BUS_FULL : JBI_REJECT_INTERNAL]++;
+    jbi_answer_error(answer, is_full ? 503 : 500,
+                     is_full ? "the bus is full, send the same body again" : jb_strerror(rc));
+    answer->retry_after_s = is_full ? 1 : 0;
+    answer->body->len -= strlen("}\n");
+    write_counts(answer->body, n_accepted, n_duplicates);
+    jbi_htext_str(answer->body, "}\n");
+}
+
+static void answer_partly(jbi_service *s, uint32_t n_accepted, uint32_t n_duplicates,
+                          jbi_answer *answer)
+{
+    uint32_t n_told = s->n_rejects < JBI_SERVICE_REJECTS ? s->n_rejects : JBI_SERVICE_REJECTS;
+    jbi_htext *out = answer->body;
+
+    jbi_answer_error(answer, 422, "some events of the body are not events");
+    out->len -= strlen("}\n");
+    write_counts(out, n_accepted, n_duplicates);
+    jbi_htext_str(out, ",\"n_rejected\":");
+    jbi_htext_u64(out, s->n_rejects);
+    jbi_htext_str(out, ",\"rejected\":[");
+    for (uint32_t i = 0; i < n_told; i++) {
+        const jbi_reject *r = &s->rejects[i];
+
+        jbi_htext_str(out, i ? ",{\"index\":" : "{\"index\":");
+        jbi_htext_u64(out, r->idx);
+        jbi_htext_str(out, ",\"error\":");
+        jbi_htext_json(out, r->message, strlen(r->message));
+        jbi_htext_str(out, ",\"offset\":");
+        jbi_htext_u64(out, r->offset);
+        jbi_htext_str(out, "}");
+    }
+    jbi_htext_str(out, "]}\n");
+}
+
+/* Whether a body with one bad element is a batch. Only asked when the body is refused anyway. */
+static bool is_batch(const jbi_call *call)
+{
+    json_t *root = json_loadb(call->body, call->body_bytes, JSON_DECODE_ANY, NULL);
+    bool is = json_is_array(root) || json_is_array(json_object_get(root, "events"));
+
+    json_decref(root);
+    return is;
+}
+
+static void answer_done(jbi_service *s, const jbi_call *call, uint32_t n_accepted,
+                        uint32_t n_duplicates, jbi_answer *answer)
+{
+    bool is_alone = s->n_rejects == 1 && n_accepted == 0 && !is_batch(call);
+
+    if (is_alone) {
+        bool is_too_big = s->rejects[0].reason == JBI_REJECT_TOO_BIG;
+
+        jbi_answer_error_at(answer, is_too_big ? 413 : 400, s->rejects[0].message,
+                            s->rejects[0].offset);
+        return;
+    }
+    if (s->n_rejects) {
+        answer_partly(s, n_accepted, n_duplicates, answer);
+        return;
+    }
+    jbi_htext_str(answer->body, "{\"status\":\"ok\"");
+    write_counts(answer->body, n_accepted, n_duplicates);
+    jbi_htext_str(answer->body, "}\n");
+}
+
+void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer)
+{
+    uint32_t n_accepted = 0;
+    uint32_t n_duplicates = 0;
+    jb_error err;
+    int rc;
+
+    rc = read_body(s, call, &err);
+    if (rc < 0) {
+        answer_unusable(s, rc, &err, answer);
+        return;
+    }
+    rc = has_room(s) ? publish_all(s, &n_accepted, &n_duplicates) : JB_EAGAIN;
+    if (rc < 0)
+        answer_not_now(s, rc, n_accepted, n_duplicates, answer);
+    else
+        answer_done(s, call, n_accepted, n_duplicates, answer);
+}

@@ -1,0 +1,264 @@
+/*
+ * request: the llhttp callbacks and what surrounds them, see request.h.
+ *
+ * A body that lies whole in one read is borrowed from it; only one that comes in pieces is copied.
+ * The parser is paused at the end of each message, which is how the caller learns where the next
+ * begins.
+ */
+#include "host/request.h"
+
+#include "host/hmem.h"
+
+#include <strings.h>
+
+/* Each byte of a chunked body may bring this much framing: a chunk of one byte needs six. */
+enum { FRAMING_PER_BODY_BYTE = 8 };
+
+static int fail(jbi_request *r, uint16_t status, const char *problem)
+{
+    if (!r->status) {
+        r->status = status;
+        r->problem = problem;
+    }
+    return HPE_USER;
+}
+
+/* Account for framing bytes up to `end`. */
+static int guard_until(jbi_request *r, const char *end)
+{
+    size_t n = (size_t)(end - r->unguarded);
+    const char *from = r->unguarded;
+
+    r->unguarded = end;
+    r->n_framing += n;
+    if (!jbi_crguard_feed(&r->guard, from, n))
+        return fail(r, 400, "a carriage return stands alone in the header");
+    if (r->n_framing > r->limits->max_header_bytes + FRAMING_PER_BODY_BYTE * r->body_bytes)
+        return fail(r, 431, "the request header is too large");
+    return 0;
+}
+
+/* Append to a field of fixed size, cut off, but count all. */
+static void collect(char *to, size_t cap, size_t *n_bytes, const char *at, size_t n)
+{
+    if (*n_bytes < cap)
+        memcpy(to + *n_bytes, at, n < cap - *n_bytes ? n : cap - *n_bytes);
+    *n_bytes += n;
+}
+
+static int on_url(llhttp_t *p, const char *at, size_t n)
+{
+    jbi_request *r = p->data;
+
+    collect(r->url, sizeof(r->url), &r->url_bytes, at, n);
+    return 0;
+}
+
+static int on_field(llhttp_t *p, const char *at, size_t n)
+{
+    jbi_request *r = p->data;
+
+    collect(r->field, sizeof(r->field), &r->field_bytes, at, n);
+    return 0;
+}
+
+static int on_value(llhttp_t *p, const char *at, size_t n)
+{
+    jbi_request *r = p->data;
+
+    collect(r->value, sizeof(r->value), &r->value_bytes, at, n);
+    return 0;
+}
+
+static bool is_field(const jbi_request *r, const char *name)
+{
+    size_t n = strlen(name);
+
+    return r->field_bytes == n && !strncasecmp(r->field, name, n);
+}
+
+static int on_value_complete(llhttp_t *p)
+{
+    jbi_request *r = p->data;
+    int rc = 0;
+
+    if (is_field(r, "host"))
+        r->n_hosts++;
+    if (is_field(r, "expect")) {
+        r->wants_continue = r->value_bytes == 12 && !strncasecmp(r->value, "100-continue", 12);
+        if (!r->wants_continue)
+            rc = fail(r, 417, "the only expectation known is 100-continue");
+    }
+    r->field_bytes = r->value_bytes = 0;
+    return rc;
+}
+
+static int on_headers_complete(llhttp_t *p)
+{
+    jbi_request *r = p->data;
+
+    r->method = llhttp_get_method(p);
+    if (p->http_major != 1 || p->http_minor > 1)
+        return fail(r, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    if (r->n_hosts > 1 || (r->n_hosts == 0 && p->http_minor == 1))
+        return fail(r, 400, "a request has exactly one Host field");
+    if (p->content_length > r->limits->max_body_bytes && !(p->flags & F_CHUNKED))
+        return fail(r, 413, "the request body is too large");
+    /* An offer to change protocol may be ignored; CONNECT may not, its body is not HTTP. */
+    if (r->method == HTTP_CONNECT)
+        return fail(r, 405, "this is not a proxy");
+    p->upgrade = 0;
+    r->is_in_body = true;
+    if (p->http_minor == 0)
+        r->wants_continue = false;
+    return 0;
+}
+
+static int store_body(jbi_request *r, const char *at, size_t n)
+{
+    size_t *shared = r->limits->n_buffered_bytes;
+    size_t cost;
+
+    jbi_htext_add(&r->stored, at, n);
+    cost = r->stored.cap - r->charged_bytes;
+    if (r->stored.is_broken || cost > r->limits->max_buffered_bytes - *shared)
+        return fail(r, 503, "too many request bodies are being received");
+    *shared += cost;
+    r->charged_bytes += cost;
+    r->body = r->stored.data;
+    return 0;
+}
+
+static int on_body(llhttp_t *p, const char *at, size_t n)
+{
+    jbi_request *r = p->data;
+    /* content_length counts down: at 0 with nothing before, this piece is the whole body. */
+    bool is_whole = !(p->flags & F_CHUNKED) && p->content_length == 0 && r->body_bytes == 0;
+    int rc = guard_until(r, at);
+
+    r->unguarded = at + n;
+    if (rc)
+        return rc;
+    if (!jbi_crguard_is_clean(&r->guard))
+        return fail(r, 400, "a carriage return stands alone in the header");
+    if (n > r->limits->max_body_bytes - r->body_bytes)
+        return fail(r, 413, "the request body is too large");
+    if (is_whole)
+        r->body = at;
+    else
+        rc = store_body(r, at, n);
+    r->body_bytes += n;
+    return rc;
+}
+
+static int on_message_complete(llhttp_t *p)
+{
+    jbi_request *r = p->data;
+
+    r->is_keep_alive = llhttp_should_keep_alive(p);
+    r->wants_continue = false;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t settings = {.on_url = on_url,
+                                           .on_header_field = on_field,
+                                           .on_header_value = on_value,
+                                           .on_header_value_complete = on_value_complete,
+                                           .on_headers_complete = on_headers_complete,
+                                           .on_body = on_body,
+                                           .on_message_complete = on_message_complete};
+
+void jbi_request_init(jbi_request *r, const jbi_request_limits *limits, const jb_alloc *alloc)
+{
+    memset(r, 0, sizeof(*r));
+    r->limits = limits;
+    jbi_htext_init(&r->stored, alloc);
+    llhttp_init(&r->parser, HTTP_REQUEST, &settings);
+    r->parser.data = r;
+}
+
+static void release_body(jbi_request *r)
+{
+    *r->limits->n_buffered_bytes -= r->charged_bytes;
+    r->charged_bytes = 0;
+    jbi_htext_fini(&r->stored);
+    r->body = NULL;
+    r->body_bytes = 0;
+}
+
+void jbi_request_fini(jbi_request *r)
+{
+    release_body(r);
+}
+
+void jbi_request_next(jbi_request *r)
+{
+    release_body(r);
+    r->guard.is_after_cr = false;
+    r->n_framing = 0;
+    r->url_bytes = r->field_bytes = r->value_bytes = 0;
+    r->n_hosts = 0;
+    r->method = HTTP_GET;
+    r->is_begun = r->is_in_body = r->wants_continue = false;
+}
+
+/* A status for what llhttp itself refused. */
+static void blame_parser(jbi_request *r, llhttp_errno_t code)
+{
+    switch (code) {
+    case HPE_PAUSED_H2_UPGRADE:
+    case HPE_INVALID_VERSION:
+        fail(r, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+        break;
+    case HPE_INVALID_METHOD:
+        fail(r, 400, "the method is none of HTTP");
+        break;
+    default:
+        fail(r, 400, "the request is not HTTP/1.1");
+        break;
+    }
+}
+
+enum jbi_request_progress jbi_request_feed(jbi_request *r, const char *bytes, size_t n,
+                                           size_t *ret_used)
+{
+    llhttp_errno_t code;
+    const char *end = bytes + n;
+
+    r->is_begun = r->is_begun || n > 0;
+    r->unguarded = bytes;
+    code = llhttp_execute(&r->parser, bytes, n);
+    if (code == HPE_PAUSED) {
+        end = llhttp_get_error_pos(&r->parser);
+        llhttp_resume(&r->parser);
+    } else if (code != HPE_OK && !r->status) {
+        blame_parser(r, code);
+    }
+    *ret_used = (size_t)(end - bytes);
+    if (!r->status && guard_until(r, end) == 0 && code == HPE_PAUSED &&
+        !jbi_crguard_is_clean(&r->guard))
+        fail(r, 400, "a carriage return stands alone in the header");
+    if (!r->status && r->url_bytes > r->limits->max_header_bytes / 2)
+        fail(r, 414, "the request target is too long");
+    if (r->status)
+        return JBI_REQUEST_FAILED;
+    return code == HPE_PAUSED ? JBI_REQUEST_DONE : JBI_REQUEST_MORE;
+}
+
+size_t jbi_request_path(const jbi_request *r, const char **ret_path)
+{
+    const char *from = r->url;
+    const char *end = r->url + (r->url_bytes < sizeof(r->url) ? r->url_bytes : sizeof(r->url));
+    const char *query;
+
+    if (end - from > 7 && !strncasecmp(from, "http://", 7)) {
+        from = memchr(from + 7, '/', (size_t)(end - from - 7));
+        if (!from)
+            return 0;
+    }
+    query = memchr(from, '?', (size_t)(end - from));
+    if (!query && r->url_bytes > sizeof(r->url))
+        return 0;
+    *ret_path = from;
+    return (size_t)((query ? query : end) - from);
+}

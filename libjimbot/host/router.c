@@ -1,0 +1,79 @@
+/*
+ * router: see router.h. Eight paths: a linear look by length and bytes is faster than any hash.
+ */
+#include "host/router.h"
+
+#include "host/service.h"
+
+#include <llhttp.h>
+#include <string.h>
+
+#define EVENT_STATUSES "200 400 413 422 500 503"
+
+/* clang-format off */
+static const jbi_route table[] = {
+    {"POST",    "/api/v1/events",        EVENT_STATUSES, jbi_service_events},
+    {"OPTIONS", "/api/v1/events",        "204", NULL},
+    {"POST",    "/api/v1/events/batch",  EVENT_STATUSES, jbi_service_events},
+    {"OPTIONS", "/api/v1/events/batch",  "204", NULL},
+    {"POST",    "/api/v1/events/health", "200 503", jbi_service_health},
+    {"OPTIONS", "/api/v1/events/health", "204", NULL},
+    {"GET",     "/api/v1/commands/poll", "200", jbi_service_poll},
+    {"HEAD",    "/api/v1/commands/poll", "200", jbi_service_poll},
+    {"OPTIONS", "/api/v1/commands/poll", "204", NULL},
+    {"POST",    "/api/v1/commands",      "200 400 500 503", jbi_service_command},
+    {"OPTIONS", "/api/v1/commands",      "204", NULL},
+    {"GET",     "/api/v1/stats",         "200", jbi_service_stats},
+    {"HEAD",    "/api/v1/stats",         "200", jbi_service_stats},
+    {"OPTIONS", "/api/v1/stats",         "204", NULL},
+    {"GET",     "/health",               "200 503", jbi_service_health},
+    {"HEAD",    "/health",               "200 503", jbi_service_health},
+    {"OPTIONS", "/health",               "204", NULL},
+    {"GET",     "/metrics",              "200", jbi_service_metrics},
+    {"HEAD",    "/metrics",              "200", jbi_service_metrics},
+    {"OPTIONS", "/metrics",              "204", NULL},
+};
+/* clang-format on */
+
+enum { N_ROUTES = sizeof(table) / sizeof(table[0]) };
+
+const jbi_route *jbi_router_at(uint32_t idx)
+{
+    return idx < N_ROUTES ? &table[idx] : NULL;
+}
+
+static bool is_path(const jbi_route *route, const char *path, size_t n)
+{
+    return strlen(route->path) == n && !memcmp(route->path, path, n);
+}
+
+static void add_method(char allow[48], const char *method)
+{
+    if (allow[0])
+        strcat(allow, ", ");
+    strcat(allow, method);
+}
+
+const jbi_route *jbi_router_find(unsigned method, const char *path, size_t path_bytes,
+                                 jbi_answer *answer)
+{
+    const char *name = method <= HTTP_SOURCE ? llhttp_method_name((llhttp_method_t)method) : "";
+
+    answer->allow[0] = '\0';
+    for (uint32_t i = 0; i < N_ROUTES; i++) {
+        if (!is_path(&table[i], path, path_bytes))
+            continue;
+        if (table[i].handler && !strcmp(table[i].method, name)) {
+            answer->allow[0] = '\0';
+            return &table[i];
+        }
+        add_method(answer->allow, table[i].method);
+    }
+    if (method == HTTP_OPTIONS && answer->allow[0])
+        answer->status = 204;
+    else if (answer->allow[0])
+        jbi_answer_error(answer, 405, "the path does not know this method, see Allow");
+    else
+        jbi_answer_error(answer, 404, "there is nothing at this path");
+    return NULL;
+}

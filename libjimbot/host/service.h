@@ -1,0 +1,73 @@
+/*
+ * service: what the paths do, without a socket: events in, commands in and out, figures.
+ *
+ * Invariant: a handler answers 200 to events only after each of them lies in the ring; it returns
+ * without waiting, whatever the bus does.
+ */
+#ifndef JBI_HOST_SERVICE_H
+#define JBI_HOST_SERVICE_H
+
+#include "host/cmdq.h"
+#include "host/counters.h"
+#include "host/dedupe.h"
+#include "host/router.h"
+#include "jimbot/host.h"
+
+/* An element of a body that was refused. */
+typedef struct jbi_reject {
+    uint32_t idx;    /* place in the body */
+    uint32_t reason; /* enum jbi_reject_reason */
+    uint64_t offset;
+    char message[232]; /* as in jb_error */
+} jbi_reject;
+
+/* Refused elements told one by one in an answer; the others are only counted. */
+enum { JBI_SERVICE_REJECTS = 64 };
+
+/* An encoded event and its place in the body. */
+typedef struct jbi_pending {
+    jb_encoded event;
+    uint32_t idx;
+} jbi_pending;
+
+typedef struct jbi_service {
+    const jb_alloc *alloc;
+    const jb_host_opts *opts;
+    jb_bus *bus; /* borrowed */
+    jb_encoder *encoder;
+    jb_sub *commands; /* command.>, latest */
+    uint64_t n_commands_missed;
+    uint32_t overflow_topic;         /* for events without topic room */
+    uint32_t command_overflow_topic; /* for commands without */
+    jbi_dedupe dedupe;
+    jbi_cmdq queue;
+    jbi_counters counters;
+    jbi_htext text; /* body of the answer being made */
+    jbi_pending *pending;
+    uint32_t n_pending;
+    uint32_t cap_pending;
+    jbi_reject rejects[JBI_SERVICE_REJECTS];
+    uint32_t n_rejects; /* all, also those not in rejects[] */
+    uint64_t start_ns;
+    bool is_draining;
+} jbi_service;
+
+int jbi_service_init(jbi_service *s, const jb_host_opts *opts, jb_bus *bus, const jb_alloc *alloc,
+                     jb_error *err);
+void jbi_service_fini(jbi_service *s);
+
+/* Move commands from the bus into the queue; called by a timer and by each poll. */
+void jbi_service_drain_commands(jbi_service *s);
+
+void jbi_service_log(const jbi_service *s, uint32_t level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Handlers, one for each path of the router. */
+void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_health(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_command(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_poll(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_stats(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+
+#endif
