@@ -43,7 +43,6 @@ struct jb_bus {
     uint32_t peer;
     uint32_t max_topics;
     uint32_t max_subs;
-    _Atomic uint32_t n_open_claims;
 };
 
 /* One event that peek has shown: where the cursor stands once it is taken, and what was missed up to it. */

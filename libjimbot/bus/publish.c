@@ -41,7 +41,6 @@ int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_cl
             atomic_fetch_add_explicit(&bus->self->n_full, 1, memory_order_relaxed);
         return rc;
     }
-    atomic_fetch_add_explicit(&bus->n_open_claims, 1, memory_order_relaxed);
     slot.record->len_bytes = (uint32_t)len_bytes;
     slot.record->topic_id = head->topic_id;
     slot.record->time_ns = jbi_os_monotonic_ns();
@@ -70,7 +69,6 @@ int jb_bus_commit(jb_bus *bus, jb_claim *claim, size_t len_bytes)
     record = (struct jbi_record *)(void *)(claim->payload - sizeof *record);
     record->len_bytes = (uint32_t)len_bytes;
     claim->payload = NULL;
-    atomic_fetch_sub_explicit(&bus->n_open_claims, 1, memory_order_relaxed);
     rc = jbi_ring_commit(&bus->ring, claim->position, claim->mark);
     if (rc)
         return rc;
@@ -89,7 +87,6 @@ int jb_bus_abort(jb_bus *bus, jb_claim *claim)
     if (!claim->payload || !jbi_bus_is_usable(bus))
         return JB_ESTATE;
     claim->payload = NULL;
-    atomic_fetch_sub_explicit(&bus->n_open_claims, 1, memory_order_relaxed);
     rc = jbi_ring_abort(&bus->ring, claim->position, claim->mark);
     if (rc)
         return rc;

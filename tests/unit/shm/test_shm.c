@@ -200,6 +200,28 @@ START_TEST(test_all_places_taken_is_a_limit_and_a_dead_peer_frees_its_own)
 }
 END_TEST
 
+START_TEST(test_closing_aborts_open_claims)
+{
+    jb_bus *bus = open_small(jb_bus_create, 0);
+    jb_bus *second = open_small(jb_bus_attach, 0);
+    jb_sub *sub = subscribe(bus, ">", JB_SUB_LOSSLESS, JB_SUB_FROM_NOW);
+    jb_event_head head = {.topic_id = topic_of(second, "a.b"), .type = JB_EVENT_CUSTOM};
+    jb_bus_stats stats = {.size = sizeof stats};
+    jb_claim claim;
+    jb_event event;
+
+    ck_assert_int_eq(jb_bus_claim(second, &head, 100, &claim), 0);
+    jb_bus_close(second);
+    ck_assert_int_eq(publish_number(bus, "a.b", 5, 8), 0);
+    ck_assert_int_eq(jb_sub_peek(sub, &event, 1), 1);
+    ck_assert_uint_eq(number_of(&event), 5);
+    jb_bus_get_stats(bus, &stats);
+    ck_assert_uint_eq(stats.n_aborted, 1);
+    jb_sub_close(sub);
+    jb_bus_close(bus);
+}
+END_TEST
+
 START_TEST(test_a_handle_does_not_survive_fork)
 {
     jb_bus *bus = open_small(jb_bus_create, 0);
@@ -326,6 +348,7 @@ int main(void)
     tcase_add_test(tc, test_a_damaged_header_is_refused);
     tcase_add_test(tc, test_links_and_folders_are_refused);
     tcase_add_test(tc, test_all_places_taken_is_a_limit_and_a_dead_peer_frees_its_own);
+    tcase_add_test(tc, test_closing_aborts_open_claims);
     tcase_add_test(tc, test_a_handle_does_not_survive_fork);
     tcase_add_test(tc, test_racing_openers_make_one_bus);
     tcase_add_test(tc, test_a_failing_allocator_fails_the_open_and_leaves_nothing);
