@@ -145,12 +145,17 @@ static int body_members(struct jbi_json *r, struct body *body)
             break;
         r->pos++;
         jbi_json_space(r);
+        if (r->pos == r->end)
+            break;
         body->has_type |= key.len_bytes == 4 && memcmp(key.data, "type", 4) == 0;
         if (key.len_bytes == 6 && memcmp(key.data, "events", 6) == 0) {
             body->events = r->pos;
             body->n_events++;
         }
-        if (!jbi_json_leap(r) || r->pos == r->end || *r->pos != ',')
+        if (!jbi_json_leap(r))
+            break;
+        jbi_json_space(r);
+        if (r->pos == r->end || *r->pos != ',')
             break;
         r->pos++;
         rc = 1;

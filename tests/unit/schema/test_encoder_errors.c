@@ -165,6 +165,7 @@ static const struct {
     {"{\"events\":[" E1 "]}", ".|"},
     {"{\"batch_id\":\"x\",\"events\":[" E1 "," E1 "],\"source\":\"m\",\"timestamp\":1}", "..|"},
     {"{\"events\":[]}", "|"},
+    {"{\"a\":{} , \"b\" : \"x\" , \"events\" : [" E1 "] , \"c\":[] }", ".|"},
     {"{\"events\":{},\"a\":1}", "|"},
     {"{\"events\":{\"a\":1}}", "e|"},
     {"{\"events\":5}", "e|"},
@@ -187,6 +188,7 @@ static const struct {
     {"{\"a\" 1,\"events\":[" E1 "]}", "p"},
     {"{\"events\":[" E1 "]} 1", ".p"},
     {"{\"events\":5", "p"},
+    {"{\"events\":", "p"},
     {"{\"events\":{} x", "p"},
     {"", "p"},
 };
