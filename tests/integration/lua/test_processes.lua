@@ -1,4 +1,5 @@
--- Two processes: this one publishes, another LuaJIT reads the same ring; commands travel back.
+-- Two processes: this one publishes; another LuaJIT, or a C program, reads the same ring; commands
+-- travel back.
 
 local harness = require("harness")
 local json = require("json")
@@ -55,6 +56,19 @@ test("another process reads every event, in order, and answers with commands", f
         end
     end
     equal(commands, n / 100, "commands")
+    bus:close()
+end)
+
+test("a C program reads the typed fields of what Lua published", function()
+    local name = harness.bus_name("c")
+    local bus = assert(jimbot.open(name, { capacity_bytes = 1048576 }))
+    local pipe = assert(io.popen(("'%s' '%s' 5000"):format(arg[5], name)))
+    wait_for_subs(bus, 2)
+    for i = 1, 5000 do
+        publish_patiently(bus, "MONEY_CHANGED", { old_value = i, new_value = i + 1 })
+    end
+    same(json.decode(pipe:read("*a")), { read = 5000, in_order = true, missed = 0 })
+    pipe:close()
     bus:close()
 end)
 
