@@ -1,5 +1,4 @@
--- What a long game costs in memory: nothing grows, and an idle frame makes no garbage at all. (The
--- interpreter's own table of strings may double once while ids come and go: 256 KB.)
+-- What a long game costs in memory: nothing grows, and an idle frame makes no garbage at all.
 
 local harness = require("harness")
 local jimbot = require("jimbot")
@@ -12,11 +11,7 @@ local function settled_kb()
     return collectgarbage("count")
 end
 
--- How much body() leaves behind after n rounds, and how much it makes between collections.
-local function measure(n, body)
-    for _ = 1, 2000 do
-        body()
-    end
+local function round(n, body)
     local before = settled_kb()
     for _ = 1, n do
         body()
@@ -29,6 +24,20 @@ local function measure(n, body)
     end
     local made = (collectgarbage("count") - before) * 1024 / 1000
     collectgarbage("restart")
+    return kept, made
+end
+
+-- How much body() leaves behind after n rounds, and how many bytes it makes each time. The best of
+-- three: what leaks does so every time, but the interpreter's own tables grow and shrink by turns.
+local function measure(n, body)
+    for _ = 1, 2000 do
+        body()
+    end
+    local kept, made = math.huge, math.huge
+    for _ = 1, 3 do
+        local kept_now, made_now = round(n, body)
+        kept, made = math.min(kept, kept_now), math.min(made, made_now)
+    end
     return kept, made
 end
 
@@ -46,10 +55,10 @@ local money = { old_value = 4, new_value = 9, difference = 5 }
 local named = { event_id = "x", timestamp = 1 }
 local state = full_state(3)
 
-bounded("publish a small event", 100000, 400, 400, function()
+bounded("publish a small event", 100000, 64, 400, function()
     assert(bus:publish("MONEY_CHANGED", money))
 end)
-bounded("publish with an envelope of one's own", 100000, 400, 64, function()
+bounded("publish with an envelope of one's own", 100000, 64, 64, function()
     assert(bus:publish("MONEY_CHANGED", money, named))
 end)
 bounded("publish a full state", 2000, 64, 400, function()
@@ -61,10 +70,10 @@ end)
 
 local small = assert(jimbot.open(nil, { capacity_bytes = 65536 }))
 assert(small:subscribe(">"))
-while small:publish("GAME_STATE", state, named) do
+while small:publish("MONEY_CHANGED", money, named) do
 end
 bounded("a full bus", 20000, 16, 64, function()
-    assert(select(2, small:publish("MONEY_CHANGED", money, named)) == "full" or true)
+    assert(select(2, small:publish("MONEY_CHANGED", money, named)) == "full")
 end)
 
 harness.finish()
