@@ -90,8 +90,7 @@ static bool string(struct checker *c)
 
 static bool number(struct checker *c)
 {
-    jbi_number ignored;
-    size_t n = jbi_number_parse(c->pos, (size_t)(c->end - c->pos), &ignored);
+    size_t n = jbi_number_scan(c->pos, (size_t)(c->end - c->pos));
 
     c->pos += n;
     return n != 0;

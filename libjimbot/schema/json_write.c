@@ -89,11 +89,19 @@ bool jbi_json_put_string(jbi_json_out *out, const char *text, size_t len_bytes)
     return true;
 }
 
+/* The text of a number, or of one that is not finite, is short. */
+static void put_short(jbi_json_out *out, const char *text, size_t len_bytes)
+{
+    if (jbi_json_has_room(out, len_bytes))
+        jbi_json_copy_short(out->buf + out->len_bytes, text, len_bytes);
+    out->len_bytes += len_bytes;
+}
+
 void jbi_json_put_int(jbi_json_out *out, int64_t value)
 {
     char text[JBI_NUMBER_MAX_BYTES];
 
-    jbi_json_put(out, text, jbi_number_print_int(value, text));
+    put_short(out, text, jbi_number_print_int(value, text));
 }
 
 void jbi_json_put_double(jbi_json_out *out, double value)
@@ -104,7 +112,7 @@ void jbi_json_put_double(jbi_json_out *out, double value)
 
     if (!finite)
         jbi_json_put_char(out, '"');
-    jbi_json_put(out, text, n);
+    put_short(out, text, n);
     if (!finite)
         jbi_json_put_char(out, '"');
 }

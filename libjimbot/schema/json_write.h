@@ -18,13 +18,11 @@ typedef struct jbi_json_out {
     size_t len_bytes;
 } jbi_json_out;
 
-/* memcpy() for texts that are mostly keys and short values: compilers turn one of unknown but small
- * length into a string instruction, whose start-up costs more than the copy. */
-static inline void jbi_json_copy(char *to, const char *from, size_t n)
+/* memcpy() of at most 32 bytes, for keys and numbers: compilers turn one of unknown but small length
+ * into a string instruction, whose start-up costs more than the copy. */
+static inline void jbi_json_copy_short(char *to, const char *from, size_t n)
 {
-    if (n > 32) {
-        memcpy(to, from, n);
-    } else if (n >= 8) {
+    if (n >= 8) {
         for (size_t i = 0; i + 8 < n; i += 8)
             memcpy(to + i, from + i, 8);
         memcpy(to + n - 8, from + n - 8, 8);
@@ -37,11 +35,20 @@ static inline void jbi_json_copy(char *to, const char *from, size_t n)
     }
 }
 
+/* Whether n more bytes fit. The second comparison cannot wrap: the first holds. */
+static inline bool jbi_json_has_room(const jbi_json_out *out, size_t n)
+{
+    return out->len_bytes < out->cap_bytes && n <= out->cap_bytes - out->len_bytes;
+}
+
 static inline void jbi_json_put(jbi_json_out *out, const void *text, size_t len_bytes)
 {
-    /* The second comparison cannot wrap: the first holds. */
-    if (out->len_bytes < out->cap_bytes && len_bytes <= out->cap_bytes - out->len_bytes)
-        jbi_json_copy(out->buf + out->len_bytes, text, len_bytes);
+    if (jbi_json_has_room(out, len_bytes)) {
+        if (len_bytes <= 32)
+            jbi_json_copy_short(out->buf + out->len_bytes, text, len_bytes);
+        else
+            memcpy(out->buf + out->len_bytes, text, len_bytes);
+    }
     out->len_bytes += len_bytes;
 }
 

@@ -293,10 +293,18 @@ static bool is_exact(const struct decimal *d, uint64_t bits)
     return compare(d, mantissa, exponent) == 0;
 }
 
+size_t jbi_number_scan(const char *text, size_t len_bytes)
+{
+    struct decimal d;
+    const char *end = len_bytes != 0 ? scan(&d, text, text + len_bytes) : NULL;
+
+    return end != NULL ? (size_t)(end - text) : 0;
+}
+
 size_t jbi_number_parse(const char *text, size_t len_bytes, jbi_number *ret)
 {
     struct decimal d;
-    const char *end = scan(&d, text, text + len_bytes);
+    const char *end = len_bytes != 0 ? scan(&d, text, text + len_bytes) : NULL;
     jbi_number number = {0};
     uint64_t bits;
 

@@ -37,6 +37,10 @@ typedef struct jbi_number {
  */
 size_t jbi_number_parse(const char *text, size_t len_bytes, jbi_number *ret);
 
+/* How many bytes the JSON number at the start of text takes, 0 as above, without its value: for
+ * text that is only checked. Takes time proportional to the length, whatever the digits. */
+size_t jbi_number_scan(const char *text, size_t len_bytes);
+
 /*
  * Print a double with the fewest digits that read back exactly. Integral values below 1e21 are
  * printed as integers, with all their digits exact, no exponent and no ".0"; -0 prints as "-0".

@@ -124,10 +124,7 @@ static bool scan_message(struct writer *w, struct scan *s, const struct jbi_mess
 /* A text that is a number is written as one: ids that arrived as numbers are kept by their text. */
 static bool write_id(struct writer *w, struct jbi_text text)
 {
-    jbi_number ignored;
-
-    if (text.len_bytes != 0 &&
-        jbi_number_parse(text.data, text.len_bytes, &ignored) == text.len_bytes) {
+    if (text.len_bytes != 0 && jbi_number_scan(text.data, text.len_bytes) == text.len_bytes) {
         jbi_json_put(&w->out, text.data, text.len_bytes);
         return true;
     }

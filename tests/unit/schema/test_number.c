@@ -269,6 +269,8 @@ START_TEST(test_grammar_is_that_of_json)
 
     ck_assert_uint_eq(jbi_number_parse(grammar[_i].text, strlen(grammar[_i].text), &number),
                       grammar[_i].taken);
+    ck_assert_uint_eq(jbi_number_scan(grammar[_i].text, strlen(grammar[_i].text)),
+                      grammar[_i].taken);
 }
 END_TEST
 
