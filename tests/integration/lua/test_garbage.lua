@@ -69,11 +69,12 @@ bounded("an idle frame", 100000, 16, 16, function()
 end)
 
 local small = assert(jimbot.open(nil, { capacity_bytes = 65536 }))
-assert(small:subscribe(">"))
+local behind = assert(small:subscribe(">")) -- held, or the collector would end it
 while small:publish("MONEY_CHANGED", money, named) do
 end
 bounded("a full bus", 20000, 16, 64, function()
     assert(select(2, small:publish("MONEY_CHANGED", money, named)) == "full")
 end)
 
+assert(behind:stats(), "still open")
 harness.finish()
