@@ -20,7 +20,18 @@ static PyObject *raise_for(jbpy_sub *self, int code, const char *what)
     return jbpy_raise(jbpy_state_of((PyObject *)self), code, NULL, what);
 }
 
-/* Close the C handle and leave the bus's list. Waits for the thread that sleeps in it. */
+/* The thread that sleeps may hold the last reference and drop it as soon as it is awake. */
+static void wait_for_sleeper(jbpy_sub *self)
+{
+    if (!self->is_waiting || getpid() != self->bus->pid)
+        return;
+    Py_INCREF((PyObject *)self);
+    while (self->is_waiting)
+        jbpy_nap();
+    Py_DECREF((PyObject *)self);
+}
+
+/* Close the C handle and leave the bus's list. `self` may be gone afterwards. */
 void jbpy_sub_shut(jbpy_sub *self)
 {
     jb_sub *sub = self->sub;
@@ -35,8 +46,7 @@ void jbpy_sub_shut(jbpy_sub *self)
     if (self->next != NULL)
         self->next->prev = self->prev;
     self->next = self->prev = NULL;
-    while (self->is_waiting && getpid() == self->bus->pid)
-        jbpy_nap();
+    wait_for_sleeper(self);
     jb_sub_close(sub);
 }
 

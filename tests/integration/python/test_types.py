@@ -31,14 +31,11 @@ def test_the_stubs_match_the_module(tmp_path: Path) -> None:
     run_mypy(tmp_path, "mypy.stubtest", *args, "jimbot")
 
 
-def test_the_package_is_typed(tmp_path: Path) -> None:
-    run_mypy(tmp_path, "mypy", "--strict", "-p", "jimbot")
-
-
-def test_the_tests_are_typed(tmp_path: Path) -> None:
-    here = Path(__file__).parent
-    files = [str(path) for path in sorted(here.glob("*.py"))]
-    run_mypy(tmp_path, "mypy", "--strict", "--disable-error-code=func-returns-value", *files)
+def test_the_package_the_tests_and_the_benchmark_are_typed(tmp_path: Path) -> None:
+    files = sorted(Path(__file__).parent.glob("*.py")) + [ROOT / "tests/bench/bench_python.py"]
+    package = sorted(PACKAGE.glob("*.py"))
+    allow = "--disable-error-code=func-returns-value"
+    run_mypy(tmp_path, "mypy", "--strict", allow, *map(str, package + files))
 
 
 def test_event_types_are_those_of_the_library_and_the_header() -> None:

@@ -81,6 +81,27 @@ def test_close_ends_a_wait(what: str) -> None:
     bus.close()
 
 
+def test_a_waiter_may_hold_the_last_reference_when_the_bus_closes() -> None:
+    for _ in range(10):
+        bus = jimbot.Bus.open(None, capacity=1 << 16)
+        ends: list[type[BaseException]] = []
+
+        def wait(sub: jimbot.Subscription, ends: list[type[BaseException]] = ends) -> None:
+            try:
+                sub.poll(timeout=None)
+            except jimbot.Closed as error:
+                ends.append(type(error))
+
+        waiters = [threading.Thread(target=wait, args=(bus.subscribe(">"),)) for _ in range(3)]
+        for waiter in waiters:
+            waiter.start()
+        time.sleep(0.02)
+        bus.close()
+        for waiter in waiters:
+            waiter.join(10)
+        assert ends == [jimbot.Closed] * 3
+
+
 def test_close_ends_a_publisher_that_waits() -> None:
     bus = jimbot.Bus.open(None, capacity=1 << 16)
     bus.subscribe(">")

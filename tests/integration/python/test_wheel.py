@@ -1,6 +1,7 @@
 """`pip install .` gives a module that needs nothing of ours on the machine it lands on.
 
-Slow and in need of a package index: runs when JIMBOT_TEST_WHEEL is set.
+The isolated build fetches meson-python. Where no package index can be reached the test is skipped,
+unless JIMBOT_TEST_WHEEL=1 insists.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+PIP = ("-m", "pip", "-q", "--disable-pip-version-check")
 
 USE = """
 import jimbot
@@ -26,14 +28,26 @@ print(jimbot._core.__file__)
 """
 
 
-@pytest.mark.skipif(not os.environ.get("JIMBOT_TEST_WHEEL"), reason="JIMBOT_TEST_WHEEL is not set")
+def build(folder: Path, env: dict[str, str]) -> Path:
+    """The wheel that `pip install .` would install."""
+    done = subprocess.run(
+        [sys.executable, *PIP, "wheel", "--no-deps", "-w", folder, ROOT],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    no_index = "No matching distribution found for meson-python" in done.stderr
+    if no_index and not os.environ.get("JIMBOT_TEST_WHEEL"):
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("jimbot-*.whl")
+    return wheel
+
+
+@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="the wheel has no sanitizer to run under")
 def test_a_wheel_installs_and_works_in_a_fresh_venv(tmp_path: Path) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JIMBOT", "LD_"))}
-    pip = ["-m", "pip", "-q", "--disable-pip-version-check"]
-    subprocess.run(
-        [sys.executable, *pip, "wheel", "--no-deps", "-w", tmp_path, ROOT], check=True, env=env
-    )
-    (wheel,) = tmp_path.glob("jimbot-*.whl")
+    wheel = build(tmp_path, env)
     assert "-cp311-abi3-linux" in wheel.name
     names = zipfile.ZipFile(wheel).namelist()
     assert [n for n in names if not n.startswith("jimbot")] == []
@@ -42,7 +56,7 @@ def test_a_wheel_installs_and_works_in_a_fresh_venv(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True, env=env)
     python = venv / "bin" / "python"
-    subprocess.run([python, *pip, "install", "--no-index", wheel], check=True, env=env)
+    subprocess.run([python, *PIP, "install", "--no-index", wheel], check=True, env=env)
     done = subprocess.run(
         [python, "-c", USE], check=True, env=env, cwd=tmp_path, capture_output=True, text=True
     )
