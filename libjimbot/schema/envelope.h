@@ -38,7 +38,8 @@ typedef struct jbi_envelope {
 /* Read the envelope. False when the bytes are malformed as far as the envelope goes. */
 bool jbi_envelope_read(jbi_wire in, jbi_envelope *ret);
 
-/* What a ring's header wants to know of an event whose envelope this is; n_repairs is 0. inspect.c. */
+/* What a ring's header wants to know of an event whose envelope this is; n_repairs is 0. It lies in
+ * inspect.c. */
 void jbi_envelope_describe(const jbi_envelope *envelope, const void *data, size_t len_bytes,
                            jb_encoded *ret);
 

@@ -18,8 +18,8 @@ typedef struct jbi_json_out {
     size_t len_bytes;
 } jbi_json_out;
 
-/* memcpy() of at most 32 bytes, for keys and numbers: compilers turn one of unknown but small length
- * into a string instruction, whose start-up costs more than the copy. */
+/* memcpy() of at most 32 bytes, for keys and numbers: compilers turn one of unknown but small
+ * length into a string instruction, whose start-up costs more than the copy. */
 static inline void jbi_json_copy_short(char *to, const char *from, size_t n)
 {
     if (n >= 8) {
