@@ -19,6 +19,14 @@ local function percentile(sorted, share)
     return sorted[math.max(1, math.ceil(#sorted * share))]
 end
 
+local function mean_bytes(events)
+    local sum = 0
+    for _, event in ipairs(events) do
+        sum = sum + #event.payload
+    end
+    return #events > 0 and sum / #events or 0
+end
+
 local function bench(name, n, body)
     for i = 1, n / 10 do
         body(i)
@@ -30,13 +38,12 @@ local function bench(name, n, body)
         times[i] = now_ns() - start
         total = total + times[i]
     end
-    sub:poll(1)
-    local event = sub:poll(1)[1]
+    local bytes = mean_bytes(sub:poll(16))
     table.sort(times)
     local line = '{"name":"lua_%s_%s","ops":%d,"ns/op":%.0f,"p50_us":%.2f,"p99_us":%.2f,'
-        .. '"bytes/op":%d}'
+        .. '"bytes/op":%.0f}'
     print(line:format(name, where, n, total / n, percentile(times, 0.5) / 1e3,
-        percentile(times, 0.99) / 1e3, event and #event.payload or 0))
+        percentile(times, 0.99) / 1e3, bytes))
     while #sub:poll() > 0 do
     end
 end
