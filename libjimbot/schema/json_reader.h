@@ -55,7 +55,7 @@ int jbi_json_skip(struct jbi_json *r);
 
 /*
  * Step over one value that is going to be read later, fast: brackets and strings are matched, nothing
- * else is looked at. False when the text ends first.
+ * else is looked at. False when a container has no end.
  */
 bool jbi_json_leap(struct jbi_json *r);
 

@@ -114,60 +114,66 @@ int jbi_json_skip(struct jbi_json *r)
     return rc;
 }
 
-/* To the quote that ends a string; pos is after the one that began it. */
-static bool leap_string(struct jbi_json *r)
+/* What stops a leap: 1 a quote, 2 an opening bracket, 3 a closing one. */
+static const uint8_t stops[256] = {['"'] = 1, ['{'] = 2, ['['] = 2, ['}'] = 3, [']'] = 3};
+
+/* After the string whose first byte is at p; end when it does not end. */
+static const char *leap_string(const char *p, const char *end)
 {
-    while (r->pos != r->end) {
-        const char *quote = memchr(r->pos, '"', (size_t)(r->end - r->pos));
+    while (p != end) {
+        const char *quote = memchr(p, '"', (size_t)(end - p));
         const char *back;
 
         if (quote == NULL)
-            return false;
+            return end;
         /* An odd number of backslashes escapes it. */
-        for (back = quote; back != r->pos && back[-1] == '\\'; back--)
+        for (back = quote; back != p && back[-1] == '\\'; back--)
             ;
-        r->pos = quote + 1;
+        p = quote + 1;
         if ((quote - back) % 2 == 0)
-            return true;
+            return p;
     }
-    return false;
+    return end;
+}
+
+/* After the object or list that begins at p; NULL when it does not end. */
+static const char *leap_container(const char *p, const char *end)
+{
+    size_t depth = 0;
+
+    while (p != end) {
+        uint8_t stop = stops[(uint8_t)*p++];
+
+        if (stop == 0)
+            continue;
+        if (stop == 1)
+            p = leap_string(p, end);
+        else if (stop == 2)
+            depth++;
+        else if (--depth == 0)
+            return p;
+    }
+    return NULL;
 }
 
 bool jbi_json_leap(struct jbi_json *r)
 {
-    size_t depth = 0;
+    const char *p;
 
     jbi_json_space(r);
-    for (; r->pos != r->end; r->pos++) {
-        switch (*r->pos) {
-        case '"':
-            r->pos++;
-            if (!leap_string(r))
-                return false;
-            if (depth == 0)
-                return true;
-            r->pos--;
-            break;
-        case '{':
-        case '[':
-            depth++;
-            break;
-        case '}':
-        case ']':
-            if (depth == 0)
-                return true;
-            if (--depth == 0) {
-                r->pos++;
-                return true;
-            }
-            break;
-        case ',':
-            if (depth == 0)
-                return true;
-            break;
-        default:
-            break;
-        }
+    p = r->pos;
+    if (p == r->end)
+        return true;
+    if (*p == '{' || *p == '[') {
+        p = leap_container(p, r->end);
+        if (p == NULL)
+            return false;
+    } else if (*p == '"') {
+        p = leap_string(p + 1, r->end);
+    } else {
+        while (p != r->end && *p != ',' && *p != '}' && *p != ']')
+            p++;
     }
-    return depth == 0;
+    r->pos = p;
+    return true;
 }
