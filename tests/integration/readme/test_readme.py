@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The examples of README.md run as they stand there.
 
-usage: test_readme.py SOURCE_ROOT BUILD_ROOT CC…     with PYTHON naming an interpreter that has numpy
+usage: test_readme.py SOURCE_ROOT BUILD_ROOT CC…
 Every fenced block of the section "Ten lines" is run in the language it names.
 """
 import os
@@ -50,10 +50,14 @@ class Examples:
         return self.output_of(program)
 
     def run_python(self, text):
-        if not os.path.isdir(os.path.join(self.build, "bindings", "python", "jimbot")):
+        python = os.path.join(self.source, ".venv", "bin", "python")
+        if not os.access(python, os.X_OK):
+            python = sys.executable
+        has_numpy = subprocess.run([python, "-c", "import numpy"], check=False,
+                                   stderr=subprocess.DEVNULL).returncode == 0
+        if not has_numpy or not os.path.isdir(self.env["PYTHONPATH"] + "/jimbot"):
             return None
-        return self.output_of(os.environ.get("PYTHON", sys.executable),
-                              self.write("first.py", text))
+        return self.output_of(python, self.write("first.py", text))
 
     def run_lua(self, text):
         if not shutil.which("luajit"):
