@@ -105,8 +105,9 @@ JB_API void jb_encoder_destroy(jb_encoder *encoder);
  * @param text         need not be NUL-terminated; leading and trailing white space is fine.
  * @param ret_encoded  valid until the next call on this encoder.
  *
- * @return 0, or JB_EPARSE (not JSON), JB_EEVENT (JSON, but not an object with a `type`),
- * JB_ETOOBIG. err->offset is the byte in `text`.
+ * @return 0, or JB_EPARSE (not JSON), JB_EEVENT (JSON, but not an object with a `type`, or
+ * nested deeper than max_depth, or with more than 64 repeated keys), JB_ETOOBIG. err->offset is
+ * the byte in `text`.
  *
  * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
  * Since: 0.1
@@ -149,6 +150,10 @@ JB_API int jb_encoder_batch_next(jb_encoder *encoder, jb_encoded *ret_encoded, j
  * jb_encoder_end(). Values nest with open/close calls; inside an object every value is preceded by
  * jb_encoder_key(), inside a list it is not.
  *
+ * Saying the same `type` again as a member is fine, another is JB_ESTATE. In the events nested in
+ * `changes`, `type` and `subtype` are members; give them before `payload`, which otherwise has to
+ * be kept as text and read again when the event closes.
+ *
  * The first failure sticks: later calls return it, jb_encoder_end() reports it, jb_encoder_begin()
  * clears it. So a binding may ignore the results in between.
  *
@@ -167,9 +172,10 @@ JB_API int jb_encoder_begin(jb_encoder *encoder, const char *type, size_t type_b
 /**
  * Name the next value.
  *
- * @return 0, or JB_ESTATE (not inside an object, or two keys in a row).
+ * @return 0, or JB_ESTATE (not inside an object, or two keys in a row), JB_ETOOBIG, JB_EEVENT (more
+ * than 64 repeated keys).
  *
- * Threads: one at a time per encoder. Blocks: never. Allocates: never. Game thread: yes.
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
  * Since: 0.1
  */
 JB_API int jb_encoder_key(jb_encoder *encoder, const char *key, size_t len_bytes);
@@ -199,7 +205,7 @@ JB_API int jb_encoder_list_open(jb_encoder *encoder);
  *
  * @return 0, or JB_ESTATE (nothing is open, or a key has no value).
  *
- * Threads: one at a time per encoder. Blocks: never. Allocates: never. Game thread: yes.
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
  * Since: 0.1
  */
 JB_API int jb_encoder_close(jb_encoder *encoder);
@@ -285,7 +291,7 @@ JB_API int jb_encoder_put_double(jb_encoder *encoder, const char *key, size_t ke
  * @return 0, or the first failure since jb_encoder_begin(): JB_ESTATE (something is still open),
  * JB_ETOOBIG, JB_ELIMIT.
  *
- * Threads: one at a time per encoder. Blocks: never. Allocates: never. Game thread: yes.
+ * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
  * Since: 0.1
  */
 JB_API int jb_encoder_end(jb_encoder *encoder, jb_encoded *ret_encoded, jb_error *err);
