@@ -316,11 +316,15 @@ JB_API int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_
  * back, value for value. Doubles are printed with the fewest digits that read back exactly;
  * non-finite ones as "Infinity", "-Infinity", "NaN".
  *
+ * Bytes may come from anybody: text that claims to be JSON and is not becomes a string. Fields of a
+ * newer schema stay in the bytes and are left out of the text. Of a field that occurs twice the last
+ * occurrence is written.
+ *
  * @param buf        where to write; may be NULL when cap_bytes is 0. Not NUL-terminated.
  * @param cap_bytes  room in buf.
  *
  * @return the length of the text. When it is larger than cap_bytes nothing useful is in buf: call
- * again with more room. Or JB_EPROTO (not a serialised event).
+ * again with more room. Or JB_EPROTO (not a serialised event), JB_EINVAL (NULL with a length).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -352,7 +356,8 @@ typedef struct jb_field {
 /**
  * Compile a path of protobuf field names, e.g. "game_state.money", "timestamp",
  * "score_changed.new_chips", "learning_decision_request.game_state.ante". Repeated fields have no
- * column; `name.length` gives their element count.
+ * column; `name.length` gives their element count: 0 for an empty list, absent where the message
+ * around it is.
  *
  * @return 0, or JB_ENOENT (no such field; the message says which part), JB_EINVAL (not a scalar, or
  * a path too deep).
