@@ -317,8 +317,8 @@ JB_API int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_
  * non-finite ones as "Infinity", "-Infinity", "NaN".
  *
  * Bytes may come from anybody: text that claims to be JSON and is not becomes a string. Fields of a
- * newer schema stay in the bytes and are left out of the text. Of a field that occurs twice the last
- * occurrence is written.
+ * newer schema stay in the bytes and are left out of the text. Of a field that occurs twice the
+ * last occurrence is written.
  *
  * @param buf        where to write; may be NULL when cap_bytes is 0. Not NUL-terminated.
  * @param cap_bytes  room in buf.
