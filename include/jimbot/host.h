@@ -23,6 +23,8 @@
  *    command is gone with it.
  *  - A repeated `event_id` is recognised among the last `dedupe_window` ids this host published; an
  *    older repetition, or one sent to another host on the same bus, is published again.
+ *  - The program must ignore SIGPIPE (the library installs no signal handler): a client may close
+ *    while it is written to.
  *
  * The host runs in one thread, on a libuv loop of its own or on the caller's. What each path does
  * is written in docs/openapi.yaml.

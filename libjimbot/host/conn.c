@@ -347,10 +347,12 @@ void jbi_conn_accept(jb_host *host)
     jbi_counters *n = &host->service.counters;
     jbi_conn *c = make(host);
 
-    if (!c) {
-        jbi_service_log(&host->service, JB_LOG_ERROR, "no memory for a connection");
+    /* libuv accepts nothing more until this one is taken, so the next tick tries again. */
+    if (!c && !host->is_accept_owed)
+        jbi_service_log(&host->service, JB_LOG_ERROR, "no memory for a connection, it has to wait");
+    host->is_accept_owed = !c;
+    if (!c)
         return;
-    }
     if (uv_accept((uv_stream_t *)&host->listener, (uv_stream_t *)&c->tcp) < 0) {
         jbi_conn_close(c);
         return;

@@ -79,6 +79,8 @@ static void on_tick(uv_timer_t *timer)
     uint64_t now_ms = uv_now(host->loop);
 
     jbi_service_drain_commands(&host->service);
+    if (host->is_accept_owed && host->is_listening)
+        jbi_conn_accept(host);
     for (jbi_conn *c = host->conns, *next; c; c = next) {
         next = c->next;
         /* Within the first tick after a stop nobody is swept: what was sent before may be unread.

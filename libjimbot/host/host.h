@@ -39,7 +39,7 @@ struct jb_host {
     bool has_service;
     bool has_run;
     bool is_listening;
-    bool is_shut;   /* listener, tick and wake are being closed */
+    bool is_accept_owed; /* a connection waits for memory */
     bool is_orphan; /* destroyed by its owner: free when the last handle closes */
 };
 

@@ -100,25 +100,24 @@ static void answer_unusable(jbi_service *s, int rc, const jb_error *err, jbi_ans
     }
 }
 
-/* Whether there is room for all that is new in the body. */
+/* Whether there is room for all that is new in the body. A single event needs no look: publishing it
+ * says so itself. */
 static bool has_room(jbi_service *s)
 {
-    jb_bus_stats stats = {.size = sizeof(stats)};
-    uint64_t most = JB_EVENT_MAX_BYTES;
     uint64_t want = 0;
 
+    if (s->n_pending < 2)
+        return true;
     for (uint32_t i = 0; i < s->n_pending; i++) {
         const jb_encoded *e = &s->pending[i].event;
 
         if (!jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes))
             want += e->len_bytes + RECORD_OVERHEAD_BYTES;
     }
-    if (want == 0)
-        return true;
     /* The bus answers for one event at a time; a larger body is asked for as the largest event. */
-    if (jb_bus_get_stats(s->bus, &stats) == 0 && stats.capacity_bytes / 4 - 512 < most)
-        most = stats.capacity_bytes / 4 - 512;
-    return jb_bus_wait_space(s->bus, want < most ? want : most, 0) != JB_ETIMEDOUT;
+    if (want > s->max_event_bytes)
+        want = s->max_event_bytes;
+    return want == 0 || jb_bus_wait_space(s->bus, want, 0) != JB_ETIMEDOUT;
 }
 
 static int publish(jbi_service *s, const jb_encoded *e)

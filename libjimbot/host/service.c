@@ -45,6 +45,7 @@ static int fit_to_bus(jbi_service *s, jb_error *err)
      * */
     if (stats.capacity_bytes / 4 - 512 < opts.max_event_bytes)
         opts.max_event_bytes = (uint32_t)(stats.capacity_bytes / 4 - 512);
+    s->max_event_bytes = opts.max_event_bytes;
     return jb_encoder_create(&opts, &s->encoder, err);
 }
 

@@ -44,6 +44,7 @@ typedef struct jbi_service {
     jbi_counters counters;
     jbi_htext text; /* body of the answer being made */
     jbi_pending *pending;
+    uint32_t max_event_bytes; /* what encoder and bus take */
     uint32_t n_pending;
     uint32_t cap_pending;
     jbi_reject rejects[JBI_SERVICE_REJECTS];
