@@ -36,10 +36,38 @@ install_packages() { # install_packages SECTION…
     local env=(env DEBIAN_FRONTEND=noninteractive)
     quietly apt-update as_root "${env[@]}" apt-get update -q ||
         die "apt-get update failed: is the network up? (log: build-logs/apt-update.log)"
-    quietly apt-install as_root "${env[@]}" apt-get install -q -y --no-install-recommends \
-        "${missing[@]}" ||
+    # A service that comes with a package (nginx) is not started. It is for the benchmark alone.
+    # shellcheck disable=SC2016 # that script is for sh
+    quietly apt-install as_root "${env[@]}" sh -c '
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e $policy ]; then
+            trap "rm -f $policy" EXIT
+            printf "#!/bin/sh\nexit 101\n" >$policy && chmod 755 $policy
+        fi
+        apt-get install -q -y --no-install-recommends "$@"' sh "${missing[@]}" ||
         die "apt-get install failed (log: build-logs/apt-install.log)"
     rm -f "$root"/build*/dev-options # what meson did not find before may be there now
+}
+
+# Packages of the section "unpack" are wanted for a program in them; what else they bring stays out
+# of the system. Without them the tests that need them are skipped, so a failure is not an end.
+unpack_packages() {
+    [ "${JIMBOT_NO_APT:-0}" = 1 ] && return 0
+    local package tools=$root/.tools
+    for package in $(section_packages unpack); do
+        [ ! -e "$tools/$package.done" ] || continue
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ] ||
+            continue
+        say "unpacking $package into .tools"
+        mkdir -p "$tools/download"
+        if (cd "$tools/download" && quietly "unpack-$package" apt-get download -q "$package") &&
+            dpkg -x "$tools/download/$package"_*.deb "$tools"; then
+            touch "$tools/$package.done"
+        else
+            say "could not fetch $package; going on without it"
+        fi
+        rm -rf "$tools/download"
+    done
 }
 
 # --- python
