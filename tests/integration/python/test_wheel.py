@@ -44,6 +44,10 @@ def build(folder: Path, env: dict[str, str]) -> Path:
     return wheel
 
 
+def output_of(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="the wheel has no sanitizer to run under")
 def test_a_wheel_installs_and_works_in_a_fresh_venv(tmp_path: Path) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JIMBOT", "LD_"))}
@@ -60,9 +64,10 @@ def test_a_wheel_installs_and_works_in_a_fresh_venv(tmp_path: Path) -> None:
     done = subprocess.run(
         [python, "-c", USE], check=True, env=env, cwd=tmp_path, capture_output=True, text=True
     )
-    libraries = subprocess.run(
-        ["ldd", done.stdout.strip()], check=True, capture_output=True, text=True
-    ).stdout
+    module = done.stdout.strip()
+    libraries = output_of("ldd", module)
     needed = {line.split()[0] for line in libraries.splitlines()}
     allowed = ("linux-vdso", "libc.so", "libm.so", "libpthread.so", "/lib")
     assert [name for name in needed if not name.startswith(allowed)] == []
+    exported = output_of("nm", "-D", "--defined-only", module).split("\n")
+    assert [line.split()[-1] for line in exported if line] == ["PyInit__core"]
