@@ -88,6 +88,10 @@ class Daemon:
                 found.setdefault(name, {})[labels.rstrip("}")] = float(value)
         return found
 
+    def wait_for_connections(self, n):
+        """Wait until n connections beside the one that asks are open."""
+        return wait_until(lambda: self.metrics()["jimbot_http_connections"][""] > n)
+
     def published(self):
         return sum(self.metrics()["jimbot_events_published_total"].values())
 

@@ -100,7 +100,7 @@ class Stop(unittest.TestCase):
         with d.connect() as s:
             s.sendall(b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
             s.sendall(body[:20])
-            time.sleep(0.2)
+            self.assertTrue(d.wait_for_connections(1))
             d.process.terminate()
             time.sleep(0.3)
             s.sendall(body[20:])
@@ -112,7 +112,7 @@ class Stop(unittest.TestCase):
         d = Daemon()
         with d.connect() as s:
             s.sendall(b"GET /hea")
-            time.sleep(0.1)
+            self.assertTrue(d.wait_for_connections(1))
             d.process.terminate()
             time.sleep(0.3)
             with self.assertRaises(OSError):
@@ -125,7 +125,7 @@ class Stop(unittest.TestCase):
         d = Daemon("--drain-timeout", "0.3")
         with d.connect() as s:
             s.sendall(b"GET /hea")
-            time.sleep(0.1)
+            self.assertTrue(d.wait_for_connections(1))
             start = time.monotonic()
             self.assertEqual(d.stop(), 0)
             self.assertLess(time.monotonic() - start, 3)

@@ -188,7 +188,7 @@ class Wire(DaemonCase):
 
 class Slow(DaemonCase):
     FLAGS = (
-        "--header-timeout", "0.3", "--body-timeout", "0.3", "--idle-timeout", "0.5", "--write-timeout", "0.5",
+        "--header-timeout", "0.3", "--body-timeout", "0.3", "--idle-timeout", "1", "--write-timeout", "0.5",
         "--max-connections", "3",
     )
 
@@ -238,7 +238,7 @@ class Slow(DaemonCase):
             for _ in range(4):
                 s.sendall(get())
                 self.assertEqual(read_answers(s, 1)[0][0], 200)
-                time.sleep(0.25)
+                time.sleep(0.4)
 
     def test_connections_over_the_limit_are_refused_and_counted(self):
         held = [self.daemon.connect() for _ in range(3)]
