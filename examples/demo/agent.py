@@ -97,7 +97,7 @@ class Agent:
             "published": self.published,
             "decisions": self.decisions,
             "states": self.states,
-            "mean_money": float(self.money.mean()) if self.money.size else None,
+            "mean_money": float(self.money.mean()) if self.money.size else 0.0,
             "best_chips": self.best_chips,
             "p50_us": round(float(p50), 1),
             "p99_us": round(float(p99), 1),

@@ -215,6 +215,10 @@ class Demo:
         for what, have, want in checks:
             print(f"  {'ok ' if have == want else 'BAD'} {what}: {have}" + ("" if have == want else f", not {want}"))
         print(
+            f"the agent read {agent['states']} game states as numpy columns: money {agent['mean_money']:.1f} on "
+            f"average, at most {agent['best_chips']:.0f} chips"
+        )
+        print(
             f"publish to read: C p50 {seen['C']['p50_us']} µs, p99 {seen['C']['p99_us']} µs; "
             f"Python p50 {agent['p50_us']} µs, p99 {agent['p99_us']} µs"
         )

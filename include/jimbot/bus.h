@@ -360,7 +360,7 @@ JB_API void jb_sub_close(jb_sub *sub);
 JB_API int jb_sub_peek(jb_sub *sub, jb_event *events, uint32_t n_max);
 
 /**
- * Take everything the last jb_sub_peek() showed. Nothing happens when it showed nothing.
+ * Take everything the last jb_sub_peek() showed, if anything.
  *
  * @return 0, or JB_ESTATE (after fork).
  *
