@@ -40,7 +40,7 @@ struct jb_host {
     bool has_run;
     bool is_listening;
     bool is_accept_owed; /* a connection waits for memory */
-    bool is_orphan; /* destroyed by its owner: free when the last handle closes */
+    bool is_orphan;      /* destroyed by its owner: free when the last handle closes */
 };
 
 /* Bind and listen. Returns 0, JB_EINVAL or JB_ESYS. */

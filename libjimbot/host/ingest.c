@@ -5,10 +5,10 @@
  * leaves no trace. Then room is looked for, then the events are published in their order, those
  * whose id was published before left out.
  *
- * Invariant: 200 only if every event of the body lies in the ring. When the ring fills up half-way
- * because other publishers were faster, the answer is 503 and says how many went in; on the retry
- * those with an event_id are recognised. Only events without an id can then come twice, and only in
- * that race, because room for the body is looked for first.
+ * Invariant: 200 only if every event of the body lies in the ring, and a body that is sent again
+ * after a 503 leaves each of its events there once. When the ring fills up in the middle, because
+ * other publishers were faster or the body is larger than the ring, the answer says how many went
+ * in; on the retry those with an event_id are recognised by it, those without by the body.
  */
 #include "host/hmem.h"
 #include "host/service.h"
@@ -142,29 +142,33 @@ static int publish(jbi_service *s, const jb_encoded *e)
     return 0;
 }
 
-/* Publish what is pending. Sets how many now lie in the ring and how many of those lay there
- * before; returns 0 or what stopped it. */
-static int publish_all(jbi_service *s, uint32_t *ret_accepted, uint32_t *ret_duplicates)
+/* Publish what is pending. Sets how many now lie in the ring and how many of those lay there before;
+ * returns 0 or what stopped it, and then remembers how far this body came. */
+static int publish_all(jbi_service *s, const jbi_call *call, uint32_t *ret_accepted,
+                       uint32_t *ret_duplicates)
 {
+    uint32_t n_before =
+        jbi_resume_take(&s->resume, call->body, call->body_bytes, jb_clock_now_ns());
+
     *ret_accepted = *ret_duplicates = 0;
     for (uint32_t i = 0; i < s->n_pending; i++) {
         const jb_encoded *e = &s->pending[i].event;
-        int rc;
+        bool is_there = i < n_before || jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes);
+        int rc = is_there ? 0 : publish(s, e);
 
-        if (jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes)) {
-            s->counters.n_duplicates++;
-            ++*ret_accepted;
-            ++*ret_duplicates;
-            continue;
-        }
-        rc = publish(s, e);
-        if (rc == JB_ETOOBIG)
+        if (rc == JB_ETOOBIG) {
             reject(s, s->pending[i].idx, JBI_REJECT_TOO_BIG, 0,
                    "the event is larger than the bus takes");
-        else if (rc < 0)
+            continue;
+        }
+        if (rc < 0) {
+            if (i > 0)
+                jbi_resume_put(&s->resume, call->body, call->body_bytes, i, jb_clock_now_ns());
             return rc;
-        else
-            ++*ret_accepted;
+        }
+        s->counters.n_duplicates += is_there;
+        *ret_duplicates += is_there;
+        ++*ret_accepted;
     }
     return 0;
 }
@@ -260,7 +264,7 @@ void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer
         answer_unusable(s, rc, &err, answer);
         return;
     }
-    rc = has_room(s) ? publish_all(s, &n_accepted, &n_duplicates) : JB_EAGAIN;
+    rc = has_room(s) ? publish_all(s, call, &n_accepted, &n_duplicates) : JB_EAGAIN;
     if (rc < 0)
         answer_not_now(s, rc, n_accepted, n_duplicates, answer);
     else

@@ -82,6 +82,7 @@ int jbi_service_init(jbi_service *s, const jb_host_opts *opts, jb_bus *bus, cons
     s->start_ns = jb_clock_now_ns();
     jbi_htext_init(&s->text, alloc);
     rc = jbi_dedupe_init(&s->dedupe, opts->dedupe_window, alloc);
+    s->resume.key = s->dedupe.key;
     if (rc == 0)
         rc = jbi_cmdq_init(&s->queue, opts->command_queue, alloc);
     if (rc == 0)

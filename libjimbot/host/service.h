@@ -10,6 +10,7 @@
 #include "host/cmdq.h"
 #include "host/counters.h"
 #include "host/dedupe.h"
+#include "host/resume.h"
 #include "host/router.h"
 #include "jimbot/host.h"
 
@@ -40,6 +41,7 @@ typedef struct jbi_service {
     uint32_t overflow_topic;         /* for events without topic room */
     uint32_t command_overflow_topic; /* for commands without */
     jbi_dedupe dedupe;
+    jbi_resume resume;
     jbi_cmdq queue;
     jbi_counters counters;
     jbi_htext text; /* body of the answer being made */

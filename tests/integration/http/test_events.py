@@ -167,6 +167,30 @@ class FullBus(DaemonCase):
         self.assertEqual(got, [f"f{n}"] + [e["event_id"] for e in batch])
         self.assertEqual(self.daemon.published(), n + 51)
 
+    def test_a_body_that_fills_the_bus_goes_on_where_it_stopped(self):
+        holder = self.daemon.tap("hold", ">", stdin=subprocess.PIPE)
+        events = [event(n=i, text="x" * 400) for i in range(200)]
+        events[3]["event_id"] = events[190]["event_id"] = "twice"
+        status, answer = self.daemon.post(BATCH, events)
+        n = answer["accepted"]
+        self.assertEqual(status, 503)
+        self.assertTrue(10 < n < 190, n)
+        self.assertEqual(self.daemon.published(), n)
+        self.assertEqual(self.daemon.post(BATCH, events)[0], 503)
+        tap = self.daemon.tap("collect", ">", 199 - n, 10)
+        holder.communicate()
+        for _ in range(100):
+            status, answer = self.daemon.post(BATCH, events)
+            if status == 200:
+                break
+        self.assertEqual((status, answer["accepted"]), (200, 200))
+        self.assertEqual(self.daemon.published(), 199)
+        got = [json.loads(line)["event"] for line in tap.communicate(timeout=20)[0].splitlines()]
+        self.assertEqual(got, events[n:190] + events[191:])
+        # Sent once more it is no retry, and what has no id is new.
+        self.daemon.post(BATCH, events[:20])
+        self.assertEqual(self.daemon.published(), 199 + 19)
+
     def test_a_command_on_a_full_bus_is_503(self):
         holder = self.daemon.tap("hold", ">", stdin=subprocess.PIPE)
         self.fill()

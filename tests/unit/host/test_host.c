@@ -15,7 +15,7 @@
 
 /* An allocator that keeps books and can run out. */
 typedef struct books {
-    size_t n_bytes; /* taken and not given back */
+    size_t n_bytes;    /* taken and not given back */
     atomic_int n_left; /* allocations it still grants; negative: any number */
 } books;
 
