@@ -100,8 +100,8 @@ static void answer_unusable(jbi_service *s, int rc, const jb_error *err, jbi_ans
     }
 }
 
-/* Whether there is room for all that is new in the body. A single event needs no look: publishing it
- * says so itself. */
+/* Whether there is room for all that is new in the body. A single event needs no look: publishing
+ * it says so itself. */
 static bool has_room(jbi_service *s)
 {
     uint64_t want = 0;
@@ -142,8 +142,8 @@ static int publish(jbi_service *s, const jb_encoded *e)
     return 0;
 }
 
-/* Publish what is pending. Sets how many now lie in the ring and how many of those lay there before;
- * returns 0 or what stopped it, and then remembers how far this body came. */
+/* Publish what is pending. Sets how many now lie in the ring and how many of those lay there
+ * before; returns 0 or what stopped it, and then remembers how far this body came. */
 static int publish_all(jbi_service *s, const jbi_call *call, uint32_t *ret_accepted,
                        uint32_t *ret_duplicates)
 {

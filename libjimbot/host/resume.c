@@ -1,6 +1,6 @@
 /*
- * resume: see resume.h. A linear table: it is looked at only while it holds something, which is only
- * after a 503 in the middle of a body.
+ * resume: see resume.h. A linear table: it is looked at only while it holds something, which is
+ * only after a 503 in the middle of a body.
  */
 #include "host/resume.h"
 

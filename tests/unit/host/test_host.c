@@ -1,4 +1,5 @@
-/* Laws of a host's life: on its own loop, on the caller's, without memory, and with its books balanced. */
+/* Laws of a host's life: on its own loop, on the caller's, without memory, and with its books
+ * balanced. */
 #include "hsuite.h"
 
 #include "jimbot/host.h"
