@@ -8,15 +8,15 @@ import os
 import re
 import sys
 
-LINE_MAX = {".py": 120}  # others: 100
+LINE_MAX = {".py": 120, ".lua": 120}  # others: 100
 # First match wins: (pattern of the path, most lines).
 FILE_MAX = [
     (r"^include/.*\.h$", 520),
-    (r"^tests/.*\.(c|py|lua|h)$", 400),
+    (r"^tests/.*\.(c|py|lua|h)$", 420),
     (r"^bindings/.*\.c$", 500),
     (r"\.lua$", 250),
     (r"^examples/", 300),
-    (r"\.h$", 200),
+    (r"\.h$", 220),
     (r"\.c$", 600),
     (r"^tools/.*\.sh$|^dev$", 300),
 ]

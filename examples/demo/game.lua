@@ -20,7 +20,8 @@ local function pick(list)
 end
 
 local function new_card(id, suit, rank)
-    return { id = id, suit = suit, rank = rank, enhancement = pick(enhancements), edition = pick(editions), seal = pick(seals) }
+    return { id = id, suit = suit, rank = rank, enhancement = pick(enhancements), edition = pick(editions),
+        seal = pick(seals) }
 end
 
 local function new_deck()
@@ -37,7 +38,8 @@ end
 function Game.new(emit, seed)
     math.randomseed(seed)
     local game = setmetatable({
-        emit = emit, id = ("SEED%04d"):format(seed), phase = "MENU", frame = 0, money = 4, ante = 1, round = 0, chips = 0,
+        emit = emit, id = ("SEED%04d"):format(seed), phase = "MENU", frame = 0, money = 4, ante = 1, round = 0,
+            chips = 0,
         mult = 0, hands = 4, discards = 3, played = 0, next_card = 1000, deck = new_deck(), hand = {}, jokers = {},
         consumables = {}, shop = {},
     }, Game)
@@ -49,7 +51,8 @@ function Game:blind()
     local stage = (self.round - 1) % 3 + 1
     local chips = 300 * self.ante * (stage + 1) / 2
     local is_boss = stage == 3
-    return { name = blind_names[stage], chips = chips, chip_text = tostring(chips), mult = stage == 2 and 1.5 or stage == 3 and 2 or 1,
+    return { name = blind_names[stage], chips = chips, chip_text = tostring(chips),
+        mult = stage == 2 and 1.5 or stage == 3 and 2 or 1,
         defeated = self.chips >= chips, boss = is_boss and { showdown = self.ante % 8 == 0 } or false }
 end
 
@@ -60,7 +63,8 @@ function Game:state()
         remaining[i] = self.deck[i]
     end
     return {
-        in_game = true, game_id = self.id, game_state = self.phase, ui_state = "1", ante = self.ante, round = self.round,
+        in_game = true, game_id = self.id, game_state = self.phase, ui_state = "1", ante = self.ante,
+            round = self.round,
         hand_number = self.played, chips = self.chips, mult = self.mult, money = self.money, hand_size = 8,
         hands_remaining = self.hands, discards_remaining = self.discards, score_history = {}, jokers = self.jokers,
         hand = self.hand, deck = { remaining_count = #self.deck, cards_remaining = remaining, full_deck = self.deck },
@@ -105,16 +109,19 @@ end
 function Game:trigger_jokers()
     for _, joker in ipairs(self.jokers) do
         local gain = math.random(5, 40) * self.ante
-        self.emit("JOKER_TRIGGER", { joker_name = joker.name, context_type = true, timestamp = self.frame }, { priority = "low" })
+        self.emit("JOKER_TRIGGER", { joker_name = joker.name, context_type = true, timestamp = self.frame },
+            { priority = "low" })
         self.emit("SCORING", { joker = { name = joker.name, id = joker.id, position = joker.position },
-            score_contribution = gain, current_total = self.chips, timestamp = self.frame }, { subtype = "JOKER_TRIGGER" })
+            score_contribution = gain, current_total = self.chips, timestamp = self.frame },
+                { subtype = "JOKER_TRIGGER" })
         self.chips = self.chips + gain
     end
 end
 
 function Game:play_hand()
     local old_chips, old_mult = self.chips, self.mult
-    self.emit("SCORING", { hand_number = self.played, round = self.round, ante = self.ante, starting_score = old_chips },
+    self.emit("SCORING", { hand_number = self.played, round = self.round, ante = self.ante,
+        starting_score = old_chips },
         { subtype = "HAND_EVAL_START" })
     self.mult = math.random(2, 12)
     self.chips = self.chips + math.random(10, 60) * self.mult * self.ante
@@ -122,11 +129,13 @@ function Game:play_hand()
     self.emit("SCORING", { mult = self.mult, old_mult = old_mult }, { subtype = "MULT_UPDATE" })
     self:trigger_jokers()
     self.emit("SCORING", { current_total = self.chips, delta = self.chips - old_chips }, { subtype = "SCORE_UPDATE" })
-    self.emit("SCORING", { hand_number = self.played + 1, round = self.round, ante = self.ante, starting_score = old_chips,
+    self.emit("SCORING", { hand_number = self.played + 1, round = self.round, ante = self.ante,
+        starting_score = old_chips,
         final_score = self.chips, total_delta = self.chips - old_chips, joker_triggers = #self.jokers },
         { subtype = "HAND_EVAL_COMPLETE", priority = "high" })
     self.hands, self.played = self.hands - 1, self.played + 1
-    self.emit("SCORE_CHANGED", { old_chips = old_chips, new_chips = self.chips, old_mult = old_mult, new_mult = self.mult })
+    self.emit("SCORE_CHANGED", { old_chips = old_chips, new_chips = self.chips, old_mult = old_mult,
+        new_mult = self.mult })
     self.emit("HAND_PLAYED", { hands_remaining = self.hands, hand_number = self.played })
     if self.chips >= self:blind().chips or self.hands == 0 then
         self:end_round()
@@ -159,7 +168,8 @@ function Game:buy_joker()
     end
     self.next_card = self.next_card + 1
     self.jokers[#self.jokers + 1] = { id = self.next_card, name = item.name, position = #self.jokers,
-        properties = { mult = math.random(3, 20), chips = math.random(10, 90), cost = item.cost, sell_value = 2, edition = pick(editions) } }
+        properties = { mult = math.random(3, 20), chips = math.random(10, 90), cost = item.cost, sell_value = 2,
+            edition = pick(editions) } }
     self.emit("CARD_PURCHASED", { name = item.name, cost = item.cost })
     self.emit("JOKERS_CHANGED", { old_count = #self.jokers - 1, new_count = #self.jokers, jokers = self.jokers })
 end

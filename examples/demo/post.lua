@@ -46,7 +46,8 @@ end
 function Post:add(kind, payload, extra, uptime_ms)
     self.n_ids = self.n_ids + 1
     self.queue[#self.queue + 1] = { type = kind, payload = payload, source = "BalatroMCP", version = 1,
-        event_id = self.prefix .. self.n_ids, timestamp = uptime_ms, subtype = extra.subtype, priority = extra.priority }
+        event_id = self.prefix .. self.n_ids, timestamp = uptime_ms, subtype = extra.subtype,
+            priority = extra.priority }
     if #self.queue == 50 or extra.priority == "high" then
         self:flush()
     end

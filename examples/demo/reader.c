@@ -1,8 +1,8 @@
 /*
  * reader.c: a C program that reads every event of the demo where it lies and says what it saw.
  *
- * usage: demo-reader BUS. Prints "ready", later its books as one JSON object. Latency is from publish to here, so it
- * holds the wake-up of a sleeping process.
+ * usage: demo-reader BUS. Prints "ready", later its books as one JSON object. Latency is from
+ * publish to here, so it holds the wake-up of a sleeping process.
  */
 #include <jimbot/jimbot.h>
 
@@ -68,11 +68,13 @@ static int read_all(jb_sub *sub, uint32_t over_id, struct books *books)
 static void report(const struct books *books)
 {
     size_t n = books->n_events < N_SAMPLES ? (size_t)books->n_events : N_SAMPLES;
+    size_t p50 = n / 2, p99 = n - 1 - n / 100;
 
     qsort(books->latency_ns, n, sizeof *books->latency_ns, by_value);
-    printf("{\"events\":%" PRIu64 ",\"missed\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
-           books->n_events, books->n_missed, books->n_gaps, n ? books->latency_ns[n / 2] / 1e3 : 0.0,
-           n ? books->latency_ns[n - 1 - n / 100] / 1e3 : 0.0);
+    printf("{\"events\":%" PRIu64 ",\"missed\":%" PRIu64 ",\"gaps\":%" PRIu64
+           ",\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
+           books->n_events, books->n_missed, books->n_gaps, n ? books->latency_ns[p50] / 1e3 : 0.0,
+           n ? books->latency_ns[p99] / 1e3 : 0.0);
 }
 
 int main(int argc, char **argv)
@@ -91,7 +93,8 @@ int main(int argc, char **argv)
     }
     books.latency_ns = calloc(N_SAMPLES, sizeof *books.latency_ns);
     if (!books.latency_ns || jb_bus_open(argv[1], NULL, &bus, &err) < 0) {
-        fprintf(stderr, "demo-reader: %s\n", err.msg);
+        fprintf(stderr, "demo-reader: %s\n", books.latency_ns ? err.msg : "no memory");
+        free(books.latency_ns);
         return 1;
     }
     rc = jb_bus_topic(bus, OVER_TOPIC, strlen(OVER_TOPIC), &over_id);

@@ -84,7 +84,8 @@ local function count_answers()
 end
 
 local function every_second()
-    emit("HEARTBEAT", { version = "0.1.0", uptime = (socket.gettime() - started) * 1000, headless = true, game_state = game.phase })
+    emit("HEARTBEAT", { version = "0.1.0", uptime = (socket.gettime() - started) * 1000, headless = true,
+        game_state = game.phase })
     emit("METRIC", { name = "frame_rate", value = fps, unit = "Hz" })
     emit("STATE_SNAPSHOT", game:state())
     emit("STRATEGY_REQUEST", { request_id = ("s%d"):format(game.frame), game_state = game:state() })
@@ -97,7 +98,8 @@ local function first_words()
     post:test_connection()
     books.sent = books.sent + 1
     books.by_type.connection_test = 1
-    emit("DIAGNOSTIC", { g_exists = true, g_funcs_exists = true, g_game_exists = true, g_state = "MENU", available_functions = { "play_cards_from_highlighted" } })
+    emit("DIAGNOSTIC", { g_exists = true, g_funcs_exists = true, g_game_exists = true, g_state = "MENU",
+        available_functions = { "play_cards_from_highlighted" } })
     emit("ERROR", { message = "this error is part of the demo", context = { where = "table.lua" }, stack_trace = "" })
 end
 
@@ -128,7 +130,8 @@ local function run()
         next_frame = next_frame + 1 / fps
         socket.sleep(math.max(0, next_frame - socket.gettime()))
     end
-    emit("GAME_OVER", { game_id = game.id, won = true, ante = game.ante, round = game.round, final_score = game.chips })
+    emit("GAME_OVER", { game_id = game.id, won = true, ante = game.ante, round = game.round,
+        final_score = game.chips })
     post:flush()
 end
 

@@ -67,7 +67,8 @@ class View:
         lines += [
             "",
             f"{stats['n_peers']} peers, {stats['n_subs']} subscriptions, "
-            f"{stats['used_bytes'] / 1e6:.1f} of {stats['capacity_bytes'] / 1e6:.0f} MB kept, {stats['n_full']} times full",
+            f"{stats['used_bytes'] / 1e6:.1f} of {stats['capacity_bytes'] / 1e6:.0f} MB kept, "
+            f"{stats['n_full']} times full",
         ]
         self.out.write("\x1b[H" + "".join(line + "\x1b[K\n" for line in lines) + "\x1b[J")
         self.out.flush()

@@ -261,8 +261,8 @@ JB_API int jb_encoder_bool(jb_encoder *encoder, bool value);
 JB_API int jb_encoder_null(jb_encoder *encoder);
 
 /**
- * A key and its string in one call: jb_encoder_key() and jb_encoder_string(), for bindings that pay for
- * every crossing of their border.
+ * A key and its string in one call: jb_encoder_key() and jb_encoder_string(), for bindings that pay
+ * for every crossing of their border.
  *
  * @return as the two calls.
  *

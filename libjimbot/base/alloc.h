@@ -1,7 +1,8 @@
 /*
  * alloc.h: memory through the caller's allocator.
  *
- * Invariant: whatever is allocated through a jb_alloc is freed through the same one, with the size it was asked for.
+ * Invariant: whatever is allocated through a jb_alloc is freed through the same one, with the size
+ * it was asked for.
  */
 #ifndef JBI_BASE_ALLOC_H
 #define JBI_BASE_ALLOC_H

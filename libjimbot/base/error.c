@@ -1,7 +1,8 @@
 /*
  * error.c: the status table and the one place that writes a jb_error.
  *
- * Invariant: names, sentences and numbers come from JB_ERR_MAP alone; nothing here repeats the list.
+ * Invariant: names, sentences and numbers come from JB_ERR_MAP alone; nothing here repeats the
+ * list.
  */
 #include "base/error.h"
 

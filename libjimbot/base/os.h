@@ -1,12 +1,13 @@
 /*
- * os.h: everything the core asks of an operating system. One file per system implements it: os_linux.c.
+ * os.h: everything the core asks of an operating system. One file per system implements it:
+ * os_linux.c.
  *
- * Invariant: no other file of the core makes a system call. Calls return 0 or a positive errno, never through errno
- * itself, and retry interrupted calls unless they say otherwise.
+ * Invariant: no other file of the core makes a system call. Calls return 0 or a positive errno,
+ * never through errno itself, and retry interrupted calls unless they say otherwise.
  *
- * A port to Windows or macOS is one more os_<system>.c. What it must bring: byte-range locks that the kernel drops
- * when their holder dies, a file that appears under its name only when it is complete, and a wait on a 32-bit word
- * that works between processes.
+ * A port to Windows or macOS is one more os_<system>.c. What it must bring: byte-range locks that
+ * the kernel drops when their holder dies, a file that appears under its name only when it is
+ * complete, and a wait on a 32-bit word that works between processes.
  */
 #ifndef JBI_BASE_OS_H
 #define JBI_BASE_OS_H
@@ -18,14 +19,15 @@
 uint64_t jbi_os_monotonic_ns(void);
 uint64_t jbi_os_utc_ns(void);
 
-/* This process: its id, when it started (kernel ticks since boot, so that a reused id is told apart), its short name. */
+/* This process: its id, when it started (kernel ticks since boot, so that a reused id is told
+ * apart), its short name. */
 uint32_t jbi_os_pid(void);
 uint64_t jbi_os_process_start(uint32_t pid); /* 0 when there is no such process */
 void jbi_os_program_name(char *buf, size_t cap_bytes);
 uint32_t jbi_os_uid(void);
 
-/* A file without a name in the folder of `path`; it appears under the name with jbi_os_file_publish(), whole or never.
- * path NULL: a file that never gets a name. */
+/* A file without a name in the folder of `path`; it appears under the name with
+ * jbi_os_file_publish(), whole or never. path NULL: a file that never gets a name. */
 int jbi_os_file_create(const char *path, uint32_t mode, int *ret_fd);
 int jbi_os_file_publish(int fd, const char *path); /* EEXIST when somebody was faster */
 int jbi_os_file_open(const char *path, int *ret_fd);
@@ -46,13 +48,15 @@ int jbi_os_path_identify(const char *path, struct jbi_os_file_id *ret_id);
 int jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr);
 void jbi_os_unmap(void *addr, uint64_t size_bytes);
 
-/* Locks of one byte far behind the file's end. The kernel holds them for the open file and drops them with it: proof of
- * life that no clock gives. try: EAGAIN when another holds it. is_held speaks of *other* open files only. */
+/* Locks of one byte far behind the file's end. The kernel holds them for the open file and drops
+ * them with it: proof of life that no clock gives. try: EAGAIN when another holds it. is_held
+ * speaks of *other* open files only. */
 int jbi_os_lock_try(int fd, uint64_t byte);
 void jbi_os_lock_release(int fd, uint64_t byte);
 bool jbi_os_lock_is_held(int fd, uint64_t byte);
 
-/* Sleep while *word == expected, until woken or for timeout_ns; may return early. Wake everyone who sleeps on it. */
+/* Sleep while *word == expected, until woken or for timeout_ns; may return early. Wake everyone who
+ * sleeps on it. */
 void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void jbi_os_wake_all(uint32_t *word);
 void jbi_os_sleep_ns(uint64_t ns);

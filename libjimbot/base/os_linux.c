@@ -1,8 +1,8 @@
 /*
  * os_linux.c: os.h on Linux.
  *
- * Invariant: the file locks are open-file-description locks (F_OFD_*), so that two handles in one process exclude each
- * other too and closing an unrelated descriptor drops nothing.
+ * Invariant: the file locks are open-file-description locks (F_OFD_*), so that two handles in one
+ * process exclude each other too and closing an unrelated descriptor drops nothing.
  */
 #include "base/os.h"
 
@@ -60,8 +60,8 @@ uint32_t jbi_os_uid(void)
     return (uint32_t)getuid();
 }
 
-/* Field 22 of /proc/<pid>/stat. Fields are counted from behind the last ')', because the command name before it may
- * hold anything. */
+/* Field 22 of /proc/<pid>/stat. Fields are counted from behind the last ')', because the command
+ * name before it may hold anything. */
 uint64_t jbi_os_process_start(uint32_t pid)
 {
     char path[32];
@@ -251,7 +251,8 @@ bool jbi_os_lock_is_held(int fd, uint64_t byte)
 {
     struct flock lock;
 
-    /* When the kernel cannot tell, assume life: robbing the living is worse than waiting for the dead. */
+    /* When the kernel cannot tell, assume life: robbing the living is worse than waiting for the
+     * dead. */
     if (lock_call(fd, F_OFD_GETLK, F_WRLCK, byte, &lock))
         return true;
     return lock.l_type != F_UNLCK;

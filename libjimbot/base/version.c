@@ -1,5 +1,6 @@
 /*
- * version.c: what the running library says of itself, for bindings to compare with the headers they were made from.
+ * version.c: what the running library says of itself, for bindings to compare with the headers they
+ * were made from.
  */
 #include "jimbot/base.h"
 

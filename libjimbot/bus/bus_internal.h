@@ -1,8 +1,8 @@
 /*
  * bus_internal.h: what a handle on a bus and a subscription are made of.
  *
- * Invariant: pointers into the segment are computed once from the checked params of its header (geometry.c) and never
- * from anything that another process can change later.
+ * Invariant: pointers into the segment are computed once from the checked params of its header
+ * (geometry.c) and never from anything that another process can change later.
  */
 #ifndef JBI_BUS_INTERNAL_H
 #define JBI_BUS_INTERNAL_H
@@ -45,7 +45,8 @@ struct jb_bus {
     uint32_t max_subs;
 };
 
-/* One event that peek has shown: where the cursor stands once it is taken, and what was missed up to it. */
+/* One event that peek has shown: where the cursor stands once it is taken, and what was missed up
+ * to it. */
 struct jbi_shown {
     struct jbi_cursor end;
     uint64_t n_missed;

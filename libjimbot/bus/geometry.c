@@ -1,8 +1,8 @@
 /*
  * geometry.c: where in a segment the parts of a bus lie.
  *
- * Invariant: the place of every part follows from four numbers of the header by the arithmetic below, the same in the
- * process that creates and in those that attach.
+ * Invariant: the place of every part follows from four numbers of the header by the arithmetic
+ * below, the same in the process that creates and in those that attach.
  */
 #include "bus/bus_internal.h"
 

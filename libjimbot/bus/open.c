@@ -1,8 +1,9 @@
 /*
  * open.c: handles on a bus: created, attached, closed.
  *
- * Invariant: joining and leaving happen under the segment's one lock, so the last one out can remove the name without
- * robbing somebody who is just coming in: a newcomer checks, under the lock, that the name still leads to the file.
+ * Invariant: joining and leaving happen under the segment's one lock, so the last one out can
+ * remove the name without robbing somebody who is just coming in: a newcomer checks, under the
+ * lock, that the name still leads to the file.
  */
 #include "base/alloc.h"
 #include "base/error.h"
@@ -230,8 +231,8 @@ static void leave_segment(jb_bus *bus)
     bool is_locked = jbi_segment_lock(&bus->segment, NULL) == 0;
     bool is_kept = bus->segment.params[JBI_PARAM_FLAGS] & JB_BUS_KEEP;
 
-    /* Counting open claims would cost every publisher two locked instructions; looking at the marks costs us a
-     * millisecond or so. */
+    /* Counting open claims would cost every publisher two locked instructions; looking at the marks
+     * costs us a millisecond or so. */
     atomic_fetch_add_explicit(&bus->self->n_aborted, jbi_ring_abort_all(&bus->ring, bus->peer),
                               memory_order_relaxed);
     jbi_subs_bury(bus, bus->peer);

@@ -1,9 +1,10 @@
 /*
  * poll.c: the way of an event out of the ring.
  *
- * Invariant: every event between two places of a cursor is counted once, as delivered, filtered or missed. What peek
- * shows cannot change before advance: a lossless subscription holds the bytes by its cursor, a latest one has copied
- * them and seen, after copying, that they had not been given away.
+ * Invariant: every event between two places of a cursor is counted once, as delivered, filtered or
+ * missed. What peek shows cannot change before advance: a lossless subscription holds the bytes by
+ * its cursor, a latest one has copied them and seen, after copying, that they had not been given
+ * away.
  */
 #include "base/os.h"
 #include "bus/bus_internal.h"
@@ -42,7 +43,8 @@ static void sub_move(jb_sub *sub, const struct jbi_cursor *to, uint64_t n_delive
     count(&sub->slot->n_missed, n_missed);
     count(&sub->slot->n_filtered, n_passed - n_delivered - n_missed);
     sub->cursor = *to;
-    /* Pairs with the acquire in readers_limit(): we have finished with every byte before the cursor. */
+    /* Pairs with the acquire in readers_limit(): we have finished with every byte before the
+     * cursor. */
     atomic_store_explicit(&sub->slot->cursor, to->position, memory_order_release);
 }
 
@@ -54,8 +56,9 @@ static void sub_move(jb_sub *sub, const struct jbi_cursor *to, uint64_t n_delive
 #define IS_TSAN 1
 #endif
 
-/* Reads a record that publishers may be overwriting; whoever calls this checks afterwards whether they were. The race
- * is meant, so the race detector must not see it, nor the memcpy() it intercepts. */
+/* Reads a record that publishers may be overwriting; whoever calls this checks afterwards whether
+ * they were. The race is meant, so the race detector must not see it, nor the memcpy() it
+ * intercepts. */
 #ifdef IS_TSAN
 __attribute__((no_sanitize("thread"), noinline)) static void copy_unstable(void *to,
                                                                            const void *from,
@@ -104,7 +107,8 @@ static int scan_lapped(jb_sub *sub, struct scan *scan, const struct jbi_cursor *
 
 enum look { LOOK_GOOD, LOOK_UNWANTED, LOOK_NO_ROOM, LOOK_LAPPED, LOOK_CORRUPT };
 
-/* Examine one committed record and show it if it is wanted. `position` is its start, scan->at its end. */
+/* Examine one committed record and show it if it is wanted. `position` is its start, scan->at its
+ * end. */
 static enum look scan_record(jb_sub *sub, struct scan *scan, uint64_t position,
                              const struct jbi_record *shared, uint64_t len_bytes)
 {
@@ -164,7 +168,8 @@ static int scan_step(jb_sub *sub, struct scan *scan)
     switch (look) {
     case LOOK_GOOD:
         if (scan->n == 0) {
-            /* What stands before the first event shown is done with, whether or not this one is taken. */
+            /* What stands before the first event shown is done with, whether or not this one is
+             * taken. */
             sub_move(sub, &before, 0, scan->n_missed);
             sub->n_missed_carry = scan->n_unreported;
             scan->n_missed = 0;
@@ -180,7 +185,8 @@ static int scan_step(jb_sub *sub, struct scan *scan)
         scan->at = before;
         return 0;
     case LOOK_LAPPED:
-        /* What a lossless subscription has not taken is never given away, so somebody has scribbled. */
+        /* What a lossless subscription has not taken is never given away, so somebody has
+         * scribbled. */
         if (sub->policy == JB_SUB_LOSSLESS)
             return JB_ECORRUPT;
         return scan_lapped(sub, scan, &before);

@@ -1,15 +1,16 @@
 /*
  * publish.c: the way of an event into the ring.
  *
- * Invariant: an event is either wholly visible to every subscriber, in one place of the order, or it is not there and
- * the caller was told so.
+ * Invariant: an event is either wholly visible to every subscriber, in one place of the order, or
+ * it is not there and the caller was told so.
  */
 #include "base/os.h"
 #include "bus/bus_internal.h"
 
 #include <string.h>
 
-/* While waiting for room we look again this often: readers do not wake publishers, or each advance would cost them. */
+/* While waiting for room we look again this often: readers do not wake publishers, or each advance
+ * would cost them. */
 #define SPACE_POLL_NS UINT64_C(200000)
 
 static int head_check(const jb_bus *bus, const jb_event_head *head)

@@ -1,8 +1,8 @@
 /*
  * stats.c: counters that any process reads out of the segment, without anyone's cooperation.
  *
- * Invariant: reading changes nothing. Counters of one peer or subscription are each exact; a set of them is not a
- * snapshot of one instant while the bus runs.
+ * Invariant: reading changes nothing. Counters of one peer or subscription are each exact; a set of
+ * them is not a snapshot of one instant while the bus runs.
  */
 #include "bus/bus_internal.h"
 

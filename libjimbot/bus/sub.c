@@ -1,7 +1,8 @@
 /*
  * sub.c: subscriptions: opened, extended, closed.
  *
- * Invariant: a slot in the segment is owned by one living subscription or free; its cursor word never moves backward.
+ * Invariant: a slot in the segment is owned by one living subscription or free; its cursor word
+ * never moves backward.
  */
 #include "base/alloc.h"
 #include "base/error.h"
@@ -9,7 +10,8 @@
 
 #include <string.h>
 
-/* Copies of a latest subscription: one event of the largest size, and room for a batch of smaller ones. */
+/* Copies of a latest subscription: one event of the largest size, and room for a batch of smaller
+ * ones. */
 #define ARENA_EXTRA_BYTES ((size_t)512 * 1024)
 
 void jb_sub_opts_init(jb_sub_opts *opts, uint32_t size)
@@ -78,7 +80,8 @@ static void bury_dead_owners(jb_bus *bus)
         const struct jbi_reader_slot *slot = &bus->ring.readers[i];
         uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
 
-        /* SETUP lasts microseconds and names its peer late; a death in it is buried when the peer's slot is reused. */
+        /* SETUP lasts microseconds and names its peer late; a death in it is buried when the peer's
+         * slot is reused. */
         if (state >= JBI_READER_LATEST && !bus->ring.is_alive(slot->peer, bus))
             slot_free(bus, i);
     }

@@ -1,8 +1,8 @@
 /*
  * topics.c: topic names of a bus.
  *
- * Invariant: a name handed out lies in the handle's own memory, checked when it was copied there, so another process
- * cannot change it under the caller.
+ * Invariant: a name handed out lies in the handle's own memory, checked when it was copied there,
+ * so another process cannot change it under the caller.
  */
 #include "bus/bus_internal.h"
 #include "topic/pattern.h"
@@ -35,7 +35,8 @@ int jb_bus_topic_name(jb_bus *bus, uint32_t topic_id, const char **ret_name)
         len = jbi_topic_name(&bus->topics, topic_id, name);
         if (len < 0)
             return len;
-        /* One thread copies; a second one that comes in these few nanoseconds waits for it below. */
+        /* One thread copies; a second one that comes in these few nanoseconds waits for it
+         * below. */
         if (atomic_compare_exchange_strong_explicit(&bus->cache.lengths[topic_id - 1], &unknown,
                                                     LENGTH_BUSY, memory_order_acq_rel,
                                                     memory_order_acquire)) {

@@ -1,9 +1,10 @@
 /*
  * claim.c: the publisher's side of the ring.
  *
- * Invariant: bytes are written only between winning the compare-and-swap on a mark and finishing that mark, and a mark
- * is won only where the head has passed one lap behind. A record never wraps: where it does not fit before the end of
- * the log, the rest of the lap is claimed as one aborted record.
+ * Invariant: bytes are written only between winning the compare-and-swap on a mark and finishing
+ * that mark, and a mark is won only where the head has passed one lap behind. A record never wraps:
+ * where it does not fit before the end of the log, the rest of the lap is claimed as one aborted
+ * record.
  */
 #include "ring/ring.h"
 
@@ -26,20 +27,23 @@ uint64_t jbi_ring_tail(const struct jbi_ring *ring)
            ~(uint64_t)(JBI_BLOCK_BYTES - 1);
 }
 
-/* Moves the hint forward. A lost race leaves it behind the chain's end, where it costs the next claimer a few steps. */
+/* Moves the hint forward. A lost race leaves it behind the chain's end, where it costs the next
+ * claimer a few steps. */
 static void tail_hint(struct jbi_ring *ring, uint64_t position)
 {
     if (atomic_load_explicit(&ring->control->tail, memory_order_relaxed) < position)
         atomic_store_explicit(&ring->control->tail, position, memory_order_release);
 }
 
-/* The chain's end as far as marks tell now, and the stale mark that stands there. JB_ECORRUPT on a broken chain. */
+/* The chain's end as far as marks tell now, and the stale mark that stands there. JB_ECORRUPT on a
+ * broken chain. */
 static int chain_end(const struct jbi_ring *ring, uint64_t *ret_position, uint64_t *ret_mark)
 {
     uint64_t position = jbi_ring_tail(ring);
     uint64_t n_blocks = ring->capacity_bytes >> JBI_BLOCK_SHIFT;
 
-    /* A sound chain ends within one lap of the hint; twice that many steps means somebody scribbled. */
+    /* A sound chain ends within one lap of the hint; twice that many steps means somebody
+     * scribbled. */
     for (uint64_t steps = 0; steps < 2 * n_blocks; steps++) {
         uint64_t mark = jbi_ring_mark_load(ring, position);
         int age = jbi_mark_age(ring, mark, position);
@@ -90,8 +94,9 @@ int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, struct jbi_slot *r
             break;
         mark = jbi_mark_pack(jbi_ring_lap(ring, position), (uint32_t)(take >> JBI_BLOCK_SHIFT),
                              ring->owner, take == bytes ? JBI_CLAIMED : JBI_ABORTED);
-        /* The one step that decides. Acquire: pairs with the reclaimer's release, whose readers are done with these
-         * bytes. Release: whoever sees the mark and walks on also sees what we saw. */
+        /* The one step that decides. Acquire: pairs with the reclaimer's release, whose readers are
+         * done with these bytes. Release: whoever sees the mark and walks on also sees what we
+         * saw. */
         if (!atomic_compare_exchange_strong_explicit(&ring->marks[jbi_ring_block(ring, position)],
                                                      &stale, mark, memory_order_acq_rel,
                                                      memory_order_relaxed))
@@ -99,8 +104,8 @@ int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, struct jbi_slot *r
         tail_hint(ring, position + take);
         if (take != bytes)
             continue;
-        /* Pairs with the acquire fence in jbi_ring_is_kept(): a reader that sees any byte written from here on also
-         * sees the head that gave the bytes away. */
+        /* Pairs with the acquire fence in jbi_ring_is_kept(): a reader that sees any byte written
+         * from here on also sees the head that gave the bytes away. */
         atomic_thread_fence(memory_order_release);
         ret_slot->record =
             (struct jbi_record *)(void *)(ring->log + (position & (ring->capacity_bytes - 1)));
@@ -114,9 +119,10 @@ int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, struct jbi_slot *r
 static int finish(struct jbi_ring *ring, uint64_t position, uint64_t mark,
                   enum jbi_mark_state state)
 {
-    /* Sequentially consistent, so that the load of the sleepers in jbi_ring_wake() cannot come before it: either the
-     * sleeper sees this mark or we see the sleeper. It also publishes the record (release) to the reader's acquire. A
-     * swap, not a store: a claim that was taken away stays aborted. */
+    /* Sequentially consistent, so that the load of the sleepers in jbi_ring_wake() cannot come
+     * before it: either the sleeper sees this mark or we see the sleeper. It also publishes the
+     * record (release) to the reader's acquire. A swap, not a store: a claim that was taken away
+     * stays aborted. */
     bool is_ours = atomic_compare_exchange_strong_explicit(
         &ring->marks[jbi_ring_block(ring, position)], &mark, jbi_mark_with_state(mark, state),
         memory_order_seq_cst, memory_order_relaxed);

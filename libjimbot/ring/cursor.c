@@ -1,14 +1,15 @@
 /*
  * cursor.c: the reader's side of the ring.
  *
- * Invariant: a cursor stands at a record's start and knows how many events were committed before it, so sequence
- * numbers and missed counts are exact without any counter on the publisher's path.
+ * Invariant: a cursor stands at a record's start and knows how many events were committed before
+ * it, so sequence numbers and missed counts are exact without any counter on the publisher's path.
  */
 #include "ring/ring.h"
 
 bool jbi_ring_is_kept(const struct jbi_ring *ring, uint64_t position)
 {
-    /* Pairs with the release fence in jbi_ring_claim(): if we read a byte of the next lap, we see its head here. */
+    /* Pairs with the release fence in jbi_ring_claim(): if we read a byte of the next lap, we see
+     * its head here. */
     atomic_thread_fence(memory_order_acquire);
     return jbi_head_position(atomic_load_explicit(&ring->control->head, memory_order_relaxed)) <=
            position;
@@ -107,15 +108,16 @@ void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, struct
 
     atomic_store_explicit(&slot->cursor, cursor->position, memory_order_relaxed);
     atomic_store_explicit(&slot->state, JBI_READER_LOSSLESS, memory_order_release);
-    /* From this swap on every reclaimer sees the slot: one that loaded the head before it fails its own swap, one that
-     * loads it later acquires what we released. */
+    /* From this swap on every reclaimer sees the slot: one that loaded the head before it fails its
+     * own swap, one that loads it later acquires what we released. */
     head = atomic_load_explicit(&ring->control->head, memory_order_acquire);
     while (!atomic_compare_exchange_weak_explicit(&ring->control->head, &head,
                                                   jbi_head_pack(jbi_head_position(head), head + 1),
                                                   memory_order_acq_rel, memory_order_acquire))
         ;
     if (jbi_head_position(head) > cursor->position) {
-        /* Too late for that place. The head stands still now unless it is before our stale cursor's limit: it is not. */
+        /* Too late for that place. The head stands still now unless it is before our stale cursor's
+         * limit: it is not. */
         jbi_cursor_oldest(ring, cursor);
         atomic_store_explicit(&slot->cursor, cursor->position, memory_order_release);
     }

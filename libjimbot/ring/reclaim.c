@@ -1,12 +1,14 @@
 /*
  * reclaim.c: making old bytes free again.
  *
- * Invariant: the head never passes a record that is not finished, nor the cursor of a lossless reader, nor the chain's
- * end; and wherever the head stands, counts[] tells how many events were committed before it. The head moves in steps
- * of a sixteenth of the ring where it can, so that one scan of the readers serves many claims.
+ * Invariant: the head never passes a record that is not finished, nor the cursor of a lossless
+ * reader, nor the chain's end; and wherever the head stands, counts[] tells how many events were
+ * committed before it. The head moves in steps of a sixteenth of the ring where it can, so that one
+ * scan of the readers serves many claims.
  *
- * Any number of publishers may do this at once. Each computes the new head and its count from finished marks only, so
- * all who reach the same position have the same count, and the compare-and-swap on the head lets one of them through.
+ * Any number of publishers may do this at once. Each computes the new head and its count from
+ * finished marks only, so all who reach the same position have the same count, and the
+ * compare-and-swap on the head lets one of them through.
  */
 #include "base/os.h"
 #include "ring/ring.h"
@@ -24,7 +26,8 @@ static uint64_t readers_limit(const struct jbi_ring *ring)
 
         if (atomic_load_explicit(&slot->state, memory_order_acquire) != JBI_READER_LOSSLESS)
             continue;
-        /* Pairs with the release in the reader's advance: it has finished with every byte before its cursor. */
+        /* Pairs with the release in the reader's advance: it has finished with every byte before
+         * its cursor. */
         cursor = atomic_load_explicit(&slot->cursor, memory_order_acquire);
         if (cursor < limit)
             limit = cursor;
@@ -51,7 +54,8 @@ static void abort_if_orphan(struct jbi_ring *ring, uint64_t position, uint64_t m
         jbi_ring_wake(ring);
 }
 
-/* A lossless reader whose process is dead holds nobody back. Its slot stays for jbi_bus to bury; only the gate opens. */
+/* A lossless reader whose process is dead holds nobody back. Its slot stays for jbi_bus to bury;
+ * only the gate opens. */
 static void release_dead_readers(struct jbi_ring *ring)
 {
     for (uint32_t i = 0; i < ring->n_readers; i++) {
@@ -66,7 +70,8 @@ static void release_dead_readers(struct jbi_ring *ring)
     }
 }
 
-/* Walks finished records from the head on. Stops at `goal`, at `limit`, at a claim, or at the chain's end. */
+/* Walks finished records from the head on. Stops at `goal`, at `limit`, at a claim, or at the
+ * chain's end. */
 static int walk(const struct jbi_ring *ring, struct jbi_cursor *cursor, uint64_t goal,
                 uint64_t limit, uint64_t *ret_blocker)
 {
@@ -98,9 +103,10 @@ static bool head_move(struct jbi_ring *ring, uint64_t head, const struct jbi_cur
     _Atomic uint64_t *count = &ring->counts[jbi_ring_block(ring, to->position)];
     uint64_t old_count = atomic_load_explicit(count, memory_order_acquire);
 
-    /* While the head stands where we found it, nobody can have written a later lap's count here, so old_count is
-     * either an earlier lap's or the very value we are about to write. If we were stopped since, the swap fails; if
-     * somebody who was stopped a lap ago has just written, we look again. */
+    /* While the head stands where we found it, nobody can have written a later lap's count here, so
+     * old_count is either an earlier lap's or the very value we are about to write. If we were
+     * stopped since, the swap fails; if somebody who was stopped a lap ago has just written, we
+     * look again. */
     if (atomic_load_explicit(&ring->control->head, memory_order_acquire) != head)
         return false;
     if (!atomic_compare_exchange_strong_explicit(count, &old_count, to->n_before,

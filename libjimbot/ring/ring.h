@@ -1,10 +1,12 @@
 /*
- * ring.h: the event ring: claim, commit and abort for publishers; cursors for readers; sleep and wake.
+ * ring.h: the event ring: claim, commit and abort for publishers; cursors for readers; sleep and
+ * wake.
  *
- * Knows nothing of topics, patterns or events' meaning: a record is a small header and bytes. The protocol and its
- * invariants are in docs/design/ring.md; the words are in ring_layout.h.
+ * Knows nothing of topics, patterns or events' meaning: a record is a small header and bytes. The
+ * protocol and its invariants are in docs/design/ring.md; the words are in ring_layout.h.
  *
- * All of shared memory is untrusted: a length or position is loaded once, checked against the ring, then used.
+ * All of shared memory is untrusted: a length or position is loaded once, checked against the ring,
+ * then used.
  */
 #ifndef JBI_RING_H
 #define JBI_RING_H
@@ -15,7 +17,8 @@
 /* Is that peer's process alive? Asked of the kernel by whoever owns the peer table. */
 typedef bool (*jbi_ring_alive_fn)(uint32_t peer, void *userdata);
 
-/* A process's view of a ring. Several threads may share one; only the hints change after jbi_ring_init(). */
+/* A process's view of a ring. Several threads may share one; only the hints change after
+ * jbi_ring_init(). */
 struct jbi_ring {
     struct jbi_ring_control *control;
     _Atomic uint64_t *marks; /* one for each block */
@@ -41,7 +44,7 @@ uint64_t jbi_ring_marks_bytes(uint64_t capacity_bytes);
 /* Write the control words of a fresh, zeroed ring: the chain begins at lap 1. */
 void jbi_ring_format(struct jbi_ring *ring);
 
-/* ---- publishers ------------------------------------------------------------------------------------------------ */
+/* For publishers. */
 
 struct jbi_slot {
     struct jbi_record *record;
@@ -49,11 +52,12 @@ struct jbi_slot {
     uint64_t mark; /* as claimed */
 };
 
-/* Own a record of len_bytes (header and payload). Lock-free; JB_EAGAIN when the oldest bytes may not be reused yet,
- * JB_ETOOBIG, JB_ECORRUPT. */
+/* Own a record of len_bytes (header and payload). Lock-free; JB_EAGAIN when the oldest bytes may
+ * not be reused yet, JB_ETOOBIG, JB_ECORRUPT. */
 int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, struct jbi_slot *ret_slot);
 
-/* Finish a claim in one of two ways. JB_ESTATE when it is finished already. `mark` and `position` as claimed. */
+/* Finish a claim in one of two ways. JB_ESTATE when it is finished already. `mark` and `position`
+ * as claimed. */
 int jbi_ring_commit(struct jbi_ring *ring, uint64_t position, uint64_t mark);
 int jbi_ring_abort(struct jbi_ring *ring, uint64_t position, uint64_t mark);
 
@@ -66,13 +70,13 @@ int jbi_ring_make_room(struct jbi_ring *ring, uint64_t len_bytes);
 /* Abort every open claim of a peer that is gone. Returns how many there were. */
 uint32_t jbi_ring_abort_all(struct jbi_ring *ring, uint32_t owner);
 
-/* ---- readers --------------------------------------------------------------------------------------------------- */
+/* For readers. */
 
 /* A place in the log, private to its reader. */
 struct jbi_cursor {
     uint64_t position;
-    uint64_t
-        n_before; /* events committed before it, since the ring was made: the next one's sequence minus one */
+    /* Events committed before it, since the ring was made: the next one's sequence minus one. */
+    uint64_t n_before;
 };
 
 enum jbi_step {
@@ -81,12 +85,14 @@ enum jbi_step {
     JBI_STEP_LAPPED /* the bytes at the cursor were given to somebody else */
 };
 
-/* Move over aborted records to the next committed one. ret_record points into the log; ret_len_bytes is what the mark
- * allows, record->len_bytes is still unchecked. JB_ECORRUPT or an enum jbi_step. */
+/* Move over aborted records to the next committed one. ret_record points into the log;
+ * ret_len_bytes is what the mark allows, record->len_bytes is still unchecked. JB_ECORRUPT or an
+ * enum jbi_step. */
 int jbi_cursor_step(const struct jbi_ring *ring, struct jbi_cursor *cursor,
                     const struct jbi_record **ret_record, uint64_t *ret_len_bytes);
 
-/* True while the bytes at that position have not been given away. Call it after copying; the copy is good if true. */
+/* True while the bytes at that position have not been given away. Call it after copying; the copy
+ * is good if true. */
 bool jbi_ring_is_kept(const struct jbi_ring *ring, uint64_t position);
 
 /* The oldest record kept. */
@@ -98,17 +104,20 @@ int jbi_cursor_catch_up(const struct jbi_ring *ring, struct jbi_cursor *cursor);
 /* Behind the newest record of the unbroken chain of finished ones. JB_ECORRUPT. */
 int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor);
 
-/* Make a reader gate reclamation from a cursor on; the cursor moves forward if that place is gone already. */
+/* Make a reader gate reclamation from a cursor on; the cursor moves forward if that place is gone
+ * already. */
 void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
                      struct jbi_cursor *cursor);
 
-/* Look after a claim that blocks a reader: abort it if its owner is dead. Rate-limited, may cost system calls. */
+/* Look after a claim that blocks a reader: abort it if its owner is dead. Rate-limited, may cost
+ * system calls. */
 void jbi_ring_unblock(struct jbi_ring *ring, uint64_t position);
 
 /* Highest position claimed so far, for statistics. */
 uint64_t jbi_ring_tail(const struct jbi_ring *ring);
 
-/* ---- sleep and wake -------------------------------------------------------------------------------------------- */
+/* ---- sleep and wake
+ * -------------------------------------------------------------------------------------------- */
 
 /* Wake whoever sleeps. A load or two when nobody does. Call it after commit. */
 void jbi_ring_wake(struct jbi_ring *ring);
@@ -120,7 +129,8 @@ void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, const struct jbi
 /* Take a reader out of the sleepers, for one that died asleep. */
 void jbi_ring_forget_sleeper(struct jbi_ring *ring, uint32_t reader_idx);
 
-/* ---- arithmetic shared by the files of this room ------------------------------------------------------------------ */
+/* ---- arithmetic shared by the files of this room
+ * ------------------------------------------------------------------ */
 
 static inline uint64_t jbi_ring_lap(const struct jbi_ring *ring, uint64_t position)
 {
@@ -137,7 +147,8 @@ static inline uint64_t jbi_ring_mark_load(const struct jbi_ring *ring, uint64_t 
     return atomic_load_explicit(&ring->marks[jbi_ring_block(ring, position)], memory_order_acquire);
 }
 
-/* How the mark's lap lies to the position's: < 0 older (free), 0 the same, > 0 the ring has gone on. */
+/* How the mark's lap lies to the position's: < 0 older (free), 0 the same, > 0 the ring has gone
+ * on. */
 static inline int jbi_mark_age(const struct jbi_ring *ring, uint64_t mark, uint64_t position)
 {
     uint64_t shift = 64 - JBI_MARK_LAP_BITS;

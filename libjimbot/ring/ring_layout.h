@@ -1,20 +1,25 @@
 /*
  * ring_layout.h: the words of the ring that processes share.
  *
- * The ring is a log of records at ever-growing byte **positions** (64 bits, never wrapped in practice). Record bytes lie
- * at position modulo capacity, in blocks of one cache line. What a record *is*, is said by its **mark**: one 64-bit word
- * for each block, kept apart from the log so that no payload byte can ever pass for one. A mark holds
+ * The ring is a log of records at ever-growing byte **positions** (64 bits, never wrapped in
+ * practice). Record bytes lie at position modulo capacity, in blocks of one cache line. What a
+ * record *is*, is said by its **mark**: one 64-bit word for each block, kept apart from the log so
+ * that no payload byte can ever pass for one. A mark holds
  *
  *     lap (39 bits) | length in blocks (15) | owner, a peer number (8) | state (2)
  *
- * and is meaningful at a position only if its lap is that position's lap; an older lap means "free".
+ * and is meaningful at a position only if its lap is that position's lap; an older lap means
+ * "free".
  *
- * Invariant (the chain): if a record of this lap starts at P with length L, the next one starts at P + L. Records are
- * claimed by one compare-and-swap on the mark at the chain's end; nothing else decides who owns which bytes. So there
- * is no instruction between which a death could leave the chain broken or a claim without a known owner and length.
+ * Invariant (the chain): if a record of this lap starts at P with length L, the next one starts at
+ * P + L. Records are claimed by one compare-and-swap on the mark at the chain's end; nothing else
+ * decides who owns which bytes. So there is no instruction between which a death could leave the
+ * chain broken or a claim without a known owner and length.
  *
  *     free (older lap) --claim--> CLAIMED --commit--> COMMITTED
- *                                    \-----abort----> ABORTED     (by the owner, or by anyone once the owner is dead)
+ *                                    \-----abort----> ABORTED
+ *
+ * by the owner, or by anyone once the owner is dead.
  */
 #ifndef JBI_RING_LAYOUT_H
 #define JBI_RING_LAYOUT_H
@@ -38,7 +43,8 @@ enum {
 
 enum jbi_mark_state { JBI_CLAIMED = 1, JBI_COMMITTED = 2, JBI_ABORTED = 3 };
 
-/* First bytes of a committed record, followed by the payload. Written by the owner between claim and commit. */
+/* First bytes of a committed record, followed by the payload. Written by the owner between claim
+ * and commit. */
 struct jbi_record {
     uint32_t len_bytes; /* of the payload */
     uint32_t topic_id;
@@ -52,11 +58,13 @@ struct jbi_record {
 
 /* Each word that somebody spins on or updates often has a cache line to itself. */
 struct jbi_ring_control {
-    /* A hint: some position at or before the chain's end, at a record's start. Written by every claimer. */
+    /* A hint: some position at or before the chain's end, at a record's start. Written by every
+     * claimer. */
     _Atomic uint64_t tail;
     uint64_t _pad0[7];
-    /* Oldest position whose bytes may still be read: blocks << 10 | epoch. Only compare-and-swap changes it. The epoch
-     * steps when a lossless reader registers, so that a reclaimer that has not seen the reader fails. */
+    /* Oldest position whose bytes may still be read: blocks << 10 | epoch. Only compare-and-swap
+     * changes it. The epoch steps when a lossless reader registers, so that a reclaimer that has
+     * not seen the reader fails. */
     _Atomic uint64_t head;
     uint64_t _pad1[7];
     /* Event count for sleepers: bit set = that subscription sleeps or is about to. */
@@ -65,7 +73,8 @@ struct jbi_ring_control {
     _Atomic uint64_t sleepers[JBI_SLEEPER_WORDS];
 };
 
-/* A subscription's place in the ring. `cursor` is written by its owner alone, and read by reclaimers. */
+/* A subscription's place in the ring. `cursor` is written by its owner alone, and read by
+ * reclaimers. */
 struct jbi_reader_slot {
     _Atomic uint64_t cursor;
     uint64_t _pad0[7];

@@ -1,8 +1,9 @@
 /*
  * sleep.c: an event count in shared memory.
  *
- * Invariant: a publisher makes no system call unless somebody's bit is set, and a sleeper never sleeps through a commit:
- * it sets its bit, then looks; the publisher commits, then looks at the bits; all four are sequentially consistent.
+ * Invariant: a publisher makes no system call unless somebody's bit is set, and a sleeper never
+ * sleeps through a commit: it sets its bit, then looks; the publisher commits, then looks at the
+ * bits; all four are sequentially consistent.
  */
 #include "base/os.h"
 #include "ring/ring.h"

@@ -28,8 +28,8 @@ void jbi_arena_reset(struct jbi_arena *a);
 uint8_t *jbi_arena_free(struct jbi_arena *a, size_t *ret_cap_bytes);
 
 /*
- * Give the event in progress (used_bytes, at jbi_arena_free()) room for want_bytes in all; it may move.
- * NULL when there is no memory: the event is where it was.
+ * Give the event in progress (used_bytes, at jbi_arena_free()) room for want_bytes in all; it may
+ * move. NULL when there is no memory: the event is where it was.
  */
 uint8_t *jbi_arena_extend(struct jbi_arena *a, size_t used_bytes, size_t want_bytes,
                           size_t *ret_cap_bytes);

@@ -1,8 +1,8 @@
 /*
  * Commands: a small event with a fixed shape, so that it can be made and read without an encoder.
  *
- * nanopb does the bytes. Invariant: what jb_command_encode() writes is byte for byte what an encoder
- * makes of the same command, and what jb_command_decode() returns could have been encoded.
+ * nanopb does the bytes. Invariant: what jb_command_encode() writes is byte for byte what an
+ * encoder makes of the same command, and what jb_command_decode() returns could have been encoded.
  */
 #include <pb_decode.h>
 #include <pb_encode.h>

@@ -34,7 +34,8 @@ struct jb_encoder {
     uint32_t max_depth;
 };
 
-/* Keep the event the sink has finished and say what it is. Returns 0 or JB_EPROTO, which means a bug. */
+/* Keep the event the sink has finished and say what it is. Returns 0 or JB_EPROTO, which means a
+ * bug. */
 int jbi_encoder_finish(struct jb_encoder *e, uint32_t n_repairs, jb_encoded *ret);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * Events from JSON text, one at a time or as a batch.
  *
- * Invariant: a result says something about the whole body. JB_EPARSE wins over everything: before an
- * element is reported as unfit, its text is checked to its end, and the end of a batch is reported
- * only when every byte of the body was read.
+ * Invariant: a result says something about the whole body. JB_EPARSE wins over everything: before
+ * an element is reported as unfit, its text is checked to its end, and the end of a batch is
+ * reported only when every byte of the body was read.
  */
 #include "base/error.h"
 #include "schema/encoder.h"
@@ -25,12 +25,13 @@ static void reader_begin(struct jb_encoder *e, const char *text, size_t len_byte
     r->err = err;
 }
 
-/* Some element at `begin` is unfit, for which err has the reason. Step over it, unless it is not JSON. */
+/* Some element at `begin` is unfit, for which err has the reason. Step over it, unless it is not
+ * JSON. */
 static int step_over(struct jb_encoder *e, int code, const char *begin)
 {
     struct jbi_json *r = &e->json;
     jb_error *err = r->err;
-    jb_error broken;
+    jb_error broken = {0};
     int rc;
 
     e->sink.n_frames = 0;
@@ -175,7 +176,7 @@ static int body_unfit(struct jb_encoder *e, const char *at, const char *msg)
     rc = step_over(e, JB_EEVENT, r->begin);
     if (rc == JB_EEVENT) {
         jb_error *err = r->err;
-        jb_error broken;
+        jb_error broken = {0};
         int rest;
 
         r->err = &broken;
@@ -211,7 +212,8 @@ static int envelope_head(struct jb_encoder *e, const struct body *body)
         if (rc < 0)
             return rc;
         jbi_json_space(r);
-        /* A leap lands on a comma only; a value that ends before it is followed by something else. */
+        /* A leap lands on a comma only; a value that ends before it is followed by something
+         * else. */
         if (r->pos == r->end || *r->pos != ',')
             return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ',' or '}'");
         r->pos++;

@@ -4,8 +4,8 @@
  * Recursive, but only as deep as the sink has frames (max_depth of the encoder, at most 256): it is
  * asked before every descent.
  *
- * An event's payload cannot be read before its type is known, and clients often send it first. It is
- * leapt over then, and read when the other members have told what it is.
+ * An event's payload cannot be read before its type is known, and clients often send it first. It
+ * is leapt over then, and read when the other members have told what it is.
  */
 #include "schema/json_reader.h"
 

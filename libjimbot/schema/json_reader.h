@@ -46,16 +46,16 @@ int jbi_json_scalar(struct jbi_json *r, struct jbi_token *ret);
 /* Read one value into the sink, whose turn it is to take a value. */
 int jbi_json_value(struct jbi_json *r);
 
-/* Read the members of an event object (pos is after white space) into the sink's outermost event and
- * close it. */
+/* Read the members of an event object (pos is after white space) into the sink's outermost event
+ * and close it. */
 int jbi_json_event(struct jbi_json *r);
 
 /* Step over one value, checking its grammar. JB_EPARSE when it has none. */
 int jbi_json_skip(struct jbi_json *r);
 
 /*
- * Step over one value that is going to be read later, fast: brackets and strings are matched, nothing
- * else is looked at. False when a container has no end.
+ * Step over one value that is going to be read later, fast: brackets and strings are matched,
+ * nothing else is looked at. False when a container has no end.
  */
 bool jbi_json_leap(struct jbi_json *r);
 

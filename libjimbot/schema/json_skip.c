@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* Members and elements of the containers that are open; bit n of `lists` tells the kind of the nth. */
+/* Members and elements of the containers that are open; bit n of `lists` tells the kind of the
+ * nth. */
 struct skip {
     uint64_t lists[JBI_JSON_SKIP_DEPTH / 64];
     uint32_t depth;
@@ -52,7 +53,8 @@ static int skip_key(struct jbi_json *r)
     return 0;
 }
 
-/* After a value: close what ends here, go on to the next value. 1 when there is one, 0 at the end. */
+/* After a value: close what ends here, go on to the next value. 1 when there is one, 0 at the
+ * end. */
 static int skip_next(struct jbi_json *r, struct skip *k)
 {
     char here[16];

@@ -1,9 +1,9 @@
 /*
  * JSON tokens: strings, numbers, words.
  *
- * Lenient reading repairs what real clients get wrong without changing what they meant: control bytes
- * in strings stay what they are, bytes that are not UTF-8 become U+FFFD, a bare inf or nan is the
- * number. Each repair is counted in n_fixed. Strict reading refuses all of it.
+ * Lenient reading repairs what real clients get wrong without changing what they meant: control
+ * bytes in strings stay what they are, bytes that are not UTF-8 become U+FFFD, a bare inf or nan is
+ * the number. Each repair is counted in n_fixed. Strict reading refuses all of it.
  */
 #include <math.h>
 #include <stdarg.h>

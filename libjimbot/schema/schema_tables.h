@@ -1,10 +1,10 @@
 /*
  * The schema as data: messages, fields, enums, event types.
  *
- * tools/schemagen.py makes schema_tables.c from the files in proto/ (*.proto and a dialect's .toml).
- * Everything is constant and shared by the encoder, the decoder and the field paths, so that none of
- * them knows a single field by name. Invariant: `fields` of a message is sorted by number, and
- * number and key lookups of a message reach exactly its fields.
+ * tools/schemagen.py makes schema_tables.c from the files in proto/ (*.proto and a dialect's
+ * .toml). Everything is constant and shared by the encoder, the decoder and the field paths, so
+ * that none of them knows a single field by name. Invariant: `fields` of a message is sorted by
+ * number, and number and key lookups of a message reach exactly its fields.
  */
 #ifndef JBI_SCHEMA_TABLES_H
 #define JBI_SCHEMA_TABLES_H

@@ -1,10 +1,11 @@
 /*
  * The sink's containers: see sink.h.
  *
- * A message frame has its own bytes in out and a length byte before them. A list frame has none (its
- * elements follow each other in the message below), except while a block of packed numbers is open; a
- * map frame has none except while an entry is open. So an Extra about an element is written into the
- * message below as soon as block or entry is closed, which protobuf allows: a field may be interrupted.
+ * A message frame has its own bytes in out and a length byte before them. A list frame has none
+ * (its elements follow each other in the message below), except while a block of packed numbers is
+ * open; a map frame has none except while an entry is open. So an Extra about an element is written
+ * into the message below as soon as block or entry is closed, which protobuf allows: a field may be
+ * interrupted.
  */
 #include "schema/sink.h"
 
@@ -212,8 +213,8 @@ static size_t value_tag(const struct jbi_field_info *f, uint8_t *ret_tag)
     return 1;
 }
 
-/* Something of the right kind must stand for an element that only its Extra can express, so that the
- * elements keep their places. */
+/* Something of the right kind must stand for an element that only its Extra can express, so that
+ * the elements keep their places. */
 static int put_placeholder(struct jbi_sink *s, const struct jbi_field_info *f)
 {
     static const uint8_t zeros[8];
@@ -222,8 +223,8 @@ static int put_placeholder(struct jbi_sink *s, const struct jbi_field_info *f)
 }
 
 /*
- * Write a scalar, or a placeholder when token is NULL, as the next element of a list or the value of
- * the open entry of a map. Returns an enum jbi_typed or a JB_E code.
+ * Write a scalar, or a placeholder when token is NULL, as the next element of a list or the value
+ * of the open entry of a map. Returns an enum jbi_typed or a JB_E code.
  */
 static int element_typed(struct jbi_sink *s, struct jbi_frame *top, const struct jbi_token *token)
 {
@@ -380,7 +381,8 @@ static int message_open(struct jbi_sink *s, const struct jbi_field_info *f, cons
     return 0;
 }
 
-/* A container for a field that waits for its value: 1 when it was opened typed, 0 when it must be raw. */
+/* A container for a field that waits for its value: 1 when it was opened typed, 0 when it must be
+ * raw. */
 static int field_container(struct jbi_sink *s, bool is_list)
 {
     const struct jbi_field_info *f = s->field;

@@ -1,13 +1,14 @@
 /*
  * Value events in, protobuf out: the one place where an event is built.
  *
- * A front end (the JSON reader, the public value calls) reports keys, opens, closes and scalars; the
- * sink looks each up in the schema's tables and appends to one buffer. Nothing is kept as a tree.
+ * A front end (the JSON reader, the public value calls) reports keys, opens, closes and scalars;
+ * the sink looks each up in the schema's tables and appends to one buffer. Nothing is kept as a
+ * tree.
  *
  * Invariant: between two calls out[0 .. len) is a prefix of a valid jimbot.v1.Event but for the
- * lengths of the messages in `frames`, which are patched when those close. Every value that came in is
- * in there either as a typed field that renders back to the same JSON value, or as an Extra that holds
- * it verbatim, or as both.
+ * lengths of the messages in `frames`, which are patched when those close. Every value that came in
+ * is in there either as a typed field that renders back to the same JSON value, or as an Extra that
+ * holds it verbatim, or as both.
  */
 #ifndef JBI_SCHEMA_SINK_H
 #define JBI_SCHEMA_SINK_H
@@ -95,8 +96,9 @@ struct jbi_sink {
 /* Begin an event: one open frame of jimbot.v1.Event. */
 int jbi_sink_begin(struct jbi_sink *s);
 
-/* The calls. All return 0 or a JB_E code; after a failure the sink is good for jbi_sink_begin() only.
- * JB_ESTATE: the call does not fit. JB_ETOOBIG, JB_ENOMEM, JB_ELIMIT (depth). JB_EEVENT (duplicates). */
+/* The calls. All return 0 or a JB_E code; after a failure the sink is good for jbi_sink_begin()
+ * only. JB_ESTATE: the call does not fit; JB_ETOOBIG, JB_ENOMEM, JB_ELIMIT (depth), JB_EEVENT
+ * (duplicates). */
 int jbi_sink_key(struct jbi_sink *s, const char *key, size_t len_bytes);
 int jbi_sink_object_open(struct jbi_sink *s);
 int jbi_sink_list_open(struct jbi_sink *s);
@@ -119,8 +121,8 @@ static inline bool jbi_sink_in_event(struct jbi_sink *s)
 /* Forget the payload of the innermost event, typed or not. */
 void jbi_sink_drop_payload(struct jbi_sink *s);
 
-/* Where the path of the open containers leads, for messages: "payload.hand[0].rank". Returns its length,
- * less than cap_bytes; NUL-terminated. */
+/* Where the path of the open containers leads, for messages: "payload.hand[0].rank". Returns its
+ * length, less than cap_bytes; NUL-terminated. */
 size_t jbi_sink_path(const struct jbi_sink *s, char *buf, size_t cap_bytes);
 
 /* --- shared by the sink's own files --- */
@@ -148,7 +150,8 @@ int jbi_sink_length_close(struct jbi_sink *s, uint32_t start);
 /* Begin an Extra whose text follows as raw JSON. index < 0: none. */
 int jbi_sink_extra_open(struct jbi_sink *s, const char *key, size_t key_bytes, int64_t index);
 
-/* Begin raw JSON text as a string field with that tag; outer: start of the message around it or 0. */
+/* Begin raw JSON text as a string field with that tag; outer: start of the message around it or
+ * 0. */
 int jbi_sink_raw_open(struct jbi_sink *s, const void *tag, size_t tag_bytes, uint32_t outer);
 
 /* The raw text is complete when its containers are closed: patch the lengths. */
@@ -164,12 +167,13 @@ int jbi_sink_extra_scalar(struct jbi_sink *s, const char *key, size_t key_bytes,
                           const struct jbi_token *token);
 int jbi_sink_extra_text(struct jbi_sink *s, const char *key, size_t key_bytes, const char *json);
 
-/* Remove from the innermost message every field of that number, and every Extra of that key. number 0:
- * Extras only; JBI_SINK_ANY_PAYLOAD: all of the oneof; key NULL: fields only. */
+/* Remove from the innermost message every field of that number, and every Extra of that key. number
+ * 0: Extras only; JBI_SINK_ANY_PAYLOAD: all of the oneof; key NULL: fields only. */
 enum { JBI_SINK_ANY_PAYLOAD = -1 };
 void jbi_sink_drop(struct jbi_sink *s, int64_t number, const char *key, size_t key_bytes);
 
-/* Whether the innermost message has an Extra of that key; walks at most scan_left_bytes in total. */
+/* Whether the innermost message has an Extra of that key; walks at most scan_left_bytes in
+ * total. */
 bool jbi_sink_has_extra(struct jbi_sink *s, const char *key, size_t key_bytes);
 
 /* The last string field of that number in the innermost message; data NULL when there is none. */

@@ -104,8 +104,8 @@ static int typed_bool(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes,
     return is_known ? coerced(s, put_varint(s, tag, tag_bytes, is_true)) : JBI_TYPED_NOT;
 }
 
-/* Readers of JSON take "1.0977072081648187e+18" for a double and digits alone for an integer; beyond
- * 2^53 the two are not the same value. */
+/* Readers of JSON take "1.0977072081648187e+18" for a double and digits alone for an integer;
+ * beyond 2^53 the two are not the same value. */
 static bool int_holds(const struct jbi_token *t)
 {
     const int64_t max = (int64_t)1 << 53;

@@ -1,6 +1,6 @@
 /*
- * fork.c: see fork.h. The child's handler runs before any code of the child can touch a handle; it closes the
- * inherited descriptors, which leaves the parent's locks to the parent alone.
+ * fork.c: see fork.h. The child's handler runs before any code of the child can touch a handle; it
+ * closes the inherited descriptors, which leaves the parent's locks to the parent alone.
  */
 #include "shm/fork.h"
 

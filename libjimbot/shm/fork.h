@@ -1,7 +1,8 @@
 /*
  * fork.h: handles do not cross fork().
  *
- * A child inherits the open file and with it the lock that proves its parent's life; it would keep a dead parent alive.
+ * A child inherits the open file and with it the lock that proves its parent's life; it would keep
+ * a dead parent alive.
  * Invariant: after fork() no segment of the parent is open in the child, and every handle knows it.
  */
 #ifndef JBI_SHM_FORK_H

@@ -1,6 +1,6 @@
 /*
- * peer.c: see peer.h. Joining tries the lock of each slot in turn: getting it proves that no living process owns the
- * slot, whatever its state word says, so a crash needs no cleaning up by hand.
+ * peer.c: see peer.h. Joining tries the lock of each slot in turn: getting it proves that no living
+ * process owns the slot, whatever its state word says, so a crash needs no cleaning up by hand.
  */
 #include "shm/peer.h"
 

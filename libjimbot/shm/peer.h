@@ -1,8 +1,8 @@
 /*
  * peer.h: who has the segment open.
  *
- * Invariant: slot i belongs to a living process exactly while the kernel shows a lock on byte i. Nobody's clock or
- * heartbeat decides. Peer numbers are 1 .. max_peers; 0 is nobody.
+ * Invariant: slot i belongs to a living process exactly while the kernel shows a lock on byte i.
+ * Nobody's clock or heartbeat decides. Peer numbers are 1 .. max_peers; 0 is nobody.
  */
 #ifndef JBI_SHM_PEER_H
 #define JBI_SHM_PEER_H
@@ -25,7 +25,8 @@ int jbi_peer_join(const struct jbi_peers *peers, const char *name, jbi_peer_bury
 /* Give it back. The caller holds jbi_segment_lock(). */
 void jbi_peer_leave(const struct jbi_peers *peers, uint32_t peer);
 
-/* Ask the kernel. `self` is the caller's own number, whose lock it cannot see. Costs a system call. */
+/* Ask the kernel. `self` is the caller's own number, whose lock it cannot see. Costs a system
+ * call. */
 bool jbi_peer_is_alive(const struct jbi_peers *peers, uint32_t peer, uint32_t self);
 
 /* How many others are alive. */

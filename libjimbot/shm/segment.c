@@ -1,6 +1,6 @@
 /*
- * segment.c: see segment.h. The order of making one is: unnamed file, all blocks allocated, contents, ready word, name.
- * Whoever dies before the last step leaves nothing behind.
+ * segment.c: see segment.h. The order of making one is: unnamed file, all blocks allocated,
+ * contents, ready word, name. Whoever dies before the last step leaves nothing behind.
  */
 #include "shm/segment.h"
 
@@ -64,7 +64,8 @@ static int os_failure(int os_errno, const char *verb, const char *path, jb_error
                         path[0] ? path : "an anonymous bus");
 }
 
-/* The fingerprint of the layout, mixed with the params, so that a damaged param is found as surely as a foreign build. */
+/* The fingerprint of the layout, mixed with the params, so that a damaged param is found as surely
+ * as a foreign build. */
 static uint64_t seal(uint64_t fingerprint, const uint64_t params[JBI_SEGMENT_PARAMS])
 {
     for (int i = 0; i < JBI_SEGMENT_PARAMS; i++)
@@ -131,7 +132,8 @@ int jbi_segment_publish(struct jbi_segment *segment, jb_error *err)
     return rc ? os_failure(rc, "create", segment->path, err) : 0;
 }
 
-/* Checks a private copy of the header, so that no later write by another process can change what was decided. */
+/* Checks a private copy of the header, so that no later write by another process can change what
+ * was decided. */
 static int header_check(const struct jbi_segment_header *header, uint64_t file_bytes,
                         uint64_t fingerprint, jbi_segment_size_fn size_fn, const char *path,
                         jb_error *err)

@@ -1,6 +1,6 @@
 /*
- * segment.h: a piece of memory that several processes share, as a file: made whole, found by name, refused when it is
- * not ours.
+ * segment.h: a piece of memory that several processes share, as a file: made whole, found by name,
+ * refused when it is not ours.
  *
  * Invariant: a name never points to an unfinished segment, because the file gets its name last.
  */
@@ -28,7 +28,8 @@ typedef uint64_t (*jbi_segment_size_fn)(const uint64_t params[JBI_SEGMENT_PARAMS
 /* The file a bus name stands for; "" for NULL. JB_EINVAL when it is not a legal name. */
 int jbi_segment_path(const char *name, char ret_path[JBI_PATH_BYTES], jb_error *err);
 
-/* Make a segment of zeroes with a header that is not ready yet. It has no name before jbi_segment_publish(). */
+/* Make a segment of zeroes with a header that is not ready yet. It has no name before
+ * jbi_segment_publish(). */
 int jbi_segment_create(const char *path, uint32_t mode, uint64_t fingerprint,
                        const uint64_t params[JBI_SEGMENT_PARAMS], jbi_segment_size_fn size_fn,
                        struct jbi_segment *ret_segment, jb_error *err);
@@ -45,7 +46,8 @@ bool jbi_segment_is_named(const struct jbi_segment *segment);
 
 void jbi_segment_close(struct jbi_segment *segment);
 
-/* One lock that serialises attaching and leaving; held for microseconds. JB_ETIMEDOUT after a generous while. */
+/* One lock that serialises attaching and leaving; held for microseconds. JB_ETIMEDOUT after a
+ * generous while. */
 int jbi_segment_lock(const struct jbi_segment *segment, jb_error *err);
 void jbi_segment_unlock(const struct jbi_segment *segment);
 

@@ -1,10 +1,10 @@
 /*
- * segment_layout.h: the first page of every segment, and the table of its peers: a contract between processes that may
- * run different builds.
+ * segment_layout.h: the first page of every segment, and the table of its peers: a contract between
+ * processes that may run different builds.
  *
- * Invariant: a segment whose header passes jbi_segment_attach() was made by a program with this very layout: same
- * byte order, same field offsets, same fingerprint. Everything after the header is found by arithmetic on params[],
- * never by an offset read from the file.
+ * Invariant: a segment whose header passes jbi_segment_attach() was made by a program with this
+ * very layout: same byte order, same field offsets, same fingerprint. Everything after the header
+ * is found by arithmetic on params[], never by an offset read from the file.
  */
 #ifndef JBI_SHM_SEGMENT_LAYOUT_H
 #define JBI_SHM_SEGMENT_LAYOUT_H
@@ -44,9 +44,10 @@ struct jbi_segment_header {
     _Atomic uint64_t ready; /* JBI_SEGMENT_READY, stored last */
 };
 
-/* One open handle. Whether its owner lives is asked of the kernel (a lock on the file), never of `state`: a dead owner
- * cannot clear it. Fields of the first line are written by the owner while it attaches; counters only grow, also
- * across owners, so that sums over the table are sums over the life of the bus. */
+/* One open handle. Whether its owner lives is asked of the kernel (a lock on the file), never of
+ * `state`: a dead owner cannot clear it. Fields of the first line are written by the owner while it
+ * attaches; counters only grow, also across owners, so that sums over the table are sums over the
+ * life of the bus. */
 struct jbi_peer_slot {
     _Atomic uint32_t state; /* 0 free, 1 in use; left at 1 by a crash */
     uint32_t pid;

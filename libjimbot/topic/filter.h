@@ -1,8 +1,9 @@
 /*
  * filter.h: the patterns of one subscription, and its verdict on each topic.
  *
- * Invariant: a pattern meets a topic *name* once, when either is new to the filter; after that a record is passed or
- * skipped by one byte, whatever number of patterns or other subscriptions there is.
+ * Invariant: a pattern meets a topic *name* once, when either is new to the filter; after that a
+ * record is passed or skipped by one byte, whatever number of patterns or other subscriptions there
+ * is.
  */
 #ifndef JBI_TOPIC_FILTER_H
 #define JBI_TOPIC_FILTER_H

@@ -1,10 +1,11 @@
 /*
  * pattern.h: topic names, and the patterns that select them.
  *
- * A name is tokens joined by `.`. In a pattern a token may be `*`, which matches exactly one token, and the last may be
- * `>`, which matches one token or more (the grammar of NATS subjects).
+ * A name is tokens joined by `.`. In a pattern a token may be `*`, which matches exactly one token,
+ * and the last may be `>`, which matches one token or more (the grammar of NATS subjects).
  *
- * Invariant: what passes these checks is at most JB_TOPIC_MAX_BYTES of printable ASCII without spaces.
+ * Invariant: what passes these checks is at most JB_TOPIC_MAX_BYTES of printable ASCII without
+ * spaces.
  */
 #ifndef JBI_TOPIC_PATTERN_H
 #define JBI_TOPIC_PATTERN_H

@@ -1,10 +1,12 @@
 /*
  * table.h: topic names interned to small ids, in memory that several processes share.
  *
- * An open-addressed table of offsets into a heap of names; the id is the slot. A name is written to the heap first and
- * enters the table with one compare-and-swap, so a death at any instruction costs at most a few bytes of heap.
+ * An open-addressed table of offsets into a heap of names; the id is the slot. A name is written to
+ * the heap first and enters the table with one compare-and-swap, so a death at any instruction
+ * costs at most a few bytes of heap.
  *
- * Invariant: a slot is written once and never changes: an id means the same name for the life of the table.
+ * Invariant: a slot is written once and never changes: an id means the same name for the life of
+ * the table.
  */
 #ifndef JBI_TOPIC_TABLE_H
 #define JBI_TOPIC_TABLE_H
@@ -30,11 +32,13 @@ struct jbi_topic_table {
 /* A heap entry: length, then the bytes, padded to 8. */
 enum { JBI_TOPIC_ENTRY_BYTES = 8 + 128 };
 
-/* Id of a name, 1 .. n_slots; the name must be legal. JB_ELIMIT when slots or heap are used up. Lock-free. */
+/* Id of a name, 1 .. n_slots; the name must be legal. JB_ELIMIT when slots or heap are used up.
+ * Lock-free. */
 int jbi_topic_intern(struct jbi_topic_table *table, const char *name, size_t len_bytes,
                      uint32_t *ret_id);
 
-/* Copy the name of an id out, NUL-terminated; its length, or JB_ENOENT. The heap is untrusted, the copy is checked. */
+/* Copy the name of an id out, NUL-terminated; its length, or JB_ENOENT. The heap is untrusted, the
+ * copy is checked. */
 int jbi_topic_name(const struct jbi_topic_table *table, uint32_t id, char ret_name[128]);
 
 #endif

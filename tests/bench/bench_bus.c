@@ -1,8 +1,10 @@
 /*
- * bench_bus.c: what the bus costs: publish alone, publish to poll between two threads, and wake-up of a sleeper.
+ * bench_bus.c: what the bus costs: publish alone, publish to poll between two threads, and wake-up
+ * of a sleeper.
  *
- * One JSON object a line: {"name", "ops", "ns_per_op", "ops_per_s", …}, the median of N_RUNS runs. The reader checks every
- * number it reads, so a figure is printed only for a run in which nothing was lost.
+ * One JSON object a line: {"name", "ops", "ns_per_op", "ops_per_s", …}, the median of N_RUNS runs.
+ * The reader checks every number it reads, so a figure is printed only for a run in which nothing
+ * was lost.
  */
 #include "jimbot/bus.h"
 
@@ -146,20 +148,24 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void report(const char *name, double (*work)(struct run *), size_t len_bytes, uint64_t n_events)
+static void report(const char *name, double (*work)(struct run *), size_t len_bytes,
+                   uint64_t n_events)
 {
     struct run run = {.len_bytes = len_bytes, .n_events = n_events};
     double ns[N_RUNS];
 
     for (int i = 0; i < N_RUNS; i++) {
-        if (jb_bus_open(NULL, NULL, &run.bus, NULL) || jb_bus_topic(run.bus, "bench.x", 7, &run.topic_id))
+        if (jb_bus_open(NULL, NULL, &run.bus, NULL) ||
+            jb_bus_topic(run.bus, "bench.x", 7, &run.topic_id))
             die("cannot open a bus");
         ns[i] = work(&run);
         jb_bus_close(run.bus);
     }
     qsort(ns, N_RUNS, sizeof ns[0], by_value);
-    printf("{\"name\":\"%s\",\"bytes\":%zu,\"ops\":%llu,\"runs\":%d,\"ns_per_op\":%.1f,\"ops_per_s\":%.0f}\n", name,
-           len_bytes, (unsigned long long)n_events, N_RUNS, ns[N_RUNS / 2], 1e9 / ns[N_RUNS / 2]);
+    printf("{\"name\":\"%s\",\"bytes\":%zu,\"ops\":%llu,\"runs\":%d,\"ns_per_op\":%.1f,\"ops_per_"
+           "s\":%.0f}\n",
+           name, len_bytes, (unsigned long long)n_events, N_RUNS, ns[N_RUNS / 2],
+           1e9 / ns[N_RUNS / 2]);
     fflush(stdout);
 }
 

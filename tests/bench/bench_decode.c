@@ -1,9 +1,10 @@
 /*
  * bench_decode.c: what reading an event costs: to JSON, the check of untrusted bytes, one column.
  *
- * One JSON object a line, the median of N_RUNS runs on one pinned core after one run of warm-up. The
- * events are those of the folder in JIMBOT_CORPUS (files *.json, each a body as clients send it), or a
- * full game state and small events between, made here. Every result is checked while it is measured.
+ * One JSON object a line, the median of N_RUNS runs on one pinned core after one run of warm-up.
+ * The events are those of the folder in JIMBOT_CORPUS (files *.json, each a body as clients send
+ * it), or a full game state and small events between, made here. Every result is checked while it
+ * is measured.
  */
 #include <dirent.h>
 #include <sched.h>

@@ -1,9 +1,9 @@
 /*
  * bench_schema.c: what it costs to turn JSON into events, and events into JSON.
  *
- * One JSON object a line: {"name", "ops", "ns_per_op", "mb_per_s", …}, the median of N_RUNS runs; megabytes
- * are of JSON text. Request bodies are those in the folder JIMBOT_CORPUS, or three made here. Every event is
- * counted, so a figure is printed only for runs that made all of them.
+ * One JSON object a line: {"name", "ops", "ns_per_op", "mb_per_s", …}, the median of N_RUNS runs;
+ * megabytes are of JSON text. Request bodies are those in the folder JIMBOT_CORPUS, or three made
+ * here. Every event is counted, so a figure is printed only for runs that made all of them.
  */
 #include <dirent.h>
 #include <sched.h>

@@ -1,9 +1,9 @@
 /*
  * Text that claims to be JSON, through the encoder: as one event, as a batch, strict and lenient.
  *
- * What must hold: nothing crashes; a fault lies inside the text and has a message; an event that was made
- * is sound and can be written; written, it is made again, and comes out the same from then on; what
- * strict accepts lenient accepts too, with the same bytes.
+ * What must hold: nothing crashes; a fault lies inside the text and has a message; an event that
+ * was made is sound and can be written; written, it is made again, and comes out the same from then
+ * on; what strict accepts lenient accepts too, with the same bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +55,8 @@ static void check_event(const jb_encoded *event)
     require(seen.type == event->type && strcmp(seen.topic, event->topic) == 0);
     require(seen.priority == event->priority && seen.event_id_bytes == event->event_id_bytes);
     text = to_json(event, &n);
-    /* What the library writes is strict JSON. Near the limits it may have become too large to read. */
+    /* What the library writes is strict JSON. Near the limits it may have become too large to
+     * read. */
     if (jb_encoder_json(again, text, n, &second, NULL) == 0) {
         require(second.type == event->type);
         text2 = to_json(&second, &n2);

@@ -1,8 +1,8 @@
 /*
  * The bus between processes that die: real processes, real SIGKILL.
  *
- * Invariant tested: whatever dies wherever, the others go on, and every event whose publish() returned is read once, in
- * its publisher's order.
+ * Invariant tested: whatever dies wherever, the others go on, and every event whose publish()
+ * returned is read once, in its publisher's order.
  */
 #include "support/suite.h"
 
@@ -38,7 +38,8 @@ static void remove_name(void)
     jb_bus_unlink(name, NULL);
 }
 
-/* Runs until it has published n_events or is killed. Each event carries (producer << 40 | count). */
+/* Runs until it has published n_events or is killed. Each event carries (producer << 40 |
+ * count). */
 static void produce(uint64_t producer, uint64_t n_events)
 {
     jb_bus *bus = open_bus();

@@ -172,7 +172,8 @@ START_TEST(test_latest_shows_copies_that_outlive_the_ring)
 }
 END_TEST
 
-/* Missed counts are told once, with the first event shown after the gap, also when it is peeked at twice. */
+/* Missed counts are told once, with the first event shown after the gap, also when it is peeked at
+ * twice. */
 START_TEST(test_missed_is_told_again_until_taken)
 {
     jb_sub *sub = subscribe(bus, "want.>", JB_SUB_LATEST, JB_SUB_FROM_NOW);

@@ -131,7 +131,8 @@ START_TEST(test_too_many_duplicates_are_refused)
 }
 END_TEST
 
-/* Walk a body; results as letters: '.' an event, 'e' JB_EEVENT, 'b' JB_ETOOBIG, 'p' JB_EPARSE, '|' the end. */
+/* Walk a body; results as letters: '.' an event, 'e' JB_EEVENT, 'b' JB_ETOOBIG, 'p' JB_EPARSE, '|'
+ * the end. */
 static const char *walk(const char *body)
 {
     static char seen[64];
