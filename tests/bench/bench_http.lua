@@ -18,6 +18,14 @@ function request()
     return wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, table.concat(ids))
 end
 
+-- With a pace each connection rests that many milliseconds between two requests.
+local pace = tonumber(os.getenv("BENCH_PACE_MS") or "")
+if pace then
+    function delay()
+        return pace
+    end
+end
+
 function done(summary, latency)
     local e = summary.errors
     io.write(string.format("RESULT %d %d %.1f %.1f %.6f\n", summary.requests,
