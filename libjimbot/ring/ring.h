@@ -116,9 +116,6 @@ void jbi_ring_unblock(struct jbi_ring *ring, uint64_t position);
 /* Highest position claimed so far, for statistics. */
 uint64_t jbi_ring_tail(const struct jbi_ring *ring);
 
-/* ---- sleep and wake
- * -------------------------------------------------------------------------------------------- */
-
 /* Wake whoever sleeps. A load or two when nobody does. Call it after commit. */
 void jbi_ring_wake(struct jbi_ring *ring);
 
@@ -129,8 +126,7 @@ void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, const struct jbi
 /* Take a reader out of the sleepers, for one that died asleep. */
 void jbi_ring_forget_sleeper(struct jbi_ring *ring, uint32_t reader_idx);
 
-/* ---- arithmetic shared by the files of this room
- * ------------------------------------------------------------------ */
+/* Arithmetic shared by the files of this room. */
 
 static inline uint64_t jbi_ring_lap(const struct jbi_ring *ring, uint64_t position)
 {
