@@ -217,8 +217,9 @@ static int serve(const jb_host_opts *opts)
            opts->bus_name);
     fflush(stdout);
     rc = jb_host_run(host);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    /* Whoever asks twice gets the same answer: it is stopping, and its exit code is its own. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
     running = NULL;
     jb_host_destroy(host);
     return rc < 0 ? EXIT_FAILURE : 0;

@@ -121,6 +121,13 @@ class Stop(unittest.TestCase):
             self.assertEqual(read_answers(s, 1)[0][0], 503)
         self.assertEqual(d.stop(), 0)
 
+    def test_a_signal_that_comes_again_does_not_change_the_exit_code(self):
+        for _ in range(5):
+            d = Daemon()
+            while d.process.poll() is None:
+                d.process.terminate()
+            self.assertEqual(d.stop(), 0)
+
     def test_a_client_that_never_ends_its_request_does_not_hold_it_up(self):
         d = Daemon("--drain-timeout", "0.3")
         with d.connect() as s:
