@@ -163,6 +163,28 @@ START_TEST(test_an_orphan_claim_is_stepped_over)
 }
 END_TEST
 
+/* A publisher stopped between looking at the tail and moving it takes it back when it goes on. */
+START_TEST(test_a_tail_taken_back_by_laps_stops_nobody)
+{
+    uint64_t early = jbi_ring_tail(&bus->ring);
+    jb_sub *sub = subscribe(bus, ">", JB_SUB_LATEST, JB_SUB_FROM_NOW);
+    jb_event event;
+
+    for (uint64_t i = 0; i < 300; i++)
+        ck_assert_int_eq(publish_number(bus, "a.b", i, 1000), 0);
+    atomic_store(&bus->ring.control->tail, early);
+    ck_assert_int_eq(jb_bus_wait_space(bus, 1000, 0), 0);
+    for (uint64_t i = 300; i < 600; i++)
+        ck_assert_int_eq(publish_number(bus, "a.b", i, 1000), 0);
+    ck_assert_uint_gt(jbi_ring_tail(&bus->ring), early + 600000);
+    while (jb_sub_peek(sub, &event, 1) == 1)
+        ck_assert_int_eq(jb_sub_advance(sub), 0);
+    ck_assert_uint_eq(number_of(&event), 599);
+    ck_assert_uint_eq(event.sequence, 600);
+    jb_sub_close(sub);
+}
+END_TEST
+
 START_TEST(test_too_big_is_refused)
 {
     jb_event_head head = {.topic_id = topic_of(bus, "a.b"), .type = JB_EVENT_CUSTOM};
@@ -226,6 +248,7 @@ int main(void)
     tcase_add_test(tc, test_an_aborted_claim_takes_no_sequence_number);
     tcase_add_test(tc, test_a_live_open_claim_stops_reclamation_not_readers_before_it);
     tcase_add_test(tc, test_an_orphan_claim_is_stepped_over);
+    tcase_add_test(tc, test_a_tail_taken_back_by_laps_stops_nobody);
     tcase_add_test(tc, test_too_big_is_refused);
     tcase_add_loop_test(tc, test_scribbled_rings_are_survived, 0, 40);
     return suite_run(suite);
