@@ -57,6 +57,7 @@ struct jb_sub {
     struct jbi_reader_slot *slot;
     uint32_t idx;
     uint32_t policy;
+    uint64_t word; /* the slot's, while it is ours */
     struct jbi_filter filter;
     struct jbi_cursor cursor;   /* everything before it is taken */
     struct jbi_cursor scanned;  /* how far the last peek looked */

@@ -32,7 +32,8 @@ static int stats_give(void *to, uint32_t to_size, void *from, uint32_t from_size
 static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
 {
     const struct jbi_reader_slot *slot = &bus->ring.readers[idx];
-    uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+    uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+    enum jbi_reader_state state = jbi_reader_state(word);
     uint64_t cursor = counter(&slot->cursor);
     uint64_t tail = jbi_ring_tail(&bus->ring);
     jb_sub_stats stats = {0};
@@ -40,7 +41,7 @@ static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
     if (state != JBI_READER_LATEST && state != JBI_READER_LOSSLESS)
         return JB_ENOENT;
     stats.idx = idx;
-    stats.peer = slot->peer;
+    stats.peer = jbi_reader_peer(word);
     stats.policy = state == JBI_READER_LATEST ? JB_SUB_LATEST : JB_SUB_LOSSLESS;
     stats.n_delivered = counter(&slot->n_delivered);
     stats.n_filtered = counter(&slot->n_filtered);
@@ -111,8 +112,7 @@ int jb_bus_get_stats(jb_bus *bus, jb_bus_stats *ret_stats)
         return JB_EINVAL;
     sum_peers(bus, &stats);
     for (uint32_t i = 0; i < bus->max_subs; i++)
-        stats.n_subs += atomic_load_explicit(&bus->ring.readers[i].state, memory_order_relaxed) >=
-                        JBI_READER_LATEST;
+        stats.n_subs += jbi_reader_state(counter(&bus->ring.readers[i].word)) >= JBI_READER_LATEST;
     head = jbi_head_position(counter(&bus->ring.control->head));
     tail = jbi_ring_tail(&bus->ring);
     stats.n_topics = atomic_load_explicit(&bus->topics.control->n_topics, memory_order_relaxed);

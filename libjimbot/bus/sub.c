@@ -41,33 +41,30 @@ static int opts_take(const jb_sub_opts *given, jb_sub_opts *ret_opts, jb_error *
     return 0;
 }
 
-static void slot_free(jb_bus *bus, uint32_t idx)
-{
-    jbi_ring_forget_sleeper(&bus->ring, idx);
-    atomic_store_explicit(&bus->ring.readers[idx].state, JBI_READER_FREE, memory_order_release);
-}
-
 void jbi_subs_bury(jb_bus *bus, uint32_t peer)
 {
     for (uint32_t i = 0; i < bus->max_subs; i++) {
-        struct jbi_reader_slot *slot = &bus->ring.readers[i];
+        uint64_t word = atomic_load_explicit(&bus->ring.readers[i].word, memory_order_acquire);
 
-        if (atomic_load_explicit(&slot->state, memory_order_acquire) != JBI_READER_FREE &&
-            slot->peer == peer)
-            slot_free(bus, i);
+        if (jbi_reader_state(word) != JBI_READER_FREE && jbi_reader_peer(word) == peer)
+            jbi_reader_release(&bus->ring, i, word);
     }
 }
 
-static bool slot_take(jb_bus *bus, uint32_t *ret_idx)
+static bool slot_take(jb_sub *sub)
 {
+    jb_bus *bus = sub->bus;
+
     for (uint32_t i = 0; i < bus->max_subs; i++) {
         struct jbi_reader_slot *slot = &bus->ring.readers[i];
-        uint32_t expected = JBI_READER_FREE;
+        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
 
-        if (atomic_compare_exchange_strong_explicit(&slot->state, &expected, JBI_READER_SETUP,
+        sub->word = jbi_reader_word(word, bus->ring.owner, JBI_READER_SETUP);
+        if (jbi_reader_state(word) == JBI_READER_FREE &&
+            atomic_compare_exchange_strong_explicit(&slot->word, &word, sub->word,
                                                     memory_order_acq_rel, memory_order_relaxed)) {
-            slot->peer = bus->peer;
-            *ret_idx = i;
+            sub->slot = slot;
+            sub->idx = i;
             return true;
         }
     }
@@ -77,13 +74,11 @@ static bool slot_take(jb_bus *bus, uint32_t *ret_idx)
 static void bury_dead_owners(jb_bus *bus)
 {
     for (uint32_t i = 0; i < bus->max_subs; i++) {
-        const struct jbi_reader_slot *slot = &bus->ring.readers[i];
-        uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+        uint64_t word = atomic_load_explicit(&bus->ring.readers[i].word, memory_order_acquire);
 
-        /* SETUP lasts microseconds and names its peer late; a death in it is buried when the peer's
-         * slot is reused. */
-        if (state >= JBI_READER_LATEST && !bus->ring.is_alive(slot->peer, bus))
-            slot_free(bus, i);
+        if (jbi_reader_state(word) != JBI_READER_FREE &&
+            !bus->ring.is_alive(jbi_reader_peer(word), bus))
+            jbi_reader_release(&bus->ring, i, word);
     }
 }
 
@@ -115,10 +110,13 @@ static int sub_start(jb_sub *sub, uint32_t start)
         return rc;
     if (sub->policy == JB_SUB_LATEST) {
         atomic_store_explicit(&sub->slot->cursor, sub->cursor.position, memory_order_relaxed);
-        atomic_store_explicit(&sub->slot->state, JBI_READER_LATEST, memory_order_release);
+        atomic_store_explicit(&sub->slot->word,
+                              jbi_reader_word(sub->word, ring->owner, JBI_READER_LATEST),
+                              memory_order_release);
     } else {
         jbi_reader_gate(ring, sub->slot, &sub->cursor);
     }
+    sub->word = atomic_load_explicit(&sub->slot->word, memory_order_relaxed);
     sub->scanned = sub->cursor;
     return 0;
 }
@@ -178,19 +176,18 @@ int jb_bus_subscribe(jb_bus *bus, const char *pattern, size_t len_bytes, const j
                       (int)(len_bytes < 128 ? len_bytes : 128), pattern);
         goto out_free;
     }
-    if (!slot_take(bus, &sub->idx)) {
+    if (!slot_take(sub)) {
         bury_dead_owners(bus);
-        if (!slot_take(bus, &sub->idx)) {
+        if (!slot_take(sub)) {
             rc = jbi_error_set(err, JB_ELIMIT, "all %u subscriptions of the bus are in use",
                                bus->max_subs);
             goto out_free;
         }
     }
-    sub->slot = &bus->ring.readers[sub->idx];
     slot_fill(sub, &opts, pattern, len_bytes);
     rc = sub_start(sub, opts.start);
     if (rc) {
-        slot_free(bus, sub->idx);
+        jbi_reader_release(&bus->ring, sub->idx, sub->word);
         jbi_error_set(err, rc, "the ring of the bus is damaged");
         goto out_free;
     }
@@ -212,6 +209,6 @@ void jb_sub_close(jb_sub *sub)
     if (!sub)
         return;
     if (jbi_bus_is_usable(sub->bus))
-        slot_free(sub->bus, sub->idx);
+        jbi_reader_release(&sub->bus->ring, sub->idx, sub->word);
     sub_free(sub);
 }

@@ -102,14 +102,31 @@ int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor
     }
 }
 
+void jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t word)
+{
+    struct jbi_reader_slot *slot = &ring->readers[reader_idx];
+    uint64_t mine = jbi_reader_word(word, ring->owner, JBI_READER_SETUP);
+
+    /* Ours first, so that the sleeper's bit we clear is not that of the next owner. */
+    if (!atomic_compare_exchange_strong_explicit(&slot->word, &word, mine, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return;
+    jbi_ring_forget_sleeper(ring, reader_idx);
+    atomic_compare_exchange_strong_explicit(&slot->word, &mine,
+                                            jbi_reader_word(mine, 0, JBI_READER_FREE),
+                                            memory_order_release, memory_order_relaxed);
+}
+
 void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, struct jbi_cursor *cursor)
 {
+    uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
     uint64_t head;
 
     atomic_store_explicit(&slot->cursor, cursor->position, memory_order_relaxed);
-    atomic_store_explicit(&slot->state, JBI_READER_LOSSLESS, memory_order_release);
-    /* From this swap on every reclaimer sees the slot: one that loaded the head before it fails its
-     * own swap, one that loads it later acquires what we released. */
+    atomic_store_explicit(&slot->word, jbi_reader_word(word, ring->owner, JBI_READER_LOSSLESS),
+                          memory_order_release);
+    /* From this swap on every reclaimer sees the slot: one that loaded the head before it fails its own swap, one that
+     * loads it later acquires what we released. */
     head = atomic_load_explicit(&ring->control->head, memory_order_acquire);
     while (!atomic_compare_exchange_weak_explicit(&ring->control->head, &head,
                                                   jbi_head_pack(jbi_head_position(head), head + 1),

@@ -24,7 +24,8 @@ static uint64_t readers_limit(const struct jbi_ring *ring)
         const struct jbi_reader_slot *slot = &ring->readers[i];
         uint64_t cursor;
 
-        if (atomic_load_explicit(&slot->state, memory_order_acquire) != JBI_READER_LOSSLESS)
+        if (jbi_reader_state(atomic_load_explicit(&slot->word, memory_order_acquire)) !=
+            JBI_READER_LOSSLESS)
             continue;
         /* Pairs with the release in the reader's advance: it has finished with every byte before
          * its cursor. */
@@ -54,19 +55,15 @@ static void abort_if_orphan(struct jbi_ring *ring, uint64_t position, uint64_t m
         jbi_ring_wake(ring);
 }
 
-/* A lossless reader whose process is dead holds nobody back. Its slot stays for jbi_bus to bury;
- * only the gate opens. */
+/* A lossless reader whose process is dead holds nobody back. */
 static void release_dead_readers(struct jbi_ring *ring)
 {
     for (uint32_t i = 0; i < ring->n_readers; i++) {
-        struct jbi_reader_slot *slot = &ring->readers[i];
-        uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+        uint64_t word = atomic_load_explicit(&ring->readers[i].word, memory_order_acquire);
 
-        if (state == JBI_READER_LOSSLESS && !ring->is_alive(slot->peer, ring->alive_userdata)) {
-            jbi_ring_forget_sleeper(ring, i);
-            atomic_compare_exchange_strong_explicit(&slot->state, &state, JBI_READER_FREE,
-                                                    memory_order_acq_rel, memory_order_relaxed);
-        }
+        if (jbi_reader_state(word) == JBI_READER_LOSSLESS &&
+            !ring->is_alive(jbi_reader_peer(word), ring->alive_userdata))
+            jbi_reader_release(ring, i, word);
     }
 }
 

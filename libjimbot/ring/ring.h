@@ -109,8 +109,10 @@ int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor
 void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
                      struct jbi_cursor *cursor);
 
-/* Look after a claim that blocks a reader: abort it if its owner is dead. Rate-limited, may cost
- * system calls. */
+/* Free a reader's slot if it still holds that word, whoever owns it. */
+void jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t word);
+
+/* Look after a claim that blocks a reader: abort it if its owner is dead. Rate-limited, may cost system calls. */
 void jbi_ring_unblock(struct jbi_ring *ring, uint64_t position);
 
 /* Highest position claimed so far, for statistics. */

@@ -78,8 +78,7 @@ struct jbi_ring_control {
 struct jbi_reader_slot {
     _Atomic uint64_t cursor;
     uint64_t _pad0[7];
-    _Atomic uint32_t state; /* enum jbi_reader_state */
-    uint32_t peer;
+    _Atomic uint64_t word; /* see jbi_reader_word() */
     _Atomic uint64_t n_delivered;
     _Atomic uint64_t n_filtered;
     _Atomic uint64_t n_missed;
@@ -103,7 +102,7 @@ static_assert(offsetof(struct jbi_ring_control, head) == 64, "own line");
 static_assert(offsetof(struct jbi_ring_control, wake_word) == 128, "own line");
 static_assert(offsetof(struct jbi_ring_control, sleepers) == 192, "own lines");
 static_assert(sizeof(struct jbi_ring_control) == 320, "layout");
-static_assert(offsetof(struct jbi_reader_slot, state) == 64, "cursor alone on its line");
+static_assert(offsetof(struct jbi_reader_slot, word) == 64, "cursor alone on its line");
 static_assert(sizeof(struct jbi_reader_slot) == 320, "layout");
 
 static inline uint64_t jbi_mark_pack(uint64_t lap, uint32_t len_blocks, uint32_t owner,
@@ -138,6 +137,23 @@ static inline enum jbi_mark_state jbi_mark_state(uint64_t mark)
 static inline uint64_t jbi_mark_with_state(uint64_t mark, enum jbi_mark_state state)
 {
     return (mark & ~(uint64_t)((1u << JBI_MARK_STATE_BITS) - 1)) | (uint64_t)state;
+}
+
+/* Who has a reader's slot and how far he is, in one word that never takes the same value twice: whoever decided about
+ * it while it changed hands fails his swap. */
+static inline uint64_t jbi_reader_word(uint64_t before, uint32_t peer, enum jbi_reader_state state)
+{
+    return ((before >> 16) + 1) << 16 | (uint64_t)(peer & 0xff) << 8 | (uint64_t)state;
+}
+
+static inline enum jbi_reader_state jbi_reader_state(uint64_t word)
+{
+    return (enum jbi_reader_state)(word & 3);
+}
+
+static inline uint32_t jbi_reader_peer(uint64_t word)
+{
+    return (uint32_t)(word >> 8) & 0xff;
 }
 
 static inline uint64_t jbi_head_pack(uint64_t position, uint64_t epoch)

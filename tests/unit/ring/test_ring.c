@@ -5,10 +5,12 @@
 #include "support/suite.h"
 
 static jb_bus *bus;
+static jb_sub *reused;
 
 static void make_bus(void)
 {
     bus = small_bus();
+    reused = NULL;
 }
 
 static void drop_bus(void)
@@ -185,6 +187,73 @@ START_TEST(test_a_tail_taken_back_by_laps_stops_nobody)
 }
 END_TEST
 
+/* While we ask about the dead owner of a slot, another process frees the slot and a living one takes it. */
+static bool dies_and_is_replaced(uint32_t peer, void *userdata)
+{
+    jb_bus *asked = userdata;
+
+    if (peer == asked->peer)
+        return true;
+    if (!reused) {
+        jbi_subs_bury(asked, peer);
+        reused = subscribe(asked, ">", JB_SUB_LOSSLESS, JB_SUB_FROM_OLDEST);
+    }
+    return false;
+}
+
+/* A subscription whose process has died: peer 7 does not exist. */
+static jb_sub *subscribe_and_die(uint32_t policy)
+{
+    jb_sub *dead;
+
+    bus->peer = bus->ring.owner = 7;
+    dead = subscribe(bus, ">", policy, JB_SUB_FROM_NOW);
+    bus->peer = bus->ring.owner = 1;
+    return dead;
+}
+
+START_TEST(test_a_publisher_frees_no_slot_that_has_a_new_owner)
+{
+    jb_sub *dead = subscribe_and_die(JB_SUB_LOSSLESS);
+    uint64_t n_seen = 0, n = 0;
+    jb_event event;
+
+    bus->ring.is_alive = dies_and_is_replaced;
+    while (n < 1000 && publish_number(bus, "a.b", n, 1000) == 0)
+        n++;
+    ck_assert_ptr_nonnull(reused);
+    ck_assert_uint_lt(n, 1000);
+    ck_assert_uint_eq(reused->idx, dead->idx);
+    while (jb_sub_peek(reused, &event, 1) == 1) {
+        ck_assert_uint_eq(number_of(&event), n_seen++);
+        ck_assert_int_eq(jb_sub_advance(reused), 0);
+    }
+    ck_assert_uint_eq(n_seen, n);
+    jb_sub_close(dead);
+    jb_sub_close(reused);
+}
+END_TEST
+
+START_TEST(test_a_subscriber_frees_no_slot_that_has_a_new_owner)
+{
+    jb_sub_stats stats = {.size = sizeof stats};
+    jb_sub *dead[8], *mine;
+
+    for (int i = 0; i < 8; i++)
+        dead[i] = subscribe_and_die(JB_SUB_LATEST);
+    bus->ring.is_alive = dies_and_is_replaced;
+    mine = subscribe(bus, ">", JB_SUB_LATEST, JB_SUB_FROM_NOW);
+    ck_assert_uint_ne(mine->idx, reused->idx);
+    ck_assert_int_eq(jb_sub_get_stats(reused, &stats), 0);
+    ck_assert_uint_eq(stats.policy, JB_SUB_LOSSLESS);
+    for (int i = 0; i < 8; i++)
+        jb_sub_close(dead[i]);
+    ck_assert_int_eq(jb_sub_get_stats(reused, &stats), 0);
+    jb_sub_close(mine);
+    jb_sub_close(reused);
+}
+END_TEST
+
 START_TEST(test_too_big_is_refused)
 {
     jb_event_head head = {.topic_id = topic_of(bus, "a.b"), .type = JB_EVENT_CUSTOM};
@@ -249,6 +318,8 @@ int main(void)
     tcase_add_test(tc, test_a_live_open_claim_stops_reclamation_not_readers_before_it);
     tcase_add_test(tc, test_an_orphan_claim_is_stepped_over);
     tcase_add_test(tc, test_a_tail_taken_back_by_laps_stops_nobody);
+    tcase_add_test(tc, test_a_publisher_frees_no_slot_that_has_a_new_owner);
+    tcase_add_test(tc, test_a_subscriber_frees_no_slot_that_has_a_new_owner);
     tcase_add_test(tc, test_too_big_is_refused);
     tcase_add_loop_test(tc, test_scribbled_rings_are_survived, 0, 40);
     return suite_run(suite);
