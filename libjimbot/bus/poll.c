@@ -121,7 +121,8 @@ static enum look scan_record(jb_sub *sub, struct scan *scan, uint64_t position,
     copy_unstable(&record, shared, sizeof record);
     if (is_latest && !jbi_ring_is_kept(ring, position))
         return LOOK_LAPPED;
-    if (record.len_bytes > len_bytes - sizeof record)
+    if (record.len_bytes > len_bytes - sizeof record ||
+        record.len_bytes > ring->max_record_bytes - sizeof record)
         return LOOK_CORRUPT;
     if (!wants(sub, record.topic_id))
         return LOOK_UNWANTED;
@@ -185,14 +186,15 @@ static int scan_step(jb_sub *sub, struct scan *scan)
         scan->at = before;
         return 0;
     case LOOK_LAPPED:
-        /* What a lossless subscription has not taken is never given away, so somebody has
-         * scribbled. */
-        if (sub->policy == JB_SUB_LOSSLESS)
-            return JB_ECORRUPT;
-        return scan_lapped(sub, scan, &before);
+        /* What a lossless subscription has not taken is never given away, so somebody has scribbled. */
+        if (sub->policy == JB_SUB_LATEST)
+            return scan_lapped(sub, scan, &before);
+        break;
     case LOOK_CORRUPT:
         break;
     }
+    /* Stay in front of it: the events shown before it are good, and who takes them is told the next time. */
+    scan->at = before;
     return JB_ECORRUPT;
 }
 

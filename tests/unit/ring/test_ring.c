@@ -254,6 +254,51 @@ START_TEST(test_a_subscriber_frees_no_slot_that_has_a_new_owner)
 }
 END_TEST
 
+/* A damaged record is an error each time, and never counted as one that was not asked for. */
+START_TEST(test_damage_is_not_stepped_over)
+{
+    jb_sub *sub = subscribe(bus, ">", (uint32_t)_i, JB_SUB_FROM_NOW);
+    uint64_t first = jbi_ring_tail(&bus->ring) % bus->ring.capacity_bytes;
+    jb_event events[8];
+
+    for (uint64_t i = 0; i < 3; i++)
+        ck_assert_int_eq(publish_number(bus, "a.b", i, 8), 0);
+    ((struct jbi_record *)(void *)(bus->ring.log + first + JBI_BLOCK_BYTES))->len_bytes = 33;
+    ck_assert_int_eq(jb_sub_peek(sub, events, 8), 1);
+    ck_assert_int_eq(jb_sub_advance(sub), 0);
+    ck_assert_int_eq(jb_sub_peek(sub, events, 8), JB_ECORRUPT);
+    ck_assert_int_eq(jb_sub_peek(sub, events, 8), JB_ECORRUPT);
+    ck_assert_int_eq(jb_sub_wait(sub, 1000000), JB_ECORRUPT);
+    jb_sub_close(sub);
+}
+END_TEST
+
+/* No publisher of ours makes a record that large, and a latest subscription has no room for its copy. */
+START_TEST(test_a_record_larger_than_any_is_damage)
+{
+    uint64_t capacity = UINT64_C(4) << 20;
+    jb_bus_opts opts;
+    jb_sub *sub;
+    jb_bus *large;
+    struct jbi_slot slot;
+    jb_event event;
+
+    jb_bus_opts_init(&opts, sizeof opts);
+    opts.capacity_bytes = capacity;
+    ck_assert_int_eq(jb_bus_open(NULL, &opts, &large, NULL), 0);
+    sub = subscribe(large, ">", (uint32_t)_i, JB_SUB_FROM_NOW);
+    large->ring.max_record_bytes = (uint32_t)capacity / 4 * 3;
+    ck_assert_int_eq(jbi_ring_claim(&large->ring, 2000000, &slot), 0);
+    large->ring.max_record_bytes = JB_EVENT_MAX_BYTES + sizeof *slot.record;
+    slot.record->len_bytes = 1900000;
+    slot.record->topic_id = topic_of(large, "a.b");
+    ck_assert_int_eq(jbi_ring_commit(&large->ring, slot.position, slot.mark), 0);
+    ck_assert_int_eq(jb_sub_peek(sub, &event, 1), JB_ECORRUPT);
+    jb_sub_close(sub);
+    jb_bus_close(large);
+}
+END_TEST
+
 START_TEST(test_too_big_is_refused)
 {
     jb_event_head head = {.topic_id = topic_of(bus, "a.b"), .type = JB_EVENT_CUSTOM};
@@ -320,6 +365,9 @@ int main(void)
     tcase_add_test(tc, test_a_tail_taken_back_by_laps_stops_nobody);
     tcase_add_test(tc, test_a_publisher_frees_no_slot_that_has_a_new_owner);
     tcase_add_test(tc, test_a_subscriber_frees_no_slot_that_has_a_new_owner);
+    tcase_add_loop_test(tc, test_damage_is_not_stepped_over, JB_SUB_LOSSLESS, JB_SUB_LATEST + 1);
+    tcase_add_loop_test(tc, test_a_record_larger_than_any_is_damage, JB_SUB_LOSSLESS,
+                        JB_SUB_LATEST + 1);
     tcase_add_test(tc, test_too_big_is_refused);
     tcase_add_loop_test(tc, test_scribbled_rings_are_survived, 0, 40);
     return suite_run(suite);
