@@ -262,6 +262,8 @@ int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns)
 
     if (!sub)
         return JB_EINVAL;
+    if (!jbi_bus_is_usable(sub->bus))
+        return JB_ESTATE;
     if (sub->n_shown)
         return 1;
     for (;;) {

@@ -38,6 +38,8 @@ static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
     uint64_t tail = jbi_ring_tail(&bus->ring);
     jb_sub_stats stats = {0};
 
+    if (!jbi_bus_is_usable(bus))
+        return JB_ESTATE;
     if (state != JBI_READER_LATEST && state != JBI_READER_LOSSLESS)
         return JB_ENOENT;
     stats.idx = idx;
@@ -110,6 +112,8 @@ int jb_bus_get_stats(jb_bus *bus, jb_bus_stats *ret_stats)
 
     if (!bus || !ret_stats)
         return JB_EINVAL;
+    if (!jbi_bus_is_usable(bus))
+        return JB_ESTATE;
     sum_peers(bus, &stats);
     for (uint32_t i = 0; i < bus->max_subs; i++)
         stats.n_subs += jbi_reader_state(counter(&bus->ring.readers[i].word)) >= JBI_READER_LATEST;

@@ -201,7 +201,11 @@ out_free:
 
 int jb_sub_add(jb_sub *sub, const char *pattern, size_t len_bytes)
 {
-    return sub && pattern ? jbi_filter_add(&sub->filter, pattern, len_bytes) : JB_EINVAL;
+    if (!sub || !pattern)
+        return JB_EINVAL;
+    if (!jbi_bus_is_usable(sub->bus))
+        return JB_ESTATE;
+    return jbi_filter_add(&sub->filter, pattern, len_bytes);
 }
 
 void jb_sub_close(jb_sub *sub)

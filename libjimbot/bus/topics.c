@@ -28,6 +28,8 @@ int jb_bus_topic_name(jb_bus *bus, uint32_t topic_id, const char **ret_name)
 
     if (!bus || !ret_name)
         return JB_EINVAL;
+    if (!jbi_bus_is_usable(bus))
+        return JB_ESTATE;
     if (topic_id < 1 || topic_id > bus->max_topics)
         return JB_ENOENT;
     known = atomic_load_explicit(&bus->cache.lengths[topic_id - 1], memory_order_acquire);

@@ -225,22 +225,39 @@ END_TEST
 START_TEST(test_a_handle_does_not_survive_fork)
 {
     jb_bus *bus = open_small(jb_bus_create, 0);
+    jb_sub *sub = subscribe(bus, ">", JB_SUB_LOSSLESS, JB_SUB_FROM_NOW);
+    jb_event event;
     int status;
-    pid_t pid = fork();
+    pid_t pid;
 
+    ck_assert_int_eq(publish_number(bus, "a", 1, 8), 0);
+    ck_assert_int_eq(jb_sub_peek(sub, &event, 1), 1);
+    pid = fork();
     if (pid == 0) {
         jb_event_head head = {.topic_id = 1, .type = JB_EVENT_CUSTOM};
+        jb_bus_stats stats = {.size = sizeof stats};
+        jb_sub_stats sub_stats = {.size = sizeof sub_stats};
+        const char *topic;
         uint32_t id;
         int bad = 0;
 
         bad += jb_bus_publish(bus, &head, NULL, 0) != JB_ESTATE;
         bad += jb_bus_topic(bus, "a", 1, &id) != JB_ESTATE;
+        bad += jb_bus_topic_name(bus, event.topic_id, &topic) != JB_ESTATE;
+        bad += jb_bus_get_stats(bus, &stats) != JB_ESTATE;
+        bad += jb_bus_sub_stats(bus, 0, &sub_stats) != JB_ESTATE;
+        bad += jb_sub_get_stats(sub, &sub_stats) != JB_ESTATE;
+        bad += jb_sub_wait(sub, 0) != JB_ESTATE;
+        bad += jb_sub_advance(sub) != JB_ESTATE;
+        bad += jb_sub_add(sub, "a", 1) != JB_ESTATE;
+        jb_sub_close(sub);
         jb_bus_close(bus);
         _exit(bad);
     }
     waitpid(pid, &status, 0);
     ck_assert_int_eq(status, 0);
     ck_assert_int_eq(publish_number(bus, "a.b", 1, 8), 0);
+    jb_sub_close(sub);
     jb_bus_close(bus);
 }
 END_TEST
