@@ -68,8 +68,11 @@ int jb_bus_commit(jb_bus *bus, jb_claim *claim, size_t len_bytes)
     if (!claim->payload || !jbi_bus_is_usable(bus))
         return JB_ESTATE;
     record = (struct jbi_record *)(void *)(claim->payload - sizeof *record);
-    record->len_bytes = (uint32_t)len_bytes;
     claim->payload = NULL;
+    /* A copy of a finished claim must not touch what readers may be reading. */
+    if (jbi_ring_mark_load(&bus->ring, claim->position) != claim->mark)
+        return JB_ESTATE;
+    record->len_bytes = (uint32_t)len_bytes;
     rc = jbi_ring_commit(&bus->ring, claim->position, claim->mark);
     if (rc)
         return rc;
