@@ -139,6 +139,8 @@ int jb_bus_wait_space(jb_bus *bus, size_t len_bytes, uint64_t timeout_ns)
         return JB_EINVAL;
     if (!jbi_bus_is_usable(bus))
         return JB_ESTATE;
+    if (len_bytes > JB_EVENT_MAX_BYTES)
+        return JB_ETOOBIG;
     for (;;) {
         int rc = jbi_ring_make_room(&bus->ring, sizeof(struct jbi_record) + len_bytes);
         uint64_t passed;

@@ -332,6 +332,15 @@ START_TEST(test_a_copy_of_a_finished_claim_changes_nothing)
 }
 END_TEST
 
+START_TEST(test_room_for_more_than_an_event_is_refused)
+{
+    ck_assert_int_eq(jb_bus_wait_space(bus, 16384 - 32, 0), 0);
+    ck_assert_int_eq(jb_bus_wait_space(bus, 16384 - 31, 0), JB_ETOOBIG);
+    ck_assert_int_eq(jb_bus_wait_space(bus, SIZE_MAX, 0), JB_ETOOBIG);
+    ck_assert_int_eq(jb_bus_wait_space(bus, SIZE_MAX - 31, 0), JB_ETOOBIG);
+}
+END_TEST
+
 START_TEST(test_subscriptions_have_a_limit_and_closing_frees_a_place)
 {
     jb_sub *subs[8], *more;
@@ -370,6 +379,7 @@ int main(void)
     tcase_add_test(tc, test_threads_publish_at_once_and_nothing_is_lost_or_reordered);
     tcase_add_test(tc, test_statistics_name_peers_and_subscriptions);
     tcase_add_test(tc, test_a_copy_of_a_finished_claim_changes_nothing);
+    tcase_add_test(tc, test_room_for_more_than_an_event_is_refused);
     tcase_add_test(tc, test_subscriptions_have_a_limit_and_closing_frees_a_place);
     return suite_run(suite);
 }
