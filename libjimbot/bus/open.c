@@ -177,6 +177,7 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
 {
     char path[JBI_PATH_BYTES];
     jb_bus_opts opts;
+    jb_error last = {0};
     jb_alloc alloc;
     jb_bus *bus;
     int rc;
@@ -195,16 +196,19 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
     if (!bus)
         return jbi_error_set(err, JB_ENOMEM, "no memory for a bus handle");
     bus->alloc = alloc;
-    /* Somebody may create or remove the name between our two looks; then look again. */
+    /* Somebody may create or remove the name between our two looks; then look again. The caller hears of the last
+     * failure alone, and of none if there is no last one. */
     for (int i = 0; i < OPEN_TRIES; i++) {
-        rc = (how & OPEN_ATTACH) && path[0] ? bus_attach(bus, path, &opts, err) : JB_ENOENT;
+        rc = (how & OPEN_ATTACH) && path[0] ? bus_attach(bus, path, &opts, &last) : JB_ENOENT;
         if (rc == JB_ENOENT && (how & OPEN_CREATE))
-            rc = bus_create(bus, path, &opts, err);
+            rc = bus_create(bus, path, &opts, &last);
         if (rc != JB_EEXIST || !(how & OPEN_ATTACH))
             break;
     }
     if (rc) {
         jbi_alloc_free(&alloc, bus, sizeof *bus);
+        if (err)
+            *err = last;
         return rc;
     }
     *ret_bus = bus;

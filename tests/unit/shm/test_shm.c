@@ -262,6 +262,19 @@ START_TEST(test_a_handle_does_not_survive_fork)
 }
 END_TEST
 
+START_TEST(test_an_error_is_written_only_on_failure)
+{
+    jb_bus *bus;
+    jb_error err;
+
+    jb_error_init(&err);
+    ck_assert_int_eq(jb_bus_open(name, NULL, &bus, &err), 0);
+    ck_assert_int_eq(err.code, 0);
+    ck_assert_str_eq(err.msg, "");
+    jb_bus_close(bus);
+}
+END_TEST
+
 START_TEST(test_racing_openers_make_one_bus)
 {
     int pipes[2];
@@ -367,6 +380,7 @@ int main(void)
     tcase_add_test(tc, test_all_places_taken_is_a_limit_and_a_dead_peer_frees_its_own);
     tcase_add_test(tc, test_closing_aborts_open_claims);
     tcase_add_test(tc, test_a_handle_does_not_survive_fork);
+    tcase_add_test(tc, test_an_error_is_written_only_on_failure);
     tcase_add_test(tc, test_racing_openers_make_one_bus);
     tcase_add_test(tc, test_a_failing_allocator_fails_the_open_and_leaves_nothing);
     return suite_run(suite);
