@@ -105,6 +105,15 @@ static bool peer_is_alive(uint32_t peer, void *userdata)
     return jbi_peer_slot_get(&bus->peers, peer) && jbi_peer_is_alive(&bus->peers, peer, bus->peer);
 }
 
+static void peer_lost_claim(uint32_t peer, void *userdata)
+{
+    const jb_bus *bus = userdata;
+    struct jbi_peer_slot *slot = jbi_peer_slot_get(&bus->peers, peer);
+
+    if (slot)
+        atomic_fetch_add_explicit(&slot->n_aborted, 1, memory_order_relaxed);
+}
+
 static uint32_t max_record_bytes(uint64_t capacity)
 {
     uint64_t quarter = capacity / 4;
@@ -140,5 +149,6 @@ void jbi_geometry_place(jb_bus *bus)
     bus->ring.n_readers = bus->max_subs;
     bus->ring.max_record_bytes = max_record_bytes(params[JBI_PARAM_CAPACITY]);
     bus->ring.is_alive = peer_is_alive;
+    bus->ring.on_orphan = peer_lost_claim;
     bus->ring.alive_userdata = bus;
 }

@@ -51,8 +51,10 @@ static void abort_if_orphan(struct jbi_ring *ring, uint64_t position, uint64_t m
 {
     if (jbi_mark_state(mark) == JBI_CLAIMED &&
         !ring->is_alive(jbi_mark_owner(mark), ring->alive_userdata) &&
-        jbi_ring_abort(ring, position, mark) == 0)
+        jbi_ring_abort(ring, position, mark) == 0) {
+        ring->on_orphan(jbi_mark_owner(mark), ring->alive_userdata);
         jbi_ring_wake(ring);
+    }
 }
 
 /* A lossless reader whose process is dead holds nobody back. */

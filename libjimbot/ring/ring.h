@@ -17,8 +17,10 @@
 /* Is that peer's process alive? Asked of the kernel by whoever owns the peer table. */
 typedef bool (*jbi_ring_alive_fn)(uint32_t peer, void *userdata);
 
-/* A process's view of a ring. Several threads may share one; only the hints change after
- * jbi_ring_init(). */
+/* A claim of that dead peer was aborted: for whoever keeps the books. */
+typedef void (*jbi_ring_orphan_fn)(uint32_t peer, void *userdata);
+
+/* A process's view of a ring. Several threads may share one; only the hints change after jbi_ring_init(). */
 struct jbi_ring {
     struct jbi_ring_control *control;
     _Atomic uint64_t *marks; /* one for each block */
@@ -32,7 +34,8 @@ struct jbi_ring {
     uint32_t max_record_bytes;
     uint32_t owner; /* this handle's peer number */
     jbi_ring_alive_fn is_alive;
-    void *alive_userdata;
+    jbi_ring_orphan_fn on_orphan;
+    void *alive_userdata; /* of both */
     _Atomic uint64_t
         head_seen; /* a head position this handle has seen: saves looking at the shared one */
     _Atomic uint64_t next_check_ns; /* when dead owners may next be looked for */

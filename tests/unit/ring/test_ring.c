@@ -147,6 +147,7 @@ END_TEST
 START_TEST(test_an_orphan_claim_is_stepped_over)
 {
     jb_sub *sub = subscribe(bus, ">", JB_SUB_LOSSLESS, JB_SUB_FROM_NOW);
+    jb_bus_stats stats = {.size = sizeof stats};
     struct jbi_slot slot;
     jb_event event;
 
@@ -159,6 +160,8 @@ START_TEST(test_an_orphan_claim_is_stepped_over)
     ck_assert_int_eq(jb_sub_peek(sub, &event, 1), 1);
     ck_assert_uint_eq(number_of(&event), 9);
     ck_assert_uint_eq(event.sequence, 1);
+    ck_assert_int_eq(jb_bus_get_stats(bus, &stats), 0);
+    ck_assert_uint_eq(stats.n_aborted, 1);
     /* Its late commit changes nothing. */
     ck_assert_int_eq(jbi_ring_commit(&bus->ring, slot.position, slot.mark), JB_ESTATE);
     jb_sub_close(sub);
