@@ -41,6 +41,7 @@ struct jbi_os_file_id {
     uint64_t inode;
     uint64_t size_bytes;
     bool is_regular;
+    bool is_own; /* this user's */
 };
 int jbi_os_file_identify(int fd, struct jbi_os_file_id *ret_id);
 int jbi_os_path_identify(const char *path, struct jbi_os_file_id *ret_id);

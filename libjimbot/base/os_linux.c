@@ -183,6 +183,7 @@ static int identify(int rc, const struct stat *st, struct jbi_os_file_id *ret_id
     ret_id->inode = (uint64_t)st->st_ino;
     ret_id->size_bytes = (uint64_t)st->st_size;
     ret_id->is_regular = S_ISREG(st->st_mode);
+    ret_id->is_own = st->st_uid == getuid() || st->st_uid == geteuid();
     return 0;
 }
 

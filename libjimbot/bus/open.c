@@ -147,13 +147,19 @@ static int bus_create(jb_bus *bus, const char *path, const jb_bus_opts *opts, jb
     return rc;
 }
 
-static int bus_attach(jb_bus *bus, const char *path, const jb_bus_opts *opts, jb_error *err)
+/* must_be_own: a name stands for a file of this user. Anyone can make one of that name where the folder is for all. */
+static int bus_attach(jb_bus *bus, const char *path, bool must_be_own, const jb_bus_opts *opts,
+                      jb_error *err)
 {
     int rc = jbi_segment_attach(path, jbi_geometry_fingerprint(), jbi_geometry_bytes, &bus->segment,
                                 err);
 
     if (rc)
         return rc;
+    if (must_be_own && !bus->segment.id.is_own) {
+        rc = jbi_error_set(err, JB_EPERM, "%s belongs to another user", path);
+        goto out_close;
+    }
     rc = jbi_segment_lock(&bus->segment, err);
     if (rc)
         goto out_close;
@@ -199,7 +205,9 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
     /* Somebody may create or remove the name between our two looks; then look again. The caller hears of the last
      * failure alone, and of none if there is no last one. */
     for (int i = 0; i < OPEN_TRIES; i++) {
-        rc = (how & OPEN_ATTACH) && path[0] ? bus_attach(bus, path, &opts, &last) : JB_ENOENT;
+        rc = (how & OPEN_ATTACH) && path[0]
+                 ? bus_attach(bus, path, !strchr(name, '/'), &opts, &last)
+                 : JB_ENOENT;
         if (rc == JB_ENOENT && (how & OPEN_CREATE))
             rc = bus_create(bus, path, &opts, &last);
         if (rc != JB_EEXIST || !(how & OPEN_ATTACH))
