@@ -66,7 +66,8 @@ struct jb_sub {
     uint64_t n_missed_trailing; /* of those, behind the last event shown */
     struct jbi_shown *shown;    /* JBI_SUB_BATCH */
     uint32_t n_shown;
-    uint8_t *arena; /* copies for JB_SUB_LATEST, else NULL */
+    jb_event *kept; /* what was shown, and its copies, for JB_SUB_LATEST; else NULL */
+    uint8_t *arena;
     size_t arena_bytes;
 };
 

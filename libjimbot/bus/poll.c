@@ -107,8 +107,15 @@ static int scan_lapped(jb_sub *sub, struct scan *scan, const struct jbi_cursor *
 
 enum look { LOOK_GOOD, LOOK_UNWANTED, LOOK_NO_ROOM, LOOK_LAPPED, LOOK_CORRUPT };
 
-/* Examine one committed record and show it if it is wanted. `position` is its start, scan->at its
- * end. */
+/* The arena is used up to the end of a copy. */
+static void arena_take(const jb_sub *sub, struct scan *scan, size_t at, uint32_t len_bytes)
+{
+    scan->arena_used = at + ((len_bytes + 7u) & ~(size_t)7);
+    if (scan->arena_used > sub->arena_bytes)
+        scan->arena_used = sub->arena_bytes;
+}
+
+/* Examine one committed record and show it if it is wanted. `position` is its start, scan->at its end. */
 static enum look scan_record(jb_sub *sub, struct scan *scan, uint64_t position,
                              const struct jbi_record *shared, uint64_t len_bytes)
 {
@@ -134,9 +141,7 @@ static enum look scan_record(jb_sub *sub, struct scan *scan, uint64_t position,
         copy_unstable(copy, payload, record.len_bytes);
         if (!jbi_ring_is_kept(ring, position))
             return LOOK_LAPPED;
-        scan->arena_used += (record.len_bytes + 7u) & ~(size_t)7;
-        if (scan->arena_used > sub->arena_bytes)
-            scan->arena_used = sub->arena_bytes;
+        arena_take(sub, scan, scan->arena_used, record.len_bytes);
         payload = copy;
     }
     event->sequence = scan->at.n_before;
@@ -198,6 +203,21 @@ static int scan_step(jb_sub *sub, struct scan *scan)
     return JB_ECORRUPT;
 }
 
+/* What a latest subscription has shown it shows again from its copies: the ring may have gone on, and scanning anew
+ * would write other events over bytes the caller still has. */
+static void scan_resume(const jb_sub *sub, struct scan *scan)
+{
+    uint32_t n = sub->n_shown < scan->n_max ? sub->n_shown : scan->n_max;
+    const jb_event *last = &sub->kept[n - 1];
+
+    memcpy(scan->events, sub->kept, n * sizeof *scan->events);
+    scan->n = n;
+    scan->at = n == sub->n_shown ? sub->scanned : sub->shown[n - 1].end;
+    scan->n_missed = n == sub->n_shown ? sub->n_missed_scanned : sub->shown[n - 1].n_missed;
+    scan->n_unreported = n == sub->n_shown ? sub->n_missed_trailing : 0;
+    arena_take(sub, scan, (size_t)(last->payload - sub->arena), last->len_bytes);
+}
+
 int jb_sub_peek(jb_sub *sub, jb_event *events, uint32_t n_max)
 {
     struct scan scan = {.events = events, .n_max = n_max < JBI_SUB_BATCH ? n_max : JBI_SUB_BATCH};
@@ -209,8 +229,12 @@ int jb_sub_peek(jb_sub *sub, jb_event *events, uint32_t n_max)
         return JB_ESTATE;
     scan.at = sub->cursor;
     scan.n_unreported = sub->n_missed_carry;
+    if (sub->kept && sub->n_shown && scan.n_max)
+        scan_resume(sub, &scan);
     while (scan.n < scan.n_max && rc > 0)
         rc = scan_step(sub, &scan);
+    if (sub->kept && scan.n)
+        memcpy(sub->kept, events, scan.n * sizeof *events);
     sub->n_shown = scan.n;
     sub->scanned = scan.at;
     sub->n_missed_scanned = scan.n_missed;

@@ -127,6 +127,7 @@ static void sub_free(jb_sub *sub)
 
     jbi_filter_fini(&sub->filter);
     jbi_alloc_free(&alloc, sub->shown, JBI_SUB_BATCH * sizeof *sub->shown);
+    jbi_alloc_free(&alloc, sub->kept, JBI_SUB_BATCH * sizeof *sub->kept);
     jbi_alloc_free(&alloc, sub->arena, sub->arena_bytes);
     jbi_alloc_free(&alloc, sub, sizeof *sub);
 }
@@ -145,8 +146,9 @@ static jb_sub *sub_alloc(jb_bus *bus, uint32_t policy)
     if (policy == JB_SUB_LATEST) {
         sub->arena_bytes = bus->ring.max_record_bytes + ARENA_EXTRA_BYTES;
         sub->arena = bus->alloc.alloc(sub->arena_bytes, bus->alloc.ctx);
+        sub->kept = bus->alloc.alloc(JBI_SUB_BATCH * sizeof *sub->kept, bus->alloc.ctx);
     }
-    if (rc || !sub->shown || (policy == JB_SUB_LATEST && !sub->arena)) {
+    if (rc || !sub->shown || (policy == JB_SUB_LATEST && (!sub->arena || !sub->kept))) {
         sub_free(sub);
         return NULL;
     }

@@ -314,33 +314,6 @@ START_TEST(test_statistics_name_peers_and_subscriptions)
 }
 END_TEST
 
-START_TEST(test_a_copy_of_a_finished_claim_changes_nothing)
-{
-    jb_sub *sub = subscribe(bus, ">", JB_SUB_LOSSLESS, JB_SUB_FROM_NOW);
-    jb_event_head head = {.topic_id = topic_of(bus, "a.b"), .type = JB_EVENT_CUSTOM};
-    jb_claim claim, copy;
-    jb_event event;
-
-    ck_assert_int_eq(jb_bus_claim(bus, &head, 100, &claim), 0);
-    memset(claim.payload, 0, 100);
-    copy = claim;
-    ck_assert_int_eq(jb_bus_commit(bus, &claim, 100), 0);
-    ck_assert_int_eq(jb_bus_commit(bus, &copy, 1), JB_ESTATE);
-    ck_assert_int_eq(jb_sub_peek(sub, &event, 1), 1);
-    ck_assert_uint_eq(event.len_bytes, 100);
-    jb_sub_close(sub);
-}
-END_TEST
-
-START_TEST(test_room_for_more_than_an_event_is_refused)
-{
-    ck_assert_int_eq(jb_bus_wait_space(bus, 16384 - 32, 0), 0);
-    ck_assert_int_eq(jb_bus_wait_space(bus, 16384 - 31, 0), JB_ETOOBIG);
-    ck_assert_int_eq(jb_bus_wait_space(bus, SIZE_MAX, 0), JB_ETOOBIG);
-    ck_assert_int_eq(jb_bus_wait_space(bus, SIZE_MAX - 31, 0), JB_ETOOBIG);
-}
-END_TEST
-
 START_TEST(test_subscriptions_have_a_limit_and_closing_frees_a_place)
 {
     jb_sub *subs[8], *more;
@@ -378,8 +351,6 @@ int main(void)
     tcase_add_test(tc, test_wait_sleeps_until_a_wanted_event_or_the_timeout);
     tcase_add_test(tc, test_threads_publish_at_once_and_nothing_is_lost_or_reordered);
     tcase_add_test(tc, test_statistics_name_peers_and_subscriptions);
-    tcase_add_test(tc, test_a_copy_of_a_finished_claim_changes_nothing);
-    tcase_add_test(tc, test_room_for_more_than_an_event_is_refused);
     tcase_add_test(tc, test_subscriptions_have_a_limit_and_closing_frees_a_place);
     return suite_run(suite);
 }
