@@ -46,6 +46,8 @@ static int entry_write(struct jbi_topic_table *table, const char *name, size_t l
         atomic_fetch_sub_explicit(&table->control->heap_used, bytes, memory_order_relaxed);
         return JB_ELIMIT;
     }
+    if (off % 8 != 0)
+        return JB_ECORRUPT;
     entry = (struct entry *)(void *)(table->heap + off);
     entry->len_bytes = (uint32_t)len_bytes;
     entry->hash = hash;

@@ -32,8 +32,8 @@ struct jbi_topic_table {
 /* A heap entry: length, then the bytes, padded to 8. */
 enum { JBI_TOPIC_ENTRY_BYTES = 8 + 128 };
 
-/* Id of a name, 1 .. n_slots; the name must be legal. JB_ELIMIT when slots or heap are used up.
- * Lock-free. */
+/* Id of a name, 1 .. n_slots; the name must be legal. JB_ELIMIT when slots or heap are used up,
+ * JB_ECORRUPT. Lock-free. */
 int jbi_topic_intern(struct jbi_topic_table *table, const char *name, size_t len_bytes,
                      uint32_t *ret_id);
 

@@ -2,6 +2,7 @@
  * Names, patterns, filters and the shared table of names.
  */
 #include "base/alloc.h"
+#include "bus/bus_internal.h"
 #include "support/suite.h"
 #include "topic/filter.h"
 #include "topic/pattern.h"
@@ -161,6 +162,20 @@ START_TEST(test_interning_gives_one_id_for_one_name_and_ends_in_a_limit)
 }
 END_TEST
 
+/* A name that would lie where entries never begin is nobody's, and writing it there may be a crash. */
+START_TEST(test_a_scribbled_heap_takes_no_names)
+{
+    jb_bus *bus = small_bus();
+    uint32_t id;
+
+    atomic_store(&bus->topics.control->heap_used, 3);
+    ck_assert_int_eq(jb_bus_topic(bus, "game.start", 10, &id), JB_ECORRUPT);
+    atomic_store(&bus->topics.control->heap_used, UINT64_MAX - 7);
+    ck_assert_int_eq(jb_bus_topic(bus, "game.start", 10, &id), JB_ELIMIT);
+    jb_bus_close(bus);
+}
+END_TEST
+
 struct racer {
     jb_bus *bus;
     uint32_t ids[40];
@@ -210,6 +225,7 @@ int main(void)
     tcase_add_test(tc, test_matcher_agrees_with_a_slow_one);
     tcase_add_test(tc, test_filter_remembers_and_a_new_pattern_reopens_refusals);
     tcase_add_test(tc, test_interning_gives_one_id_for_one_name_and_ends_in_a_limit);
+    tcase_add_test(tc, test_a_scribbled_heap_takes_no_names);
     tcase_add_test(tc, test_racing_interners_agree);
     return suite_run(suite);
 }
