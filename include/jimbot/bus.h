@@ -32,7 +32,8 @@
  *  - jb_sub_peek() of a lossless subscription points into the ring; of a latest one, into a copy it
  * owns, because the ring may move on at any time. Both are valid until jb_sub_advance().
  *  - Handles do not survive fork(): in the child every call returns JB_ESTATE, and jb_bus_close()
- * only frees memory.
+ * only frees memory. A fork() in one thread while another is inside jb_bus_open() can leave the
+ * child holding the new handle's lock, so that the handle looks alive until the child ends.
  *  - A bus is a file (mode 0600) on the machine's tmpfs. Whoever may open it may publish anything
  * and may break the bus for its other users, but cannot make a reader read outside the segment:
  * every offset is checked.
@@ -98,9 +99,10 @@ JB_API void jb_bus_opts_init(jb_bus_opts *opts, uint32_t size);
  * @param opts     NULL for the defaults.
  * @param ret_bus  the caller closes it.
  *
- * @return 0, or JB_ELAYOUT (a file of that name is not a bus of this layout), JB_EPERM (another
- * user's), JB_ESYS, JB_ENOMEM, JB_ELIMIT (max_peers handles are open), JB_EINVAL. `err->msg` names
- * the file.
+ * @return 0, or JB_ELAYOUT (a file of that name is not a bus of this layout), JB_EPERM (no access;
+ * or, where it was named and not given as a path, another user's), JB_ENOENT (no such folder),
+ * JB_ESYS, JB_ENOMEM, JB_ELIMIT (max_peers handles are open), JB_ETIMEDOUT (for two seconds
+ * somebody stands still in the middle of opening it), JB_EINVAL. `err->msg` names the file.
  *
  * Threads: any. Blocks: for file operations. Allocates: yes. Game thread: set-up only.
  * Since: 0.1
@@ -157,7 +159,8 @@ JB_API int jb_bus_unlink(const char *name, jb_error *err);
  * wildcard.
  * @param ret_topic_id  1 .. max_topics.
  *
- * @return 0, or JB_EINVAL (not a topic name), JB_ELIMIT (max_topics are in use).
+ * @return 0, or JB_EINVAL (not a topic name), JB_ELIMIT (max_topics are in use, or the room for
+ * their names), JB_ECORRUPT, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes (about 50 ns).
  * Since: 0.1
@@ -169,7 +172,7 @@ JB_API int jb_bus_topic(jb_bus *bus, const char *name, size_t len_bytes, uint32_
  *
  * @param ret_name  NUL-terminated, borrowed from the bus until it is closed.
  *
- * @return its length, or JB_ENOENT.
+ * @return its length, or JB_ENOENT, JB_EINVAL, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -182,11 +185,12 @@ JB_API int jb_bus_topic_name(jb_bus *bus, uint32_t topic_id, const char **ret_na
  * @param head       topic_id must be set.
  * @param payload    a serialised jimbot.v1.Event. Not looked at: bytes from outside go through
  * jb_event_inspect() first.
- * @param len_bytes  0 .. JB_EVENT_MAX_BYTES, and at most a quarter of the ring.
+ * @param len_bytes  0 .. JB_EVENT_MAX_BYTES, and with its header of 32 bytes at most a quarter of
+ * the ring.
  *
  * @return 0, or JB_EAGAIN (a lossless subscriber, or a live publisher that claimed and has not
  * committed, is a whole ring behind; nothing was published, counted in `n_full`), JB_ETOOBIG,
- * JB_EINVAL.
+ * JB_EINVAL, JB_ECORRUPT, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -271,7 +275,7 @@ JB_API int jb_bus_publish_json(jb_bus *bus, jb_encoder *encoder, const char *tex
  *
  * @param timeout_ns  0 only looks.
  *
- * @return 0, or JB_ETIMEDOUT, JB_ETOOBIG.
+ * @return 0, or JB_ETIMEDOUT, JB_ETOOBIG, JB_EINVAL, JB_ECORRUPT, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: up to timeout_ns. Allocates: never. Game thread: no.
  * Since: 0.1
@@ -286,7 +290,7 @@ enum jb_sub_policy {
 
 /** Where a subscription begins. */
 enum jb_sub_start {
-    JB_SUB_FROM_NOW = 0,   /**< with the first event published after the call */
+    JB_SUB_FROM_NOW = 0,   /**< with the first event not visible before the call */
     JB_SUB_FROM_OLDEST = 1 /**< with the oldest event still in the ring */
 };
 
@@ -317,7 +321,8 @@ JB_API void jb_sub_opts_init(jb_sub_opts *opts, uint32_t size);
  * @param opts     NULL for the defaults.
  * @param ret_sub  the caller closes it.
  *
- * @return 0, or JB_EINVAL (not a pattern), JB_ELIMIT (max_subs are open), JB_ENOMEM.
+ * @return 0, or JB_EINVAL (not a pattern), JB_ELIMIT (max_subs are open), JB_ENOMEM, JB_ECORRUPT,
+ * JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: never. Allocates: yes. Game thread: set-up only.
  * Since: 0.1
@@ -328,7 +333,7 @@ JB_API int jb_bus_subscribe(jb_bus *bus, const char *pattern, size_t len_bytes,
 /**
  * Add one more pattern; an event that matches several is delivered once.
  *
- * @return 0, or JB_EINVAL, JB_ENOMEM.
+ * @return 0, or JB_EINVAL, JB_ENOMEM, JB_ESTATE (after fork).
  *
  * Threads: one at a time per subscription. Blocks: never. Allocates: yes. Game thread: set-up only.
  * Since: 0.1
@@ -371,7 +376,8 @@ JB_API int jb_sub_advance(jb_sub *sub);
 
 /**
  * Take only the first n events that the last jb_sub_peek() showed; the rest is shown again by the
- * next one.
+ * next one, except that a latest subscription may have been overtaken meanwhile: then the rest
+ * counts as missed.
  *
  * @return 0, or JB_EINVAL (n is more than was shown), JB_ESTATE.
  *
@@ -412,7 +418,7 @@ typedef struct jb_sub_stats {
 /**
  * Read the counters of one's own subscription.
  *
- * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL.
+ * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL, JB_ESTATE (after fork).
  *
  * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -423,7 +429,7 @@ JB_API int jb_sub_get_stats(const jb_sub *sub, jb_sub_stats *ret_stats);
  * Read the counters of any subscription of the bus.
  *
  * @param idx  0, 1, 2 … max_subs - 1.   @return 0, or JB_ENOENT (that slot is not in use),
- * JB_ELIMIT (past the end), JB_EINVAL.
+ * JB_ELIMIT (past the end), JB_EINVAL, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -448,7 +454,7 @@ typedef struct jb_peer_stats {
  * Read the counters of one peer.
  *
  * @param idx  1, 2, 3 … max_peers.   @return 0, or JB_ENOENT (that slot is not in use), JB_ELIMIT
- * (past the end), JB_EINVAL.
+ * (past the end), JB_EINVAL, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: for one system call. Allocates: never. Game thread: no.
  * Since: 0.1
@@ -457,9 +463,9 @@ JB_API int jb_bus_peer_stats(jb_bus *bus, uint32_t idx, jb_peer_stats *ret_stats
 
 /** Figures of the whole bus. */
 typedef struct jb_bus_stats {
-    uint32_t size;     /**< sizeof, set by the caller */
-    uint32_t n_peers;  /**< handles open now */
-    uint32_t n_subs;   /**< subscriptions open now */
+    uint32_t size;    /**< sizeof, set by the caller */
+    uint32_t n_peers; /**< handles open now, and those of the dead until somebody needs the place */
+    uint32_t n_subs;  /**< subscriptions open now, and those of the dead likewise */
     uint32_t n_topics; /**< topics interned */
     uint32_t max_topics;
     uint32_t max_subs;
@@ -478,7 +484,7 @@ typedef struct jb_bus_stats {
 /**
  * Read the figures of the bus.
  *
- * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL.
+ * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
