@@ -147,7 +147,8 @@ static int bus_create(jb_bus *bus, const char *path, const jb_bus_opts *opts, jb
     return rc;
 }
 
-/* must_be_own: a name stands for a file of this user. Anyone can make one of that name where the folder is for all. */
+/* must_be_own: a name stands for a file of this user. Anyone can make one of that name where the
+ * folder is for all. */
 static int bus_attach(jb_bus *bus, const char *path, bool must_be_own, const jb_bus_opts *opts,
                       jb_error *err)
 {
@@ -202,8 +203,8 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
     if (!bus)
         return jbi_error_set(err, JB_ENOMEM, "no memory for a bus handle");
     bus->alloc = alloc;
-    /* Somebody may create or remove the name between our two looks; then look again. The caller hears of the last
-     * failure alone, and of none if there is no last one. */
+    /* Somebody may create or remove the name between our two looks; then look again. The caller
+     * hears of the last failure alone, and of none if there is no last one. */
     for (int i = 0; i < OPEN_TRIES; i++) {
         rc = (how & OPEN_ATTACH) && path[0]
                  ? bus_attach(bus, path, !strchr(name, '/'), &opts, &last)

@@ -115,7 +115,8 @@ static void arena_take(const jb_sub *sub, struct scan *scan, size_t at, uint32_t
         scan->arena_used = sub->arena_bytes;
 }
 
-/* Examine one committed record and show it if it is wanted. `position` is its start, scan->at its end. */
+/* Examine one committed record and show it if it is wanted. `position` is its start, scan->at its
+ * end. */
 static enum look scan_record(jb_sub *sub, struct scan *scan, uint64_t position,
                              const struct jbi_record *shared, uint64_t len_bytes)
 {
@@ -191,20 +192,22 @@ static int scan_step(jb_sub *sub, struct scan *scan)
         scan->at = before;
         return 0;
     case LOOK_LAPPED:
-        /* What a lossless subscription has not taken is never given away, so somebody has scribbled. */
+        /* What a lossless subscription has not taken is never given away, so somebody has
+         * scribbled. */
         if (sub->policy == JB_SUB_LATEST)
             return scan_lapped(sub, scan, &before);
         break;
     case LOOK_CORRUPT:
         break;
     }
-    /* Stay in front of it: the events shown before it are good, and who takes them is told the next time. */
+    /* Stay in front of it: the events shown before it are good, and who takes them is told the next
+     * time. */
     scan->at = before;
     return JB_ECORRUPT;
 }
 
-/* What a latest subscription has shown it shows again from its copies: the ring may have gone on, and scanning anew
- * would write other events over bytes the caller still has. */
+/* What a latest subscription has shown it shows again from its copies: the ring may have gone on,
+ * and scanning anew would write other events over bytes the caller still has. */
 static void scan_resume(const jb_sub *sub, struct scan *scan)
 {
     uint32_t n = sub->n_shown < scan->n_max ? sub->n_shown : scan->n_max;

@@ -27,8 +27,9 @@ uint64_t jbi_ring_tail(const struct jbi_ring *ring)
            ~(uint64_t)(JBI_BLOCK_BYTES - 1);
 }
 
-/* Moves the hint forward. A lost race leaves it behind the chain's end, where it costs the next claimer a walk: of a
- * few steps, or from the head on when we were stopped in here for a lap or more. */
+/* Moves the hint forward. A lost race leaves it behind the chain's end, where it costs the next
+ * claimer a walk: of a few steps, or from the head on when we were stopped in here for a lap or
+ * more. */
 static void tail_hint(struct jbi_ring *ring, uint64_t position)
 {
     if (atomic_load_explicit(&ring->control->tail, memory_order_relaxed) < position)
@@ -55,8 +56,9 @@ static int chain_end(const struct jbi_ring *ring, uint64_t *ret_position, uint64
             return 0;
         }
         if (age > 0) {
-            /* The hint is from an earlier lap: its writer was stopped between looking at it and moving it, and so took
-             * it back. The head is a record's start too, and never more than a lap behind the end. */
+            /* The hint is from an earlier lap: its writer was stopped between looking at it and
+             * moving it, and so took it back. The head is a record's start too, and never more than
+             * a lap behind the end. */
             position =
                 jbi_head_position(atomic_load_explicit(&ring->control->head, memory_order_acquire));
             continue;

@@ -125,8 +125,8 @@ void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, struct
     atomic_store_explicit(&slot->cursor, cursor->position, memory_order_relaxed);
     atomic_store_explicit(&slot->word, jbi_reader_word(word, ring->owner, JBI_READER_LOSSLESS),
                           memory_order_release);
-    /* From this swap on every reclaimer sees the slot: one that loaded the head before it fails its own swap, one that
-     * loads it later acquires what we released. */
+    /* From this swap on every reclaimer sees the slot: one that loaded the head before it fails its
+     * own swap, one that loads it later acquires what we released. */
     head = atomic_load_explicit(&ring->control->head, memory_order_acquire);
     while (!atomic_compare_exchange_weak_explicit(&ring->control->head, &head,
                                                   jbi_head_pack(jbi_head_position(head), head + 1),

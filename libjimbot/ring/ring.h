@@ -20,7 +20,8 @@ typedef bool (*jbi_ring_alive_fn)(uint32_t peer, void *userdata);
 /* A claim of that dead peer was aborted: for whoever keeps the books. */
 typedef void (*jbi_ring_orphan_fn)(uint32_t peer, void *userdata);
 
-/* A process's view of a ring. Several threads may share one; only the hints change after jbi_ring_init(). */
+/* A process's view of a ring. Several threads may share one; only the hints change after
+ * jbi_ring_init(). */
 struct jbi_ring {
     struct jbi_ring_control *control;
     _Atomic uint64_t *marks; /* one for each block */
@@ -115,7 +116,8 @@ void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
 /* Free a reader's slot if it still holds that word, whoever owns it. */
 void jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t word);
 
-/* Look after a claim that blocks a reader: abort it if its owner is dead. Rate-limited, may cost system calls. */
+/* Look after a claim that blocks a reader: abort it if its owner is dead. Rate-limited, may cost
+ * system calls. */
 void jbi_ring_unblock(struct jbi_ring *ring, uint64_t position);
 
 /* Highest position claimed so far, for statistics. */

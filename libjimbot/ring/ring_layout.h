@@ -139,8 +139,8 @@ static inline uint64_t jbi_mark_with_state(uint64_t mark, enum jbi_mark_state st
     return (mark & ~(uint64_t)((1u << JBI_MARK_STATE_BITS) - 1)) | (uint64_t)state;
 }
 
-/* Who has a reader's slot and how far he is, in one word that never takes the same value twice: whoever decided about
- * it while it changed hands fails his swap. */
+/* Who has a reader's slot and how far he is, in one word that never takes the same value twice:
+ * whoever decided about it while it changed hands fails his swap. */
 static inline uint64_t jbi_reader_word(uint64_t before, uint32_t peer, enum jbi_reader_state state)
 {
     return ((before >> 16) + 1) << 16 | (uint64_t)(peer & 0xff) << 8 | (uint64_t)state;

@@ -1,5 +1,6 @@
 /*
- * What the headers promise of a bus at its edges: claims used twice, lengths out of range, copies, errors, other users.
+ * What the headers promise of a bus at its edges: claims used twice, lengths out of range, copies,
+ * errors, other users.
  */
 #include "bus/bus_internal.h"
 #include "support/suite.h"

@@ -190,7 +190,8 @@ START_TEST(test_a_tail_taken_back_by_laps_stops_nobody)
 }
 END_TEST
 
-/* While we ask about the dead owner of a slot, another process frees the slot and a living one takes it. */
+/* While we ask about the dead owner of a slot, another process frees the slot and a living one
+ * takes it. */
 static bool dies_and_is_replaced(uint32_t peer, void *userdata)
 {
     jb_bus *asked = userdata;
@@ -276,7 +277,8 @@ START_TEST(test_damage_is_not_stepped_over)
 }
 END_TEST
 
-/* No publisher of ours makes a record that large, and a latest subscription has no room for its copy. */
+/* No publisher of ours makes a record that large, and a latest subscription has no room for its
+ * copy. */
 START_TEST(test_a_record_larger_than_any_is_damage)
 {
     uint64_t capacity = UINT64_C(4) << 20;

@@ -162,7 +162,8 @@ START_TEST(test_interning_gives_one_id_for_one_name_and_ends_in_a_limit)
 }
 END_TEST
 
-/* A name that would lie where entries never begin is nobody's, and writing it there may be a crash. */
+/* A name that would lie where entries never begin is nobody's, and writing it there may be a
+ * crash. */
 START_TEST(test_a_scribbled_heap_takes_no_names)
 {
     jb_bus *bus = small_bus();
