@@ -35,6 +35,15 @@ static void reject(jbi_service *s, uint32_t idx, enum jbi_reject_reason reason, 
     s->n_rejects++;
 }
 
+/* Whether the id tells this event from others. Two broken ids may have become one text, and true or
+ * false is a flag that some client put there; leaving such an event out would lose it. */
+static bool is_distinct_id(const char *id, size_t n)
+{
+    if ((n == 4 && !memcmp(id, "true", 4)) || (n == 5 && !memcmp(id, "false", 5)))
+        return false;
+    return n == 0 || !memmem(id, n, "\xEF\xBF\xBD", 3); /* U+FFFD */
+}
+
 static int add_pending(jbi_service *s, const jb_encoded *event, uint32_t idx)
 {
     if (s->n_pending == s->cap_pending) {
@@ -48,7 +57,10 @@ static int add_pending(jbi_service *s, const jb_encoded *event, uint32_t idx)
         s->pending = grown;
         s->cap_pending = cap;
     }
-    s->pending[s->n_pending++] = (jbi_pending){.event = *event, .idx = idx};
+    s->pending[s->n_pending] = (jbi_pending){.event = *event, .idx = idx};
+    if (!is_distinct_id(event->event_id, event->event_id_bytes))
+        s->pending[s->n_pending].event.event_id_bytes = 0;
+    s->n_pending++;
     return 0;
 }
 

@@ -47,6 +47,14 @@ class Single(DaemonCase):
         self.assertEqual(self.daemon.published(), 1)
         self.assertEqual(self.daemon.metrics()["jimbot_events_duplicate_total"][""], 2)
 
+    def test_ids_that_repair_made_equal_lose_nothing(self):
+        pairs = [(b'"x\\ud800"', b'"x\\udc00"'), (b'"y\xff"', b'"y\xfe"'), (b"true", b"true"), (b"false", b"false")]
+        for n, pair in enumerate(pairs, 1):
+            for event_id in pair:
+                status, answer = self.daemon.post(EVENTS, b'{"type":"X","event_id":' + event_id + b"}")
+                self.assertEqual((status, answer["duplicates"]), (200, 0), event_id)
+            self.assertEqual(self.daemon.published(), 2 * n)
+
     def test_a_single_event_in_a_list_or_batch_is_taken_too(self):
         self.assertEqual(self.daemon.post(EVENTS, [event()])[0], 200)
         self.assertEqual(self.daemon.post(EVENTS, {"events": [event(), event()]})[0], 200)
