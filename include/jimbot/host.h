@@ -21,8 +21,9 @@
  *    under the same `event_id`). Everything else is another status.
  *  - A command is handed to exactly one poll. When the client dies while it reads the answer, the
  *    command is gone with it.
- *  - A repeated `event_id` is recognised among the last `dedupe_window` ids this host published; an
- *    older repetition, or one sent to another host on the same bus, is published again.
+ *  - A repeated `event_id` is recognised among the last `dedupe_window` ids this host published,
+ *    compared as text (7 and "7" are one id); an older repetition, or one sent to another host on
+ *    the same bus, is published again.
  *  - The program must ignore SIGPIPE (the library installs no signal handler): a client may close
  *    while it is written to.
  *

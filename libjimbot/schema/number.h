@@ -43,7 +43,8 @@ size_t jbi_number_scan(const char *text, size_t len_bytes);
 
 /*
  * Print a double with the fewest digits that read back exactly. Integral values below 1e21 are
- * printed as integers, with all their digits exact, no exponent and no ".0"; -0 prints as "-0".
+ * printed as integers, with all their digits exact, no exponent and no ".0", but for
+ * -0.0: as "-0" most readers would make it an integer without a sign.
  * Non-finite ones print as Infinity, -Infinity and NaN, without quotes.
  *
  * buf has room for JBI_NUMBER_MAX_BYTES. Returns the length; nothing is NUL-terminated.

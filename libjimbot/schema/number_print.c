@@ -208,6 +208,6 @@ size_t jbi_number_print_double(double value, char *buf)
     if (biased == 0x7ff)
         return sign + put_text(buf + sign, "Infinity", 8);
     if (biased == 0 && fraction == 0)
-        return sign + put_text(buf + sign, "0", 1);
+        return sign != 0 ? put_text(buf, "-0.0", 4) : put_text(buf, "0", 1);
     return sign + put_positive(buf + sign, fraction, biased, sign != 0 ? -value : value);
 }

@@ -146,6 +146,9 @@ local function create(C, ffi, classes, parts)
     end
 
     local function open(name, opts)
+        if name ~= nil and type(name) ~= "string" then
+            return nil, "the bus's name is not a text", C.JB_EINVAL
+        end
         local encoder = ffi.new("jb_encoder *[1]")
         local handle, why, code = open_handle(name, opts)
         if not handle then

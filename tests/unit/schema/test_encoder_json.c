@@ -169,7 +169,7 @@ END_TEST
 START_TEST(test_numbers_as_luajit_prints_them)
 {
     comes_back_as(STATE("\"chips\":1e+14,\"mult\":-0,\"money\":1.5e-7"),
-                  STATE("\"chips\":100000000000000,\"mult\":-0,\"money\":1.5e-7"));
+                  STATE("\"chips\":100000000000000,\"mult\":-0.0,\"money\":1.5e-7"));
     comes_back(STATE("\"chips\":1.7976931348623157e+308"));
 }
 END_TEST
