@@ -3,6 +3,7 @@
 # `./dev lint` sets it up and calls it. Every check runs, even after one has failed; the exit code
 # is 1 if any did.
 set -uo pipefail
+shopt -s lastpipe # check() is the end of a pipe and sets rc here, not in a subshell
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit
 
 rc=0
