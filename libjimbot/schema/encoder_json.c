@@ -225,6 +225,7 @@ static int envelope_tail(struct jb_encoder *e)
 {
     struct jbi_json *r = &e->json;
     struct jbi_text key;
+    const char *begin;
     char here[16];
     int rc;
 
@@ -241,17 +242,9 @@ static int envelope_tail(struct jb_encoder *e)
                                  jbi_json_here(r, here));
         r->pos++;
         jbi_json_space(r);
-        if (r->pos == r->end || *r->pos != '"')
-            return jbi_json_fail(r, JB_EPARSE, r->pos, "expected a key in quotes, found %s",
-                                 jbi_json_here(r, here));
-        rc = jbi_json_string(r, &key);
+        rc = jbi_json_key(r, &key, &begin);
         if (rc < 0)
             return rc;
-        jbi_json_space(r);
-        if (r->pos == r->end || *r->pos != ':')
-            return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ':' after a key, found %s",
-                                 jbi_json_here(r, here));
-        r->pos++;
         rc = jbi_json_skip(r);
         if (rc < 0)
             return rc;

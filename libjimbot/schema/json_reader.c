@@ -86,8 +86,7 @@ int jbi_json_value(struct jbi_json *r)
     return rc < 0 ? sink_failed(r, rc, begin) : 0;
 }
 
-/* A key and the colon after it; pos is at the value then. ret_begin: where the key stands. */
-static int member_key(struct jbi_json *r, struct jbi_text *ret, const char **ret_begin)
+int jbi_json_key(struct jbi_json *r, struct jbi_text *ret, const char **ret_begin)
 {
     char here[16];
     int rc;
@@ -147,7 +146,7 @@ static int object_members(struct jbi_json *r)
     if (is_empty_object(r))
         return 0;
     do {
-        rc = member_key(r, &key, &begin);
+        rc = jbi_json_key(r, &key, &begin);
         if (rc == 0)
             rc = keyed_value(r, key, begin);
         if (rc == 0)
@@ -183,7 +182,7 @@ static int event_member(struct jbi_json *r, struct event_read *e)
     struct jbi_text key;
     struct span *span;
     const char *begin;
-    int rc = member_key(r, &key, &begin);
+    int rc = jbi_json_key(r, &key, &begin);
 
     if (rc < 0)
         return rc;

@@ -34,6 +34,9 @@ int jbi_json_fail(struct jbi_json *r, int code, const char *at, const char *form
 
 void jbi_json_space(struct jbi_json *r);
 
+/* A key and the colon after it; pos is at the value then. ret_begin: where the key stands. */
+int jbi_json_key(struct jbi_json *r, struct jbi_text *ret, const char **ret_begin);
+
 /* Read one string token; text is valid UTF-8, in the input or in scratch, until the next one. */
 int jbi_json_string(struct jbi_json *r, struct jbi_text *ret);
 

@@ -35,22 +35,9 @@ static int skip_open(struct jbi_json *r, struct skip *k, bool list)
 static int skip_key(struct jbi_json *r)
 {
     struct jbi_text key;
-    char here[16];
-    int rc;
+    const char *begin;
 
-    if (r->pos == r->end || *r->pos != '"')
-        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected a key in quotes, found %s",
-                             jbi_json_here(r, here));
-    rc = jbi_json_string(r, &key);
-    if (rc < 0)
-        return rc;
-    jbi_json_space(r);
-    if (r->pos == r->end || *r->pos != ':')
-        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ':' after a key, found %s",
-                             jbi_json_here(r, here));
-    r->pos++;
-    jbi_json_space(r);
-    return 0;
+    return jbi_json_key(r, &key, &begin);
 }
 
 /* After a value: close what ends here, go on to the next value. 1 when there is one, 0 at the
