@@ -75,8 +75,8 @@ typedef struct jb_bus_opts {
 
 /** Flags of jb_bus_opts. */
 enum jb_bus_flags {
-    JB_BUS_KEEP = 1 /**< leave the segment in place when its last peer closes; default: the last one
-                       out removes it */
+    JB_BUS_KEEP = 1 /**< the bus outlives its last peer, until jb_bus_unlink() or a restart of the
+                       machine; default: it ends with its last peer */
 };
 
 /**
@@ -93,13 +93,20 @@ JB_API void jb_bus_opts_init(jb_bus_opts *opts, uint32_t size);
  * Attach to the bus of that name, or create it when there is none. Of several processes that do
  * this at once exactly one creates it and the others attach.
  *
+ * A bus without JB_BUS_KEEP ends with its last peer, whether that one closes it or is killed: what
+ * a crash of everybody leaves behind counts as absent, of whatever version or however damaged it
+ * is, and nobody needs to remove it by hand. Who creates a bus by name also removes such remains of
+ * other names. With JB_BUS_KEEP what is in the ring can be read on after such a crash, until the
+ * machine is started anew.
+ *
  * @param name     letters, digits, `-`, `_`, `.`, at most 63 bytes: a file `jimbot-<uid>-<name>` in
  * $JIMBOT_SHM_DIR, default /dev/shm. Or a path (anything with a `/`): that file. NULL: an anonymous
  * bus, which nobody else can attach to.
  * @param opts     NULL for the defaults.
  * @param ret_bus  the caller closes it.
  *
- * @return 0, or JB_ELAYOUT (a file of that name is not a bus of this layout), JB_EPERM (no access;
+ * @return 0, or JB_ELAYOUT (a file of that name is no bus, or one of another layout that is in use
+ * or to be kept), JB_EPERM (no access;
  * or, where it was named and not given as a path, another user's), JB_ENOENT (no such folder),
  * JB_ESYS, JB_ENOMEM, JB_ELIMIT (max_peers handles are open), JB_ETIMEDOUT (for two seconds
  * somebody stands still in the middle of opening it), JB_EINVAL. `err->msg` names the file.
@@ -143,9 +150,10 @@ JB_API void jb_bus_close(jb_bus *bus);
 
 /**
  * Remove the name of a bus. Those who are attached go on with it; the next one to open the name
- * creates a new one.
+ * creates a new one. Under a name, a file that is no bus goes too; under a path it is refused.
  *
- * @return 0, or JB_ENOENT, JB_EPERM, JB_EINVAL.
+ * @return 0, or JB_ENOENT, JB_EPERM, JB_ELAYOUT (not a bus, or a folder), JB_ETIMEDOUT (for two
+ * seconds somebody stands still in the middle of opening it), JB_EINVAL.
  *
  * Threads: any. Blocks: for file operations. Allocates: never. Game thread: no.
  * Since: 0.1

@@ -26,13 +26,18 @@ uint64_t jbi_os_process_start(uint32_t pid); /* 0 when there is no such process 
 void jbi_os_program_name(char *buf, size_t cap_bytes);
 uint32_t jbi_os_uid(void);
 
+/* Which boot of the machine this is; zeroes when the system does not say. */
+void jbi_os_boot_id(uint64_t ret_id[2]);
+
 /* A file without a name in the folder of `path`; it appears under the name with
  * jbi_os_file_publish(), whole or never. path NULL: a file that never gets a name. */
 int jbi_os_file_create(const char *path, uint32_t mode, int *ret_fd);
 int jbi_os_file_publish(int fd, const char *path); /* EEXIST when somebody was faster */
 int jbi_os_file_open(const char *path, int *ret_fd);
+int jbi_os_file_open_to_look(const char *path, int *ret_fd); /* read-only */
 int jbi_os_file_allocate(int fd, uint64_t size_bytes); /* ENOSPC now rather than SIGBUS later */
 int jbi_os_file_read(int fd, void *buf, size_t len_bytes, size_t *ret_len);
+int jbi_os_file_read_at(int fd, uint64_t off, void *buf, size_t len_bytes, size_t *ret_len);
 int jbi_os_file_unlink(const char *path);
 void jbi_os_file_close(int fd);
 
@@ -41,10 +46,15 @@ struct jbi_os_file_id {
     uint64_t inode;
     uint64_t size_bytes;
     bool is_regular;
-    bool is_own; /* this user's */
+    bool is_own;    /* this user's */
+    bool has_holes; /* on tmpfs: blocks are missing, which touching them would have to find */
 };
 int jbi_os_file_identify(int fd, struct jbi_os_file_id *ret_id);
 int jbi_os_path_identify(const char *path, struct jbi_os_file_id *ret_id);
+
+/* Call fn for each name in a folder that begins with `prefix`, until it returns false. */
+int jbi_os_folder_each(const char *folder, const char *prefix,
+                       bool (*fn)(const char *name, void *userdata), void *userdata);
 
 int jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr);
 void jbi_os_unmap(void *addr, uint64_t size_bytes);
@@ -55,6 +65,7 @@ void jbi_os_unmap(void *addr, uint64_t size_bytes);
 int jbi_os_lock_try(int fd, uint64_t byte);
 void jbi_os_lock_release(int fd, uint64_t byte);
 bool jbi_os_lock_is_held(int fd, uint64_t byte);
+bool jbi_os_lock_is_any_held(int fd, uint64_t first_byte, uint64_t n_bytes);
 
 /* Sleep while *word == expected, until woken or for timeout_ns; may return early. Wake everyone who
  * sleeps on it. */

@@ -8,17 +8,21 @@
 
 #include "jimbot/base.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,6 +88,36 @@ uint64_t jbi_os_process_start(uint32_t pid)
     return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void jbi_os_boot_id(uint64_t ret_id[2])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    char text[40];
+    size_t len = 0;
+    int n_digits = 0;
+
+    ret_id[0] = ret_id[1] = 0;
+    if (fd < 0)
+        return;
+    if (jbi_os_file_read(fd, text, sizeof text, &len))
+        len = 0;
+    close(fd);
+    for (size_t i = 0; i < len && n_digits < 32; i++) {
+        int digit = hex_digit(text[i]);
+
+        if (digit >= 0) {
+            ret_id[n_digits / 16] = ret_id[n_digits / 16] << 4 | (uint64_t)digit;
+            n_digits++;
+        }
+    }
+}
+
 void jbi_os_program_name(char *buf, size_t cap_bytes)
 {
     snprintf(buf, cap_bytes, "%s", program_invocation_short_name);
@@ -127,7 +161,17 @@ int jbi_os_file_publish(int fd, const char *path)
 
 int jbi_os_file_open(const char *path, int *ret_fd)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0)
+        return errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int jbi_os_file_open_to_look(const char *path, int *ret_fd)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0)
         return errno;
@@ -137,8 +181,13 @@ int jbi_os_file_open(const char *path, int *ret_fd)
 
 int jbi_os_file_allocate(int fd, uint64_t size_bytes)
 {
+    struct rlimit most;
     int rc;
 
+    /* Past that limit the kernel sends SIGXFSZ, which ends a process that does not expect it. */
+    if (getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY &&
+        size_bytes > most.rlim_cur)
+        return EFBIG;
     do {
         rc = posix_fallocate(fd, 0, (off_t)size_bytes);
     } while (rc == EINTR);
@@ -147,10 +196,15 @@ int jbi_os_file_allocate(int fd, uint64_t size_bytes)
 
 int jbi_os_file_read(int fd, void *buf, size_t len_bytes, size_t *ret_len)
 {
+    return jbi_os_file_read_at(fd, 0, buf, len_bytes, ret_len);
+}
+
+int jbi_os_file_read_at(int fd, uint64_t off, void *buf, size_t len_bytes, size_t *ret_len)
+{
     size_t done = 0;
 
     while (done < len_bytes) {
-        ssize_t n = pread(fd, (char *)buf + done, len_bytes - done, (off_t)done);
+        ssize_t n = pread(fd, (char *)buf + done, len_bytes - done, (off_t)(off + done));
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -184,15 +238,20 @@ static int identify(int rc, const struct stat *st, struct jbi_os_file_id *ret_id
     ret_id->size_bytes = (uint64_t)st->st_size;
     ret_id->is_regular = S_ISREG(st->st_mode);
     ret_id->is_own = st->st_uid == getuid() || st->st_uid == geteuid();
+    ret_id->has_holes = false;
     return 0;
 }
 
 int jbi_os_file_identify(int fd, struct jbi_os_file_id *ret_id)
 {
     struct stat st;
-    int rc = fstat(fd, &st);
+    struct statfs fs;
+    int rc = identify(fstat(fd, &st), &st, ret_id);
 
-    return identify(rc, &st, ret_id);
+    /* Other file systems may store fewer blocks than were allocated. */
+    if (!rc && ret_id->is_regular && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+        ret_id->has_holes = (uint64_t)st.st_blocks * 512 < ret_id->size_bytes;
+    return rc;
 }
 
 int jbi_os_path_identify(const char *path, struct jbi_os_file_id *ret_id)
@@ -201,6 +260,23 @@ int jbi_os_path_identify(const char *path, struct jbi_os_file_id *ret_id)
     int rc = lstat(path, &st);
 
     return identify(rc, &st, ret_id);
+}
+
+int jbi_os_folder_each(const char *folder, const char *prefix,
+                       bool (*fn)(const char *name, void *userdata), void *userdata)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    bool is_wanted = true;
+
+    if (!dir)
+        return errno;
+    while (is_wanted && (entry = readdir(dir)) != NULL) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+            is_wanted = fn(entry->d_name, userdata);
+    }
+    closedir(dir);
+    return 0;
 }
 
 int jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr)
@@ -219,7 +295,8 @@ void jbi_os_unmap(void *addr, uint64_t size_bytes)
         munmap(addr, size_bytes);
 }
 
-static int lock_call(int fd, int command, short type, uint64_t byte, struct flock *ret_lock)
+static int lock_call(int fd, int command, short type, uint64_t byte, uint64_t n_bytes,
+                     struct flock *ret_lock)
 {
     struct flock lock = {0};
     int rc;
@@ -227,7 +304,7 @@ static int lock_call(int fd, int command, short type, uint64_t byte, struct floc
     lock.l_type = type;
     lock.l_whence = SEEK_SET;
     lock.l_start = (off_t)byte;
-    lock.l_len = 1;
+    lock.l_len = (off_t)n_bytes;
     do {
         rc = fcntl(fd, command, &lock);
     } while (rc < 0 && errno == EINTR);
@@ -238,23 +315,28 @@ static int lock_call(int fd, int command, short type, uint64_t byte, struct floc
 
 int jbi_os_lock_try(int fd, uint64_t byte)
 {
-    int rc = lock_call(fd, F_OFD_SETLK, F_WRLCK, byte, NULL);
+    int rc = lock_call(fd, F_OFD_SETLK, F_WRLCK, byte, 1, NULL);
 
     return rc == EACCES ? EAGAIN : rc;
 }
 
 void jbi_os_lock_release(int fd, uint64_t byte)
 {
-    (void)lock_call(fd, F_OFD_SETLK, F_UNLCK, byte, NULL);
+    (void)lock_call(fd, F_OFD_SETLK, F_UNLCK, byte, 1, NULL);
 }
 
 bool jbi_os_lock_is_held(int fd, uint64_t byte)
+{
+    return jbi_os_lock_is_any_held(fd, byte, 1);
+}
+
+bool jbi_os_lock_is_any_held(int fd, uint64_t first_byte, uint64_t n_bytes)
 {
     struct flock lock;
 
     /* When the kernel cannot tell, assume life: robbing the living is worse than waiting for the
      * dead. */
-    if (lock_call(fd, F_OFD_GETLK, F_WRLCK, byte, &lock))
+    if (lock_call(fd, F_OFD_GETLK, F_WRLCK, first_byte, n_bytes, &lock))
         return true;
     return lock.l_type != F_UNLCK;
 }

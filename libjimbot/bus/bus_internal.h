@@ -19,8 +19,7 @@ enum jbi_param {
     JBI_PARAM_CAPACITY,
     JBI_PARAM_TOPICS,
     JBI_PARAM_SUBS,
-    JBI_PARAM_PEERS,
-    JBI_PARAM_FLAGS
+    JBI_PARAM_PEERS
 };
 
 /* Events a subscription shows at once. */

@@ -124,7 +124,7 @@ static uint32_t max_record_bytes(uint64_t capacity)
 
 void jbi_geometry_place(jb_bus *bus)
 {
-    const uint64_t *params = bus->segment.params;
+    const uint64_t *params = bus->segment.header.params;
     uint64_t off[N_PARTS];
     uint8_t *base = bus->segment.base;
 

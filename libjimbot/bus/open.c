@@ -1,14 +1,18 @@
 /*
  * open.c: handles on a bus: created, attached, closed.
  *
- * Invariant: joining and leaving happen under the segment's one lock, so the last one out can
- * remove the name without robbing somebody who is just coming in: a newcomer checks, under the
- * lock, that the name still leads to the file.
+ * Invariant: joining, leaving and removing happen under the segment's one lock, so whoever removes
+ * the name robs nobody who is just coming in: a newcomer checks, under the lock, that the name still
+ * leads to the file.
+ *
+ * A bus ends with its last peer, whether that one closes it or dies. What is left of one that ended
+ * in a crash counts as absent, and is replaced by who creates a bus.
  */
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "bus/bus_internal.h"
+#include "shm/remains.h"
 
 #include <errno.h>
 #include <string.h>
@@ -53,14 +57,20 @@ static int opts_take(const jb_bus_opts *given, jb_bus_opts *ret_opts, jb_error *
     return 0;
 }
 
-static void params_from_opts(const jb_bus_opts *opts, uint64_t params[JBI_SEGMENT_PARAMS])
+static struct jbi_segment_plan plan_from_opts(const jb_bus_opts *opts)
 {
-    memset(params, 0, JBI_SEGMENT_PARAMS * sizeof params[0]);
-    params[JBI_PARAM_CAPACITY] = opts->capacity_bytes;
-    params[JBI_PARAM_TOPICS] = opts->max_topics;
-    params[JBI_PARAM_SUBS] = opts->max_subs;
-    params[JBI_PARAM_PEERS] = opts->max_peers;
-    params[JBI_PARAM_FLAGS] = opts->flags;
+    struct jbi_segment_plan plan = {
+        .params[JBI_PARAM_CAPACITY] = opts->capacity_bytes,
+        .params[JBI_PARAM_TOPICS] = opts->max_topics,
+        .params[JBI_PARAM_SUBS] = opts->max_subs,
+        .params[JBI_PARAM_PEERS] = opts->max_peers,
+        .fingerprint = jbi_geometry_fingerprint(),
+        .size_fn = jbi_geometry_bytes,
+        .flags = opts->flags & JB_BUS_KEEP ? JBI_SEGMENT_KEEP : 0,
+        .mode = opts->mode,
+    };
+
+    return plan;
 }
 
 static void bury(uint32_t peer, void *userdata)
@@ -106,6 +116,9 @@ static int bus_join(jb_bus *bus, const jb_bus_opts *opts, bool is_creator, jb_er
         return jbi_error_set(err, rc, "no memory for the topic names of a bus");
     rc = jbi_peer_join(&bus->peers, opts->peer_name, bury, bus, &bus->peer, err);
     if (!rc) {
+        /* One who died with a claim open, or as a lossless reader, holds nobody back from here on,
+         * and the statistics speak of the living. */
+        jbi_peer_bury_dead(&bus->peers, bus->peer, bury, bus);
         bus->ring.owner = bus->peer;
         bus->self = jbi_peer_slot_get(&bus->peers, bus->peer);
         rc = jbi_fork_guard_add(&bus->guard, &bus->segment);
@@ -126,14 +139,13 @@ static void bus_leave(jb_bus *bus)
     cache_fini(bus);
 }
 
+enum open_how { OPEN_CREATE = 1, OPEN_ATTACH = 2 };
+
 static int bus_create(jb_bus *bus, const char *path, const jb_bus_opts *opts, jb_error *err)
 {
-    uint64_t params[JBI_SEGMENT_PARAMS];
-    int rc;
+    struct jbi_segment_plan plan = plan_from_opts(opts);
+    int rc = jbi_segment_create(path, &plan, &bus->segment, err);
 
-    params_from_opts(opts, params);
-    rc = jbi_segment_create(path, opts->mode, jbi_geometry_fingerprint(), params,
-                            jbi_geometry_bytes, &bus->segment, err);
     if (rc)
         return rc;
     rc = bus_join(bus, opts, true, err);
@@ -147,13 +159,32 @@ static int bus_create(jb_bus *bus, const char *path, const jb_bus_opts *opts, jb
     return rc;
 }
 
+/* What the name leads to is open and locked: join it, or JB_ENOENT if there is no bus any more. */
+static int bus_enter(jb_bus *bus, int how, const jb_bus_opts *opts, jb_error *err)
+{
+    const struct jbi_segment *segment = &bus->segment;
+    int rc;
+
+    if (!jbi_segment_is_named(segment))
+        return jbi_error_set(err, JB_ENOENT, "%s was removed while we opened it", segment->path);
+    if (jbi_segment_is_over(segment)) {
+        rc = how & OPEN_CREATE ? jbi_segment_remove(segment->path, err) : 0;
+        return rc ? rc
+                  : jbi_error_set(err, JB_ENOENT, "%s has ended: all who had it open died",
+                                  segment->path);
+    }
+    rc = jbi_segment_verify(segment, jbi_geometry_fingerprint(), jbi_geometry_bytes, err);
+    if (!rc)
+        rc = jbi_segment_map(&bus->segment, err);
+    return rc ? rc : bus_join(bus, opts, false, err);
+}
+
 /* must_be_own: a name stands for a file of this user. Anyone can make one of that name where the
  * folder is for all. */
-static int bus_attach(jb_bus *bus, const char *path, bool must_be_own, const jb_bus_opts *opts,
-                      jb_error *err)
+static int bus_attach(jb_bus *bus, const char *path, int how, bool must_be_own,
+                      const jb_bus_opts *opts, jb_error *err)
 {
-    int rc = jbi_segment_attach(path, jbi_geometry_fingerprint(), jbi_geometry_bytes, &bus->segment,
-                                err);
+    int rc = jbi_segment_find(path, false, &bus->segment, err);
 
     if (rc)
         return rc;
@@ -164,10 +195,7 @@ static int bus_attach(jb_bus *bus, const char *path, bool must_be_own, const jb_
     rc = jbi_segment_lock(&bus->segment, err);
     if (rc)
         goto out_close;
-    if (!jbi_segment_is_named(&bus->segment))
-        rc = jbi_error_set(err, JB_ENOENT, "%s was removed while we opened it", path);
-    else
-        rc = bus_join(bus, opts, false, err);
+    rc = bus_enter(bus, how, opts, err);
     jbi_segment_unlock(&bus->segment);
     if (!rc)
         return 0;
@@ -176,8 +204,6 @@ out_close:
     jbi_segment_close(&bus->segment);
     return rc;
 }
-
-enum open_how { OPEN_CREATE = 1, OPEN_ATTACH = 2 };
 
 static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus **ret_bus,
                     jb_error *err)
@@ -203,14 +229,19 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
     if (!bus)
         return jbi_error_set(err, JB_ENOMEM, "no memory for a bus handle");
     bus->alloc = alloc;
+    if (!(how & OPEN_ATTACH) && path[0])
+        jbi_remains_bury(path);
     /* Somebody may create or remove the name between our two looks; then look again. The caller
      * hears of the last failure alone, and of none if there is no last one. */
     for (int i = 0; i < OPEN_TRIES; i++) {
         rc = (how & OPEN_ATTACH) && path[0]
-                 ? bus_attach(bus, path, !strchr(name, '/'), &opts, &last)
+                 ? bus_attach(bus, path, how, jbi_segment_is_name(name), &opts, &last)
                  : JB_ENOENT;
-        if (rc == JB_ENOENT && (how & OPEN_CREATE))
+        if (rc == JB_ENOENT && (how & OPEN_CREATE)) {
+            if (i == 0 && path[0] && jbi_segment_is_name(name))
+                jbi_remains_sweep(path);
             rc = bus_create(bus, path, &opts, &last);
+        }
         if (rc != JB_EEXIST || !(how & OPEN_ATTACH))
             break;
     }
@@ -241,8 +272,8 @@ int jb_bus_attach(const char *name, const jb_bus_opts *opts, jb_bus **ret_bus, j
 
 static void leave_segment(jb_bus *bus)
 {
-    bool is_locked = jbi_segment_lock(&bus->segment, NULL) == 0;
-    bool is_kept = bus->segment.params[JBI_PARAM_FLAGS] & JB_BUS_KEEP;
+    const struct jbi_segment *segment = &bus->segment;
+    bool is_locked = jbi_segment_lock(segment, NULL) == 0;
 
     /* Counting open claims would cost every publisher two locked instructions; looking at the marks
      * costs us a millisecond or so. */
@@ -250,11 +281,11 @@ static void leave_segment(jb_bus *bus)
                               memory_order_relaxed);
     jbi_subs_bury(bus, bus->peer);
     bus_leave(bus);
-    if (is_locked && !is_kept && bus->segment.path[0] &&
-        jbi_peer_count_others(&bus->peers, bus->peer) == 0 && jbi_segment_is_named(&bus->segment))
-        (void)jbi_os_file_unlink(bus->segment.path);
+    if (is_locked && segment->path[0] && jbi_segment_is_over(segment) &&
+        jbi_segment_is_named(segment))
+        (void)jbi_segment_remove(segment->path, NULL);
     if (is_locked)
-        jbi_segment_unlock(&bus->segment);
+        jbi_segment_unlock(segment);
 }
 
 void jb_bus_close(jb_bus *bus)
@@ -272,16 +303,25 @@ void jb_bus_close(jb_bus *bus)
     jbi_alloc_free(&alloc, bus, sizeof *bus);
 }
 
+/* Anything that a name of ours leads to may go; under a path, a bus alone. */
 int jb_bus_unlink(const char *name, jb_error *err)
 {
     char path[JBI_PATH_BYTES];
+    struct jbi_segment found;
     int rc =
         name ? jbi_segment_path(name, path, err) : jbi_error_set(err, JB_EINVAL, "name is NULL");
 
     if (rc)
         return rc;
-    rc = jbi_os_file_unlink(path);
+    rc = jbi_segment_find(path, false, &found, err);
     if (rc)
-        return jbi_error_os(err, rc == ENOENT ? JB_ENOENT : JB_EPERM, rc, "cannot remove %s", path);
-    return 0;
+        return rc != JB_ENOENT && jbi_segment_is_name(name) ? jbi_segment_remove(path, err) : rc;
+    rc = jbi_segment_lock(&found, err);
+    if (!rc) {
+        rc = jbi_segment_is_named(&found)
+                 ? jbi_segment_remove(path, err)
+                 : jbi_error_set(err, JB_ENOENT, "%s was removed meanwhile", path);
+    }
+    jbi_segment_close(&found);
+    return rc;
 }

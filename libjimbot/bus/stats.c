@@ -126,6 +126,6 @@ int jb_bus_get_stats(jb_bus *bus, jb_bus_stats *ret_stats)
     stats.peer = bus->peer;
     stats.capacity_bytes = bus->ring.capacity_bytes;
     stats.used_bytes = tail > head ? tail - head : 0;
-    stats.utc_offset_ns = jbi_segment_header(&bus->segment)->utc_offset_ns;
+    stats.utc_offset_ns = bus->segment.header.utc_offset_ns;
     return stats_give(ret_stats, ret_stats->size, &stats, sizeof stats);
 }

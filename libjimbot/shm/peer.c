@@ -10,11 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOCK_PEERS ((UINT64_C(1) << 48) + 1)
-
 static uint64_t lock_byte(uint32_t peer)
 {
-    return LOCK_PEERS + peer;
+    return JBI_LOCK_PEERS + peer;
 }
 
 struct jbi_peer_slot *jbi_peer_slot_get(const struct jbi_peers *peers, uint32_t peer)
@@ -73,11 +71,16 @@ bool jbi_peer_is_alive(const struct jbi_peers *peers, uint32_t peer, uint32_t se
     return peer == self || jbi_os_lock_is_held(peers->segment->fd, lock_byte(peer));
 }
 
-uint32_t jbi_peer_count_others(const struct jbi_peers *peers, uint32_t self)
+void jbi_peer_bury_dead(const struct jbi_peers *peers, uint32_t self, jbi_peer_bury_fn bury,
+                        void *userdata)
 {
-    uint32_t n = 0;
+    for (uint32_t peer = 1; peer <= peers->n_slots; peer++) {
+        struct jbi_peer_slot *slot = &peers->slots[peer - 1];
 
-    for (uint32_t peer = 1; peer <= peers->n_slots; peer++)
-        n += peer != self && jbi_os_lock_is_held(peers->segment->fd, lock_byte(peer));
-    return n;
+        if (atomic_load_explicit(&slot->state, memory_order_acquire) != 0 &&
+            !jbi_peer_is_alive(peers, peer, self)) {
+            bury(peer, userdata);
+            atomic_store_explicit(&slot->state, 0, memory_order_release);
+        }
+    }
 }

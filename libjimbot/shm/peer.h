@@ -29,8 +29,9 @@ void jbi_peer_leave(const struct jbi_peers *peers, uint32_t peer);
  * call. */
 bool jbi_peer_is_alive(const struct jbi_peers *peers, uint32_t peer, uint32_t self);
 
-/* How many others are alive. */
-uint32_t jbi_peer_count_others(const struct jbi_peers *peers, uint32_t self);
+/* Bury all others who died without leaving. The caller holds jbi_segment_lock(). */
+void jbi_peer_bury_dead(const struct jbi_peers *peers, uint32_t self, jbi_peer_bury_fn bury,
+                        void *userdata);
 
 /* The slot of a peer number that may come from shared memory; NULL when it is out of range. */
 struct jbi_peer_slot *jbi_peer_slot_get(const struct jbi_peers *peers, uint32_t peer);

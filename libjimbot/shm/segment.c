@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Locks live far behind any real file offset, so that they can never meet data. */
-#define LOCK_LIFECYCLE (UINT64_C(1) << 48)
-#define LOCK_TRIES     2000
-#define LOCK_RETRY_NS  1000000u
+#define LOCK_TRIES    2000
+#define LOCK_RETRY_NS 1000000u
+
+/* More peers than any version of the layout has places for. */
+#define LOCK_PEERS_SPAN 65536
 
 static bool name_is_legal(const char *name)
 {
@@ -25,6 +26,11 @@ static bool name_is_legal(const char *name)
     return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == len;
 }
 
+bool jbi_segment_is_name(const char *name)
+{
+    return !strchr(name, '/');
+}
+
 int jbi_segment_path(const char *name, char ret_path[JBI_PATH_BYTES], jb_error *err)
 {
     const char *dir = getenv("JIMBOT_SHM_DIR");
@@ -33,7 +39,7 @@ int jbi_segment_path(const char *name, char ret_path[JBI_PATH_BYTES], jb_error *
     ret_path[0] = '\0';
     if (!name)
         return 0;
-    if (strchr(name, '/'))
+    if (!jbi_segment_is_name(name))
         n = snprintf(ret_path, JBI_PATH_BYTES, "%s", name);
     else if (name_is_legal(name))
         n = snprintf(ret_path, JBI_PATH_BYTES, "%s/jimbot-%u-%s", dir && dir[0] ? dir : "/dev/shm",
@@ -52,55 +58,60 @@ static int os_failure(int os_errno, const char *verb, const char *path, jb_error
 {
     int code = JB_ESYS;
 
-    if (os_errno == ENOENT)
+    if (os_errno == ENOENT || os_errno == ENOTDIR)
         code = JB_ENOENT;
     else if (os_errno == EACCES || os_errno == EPERM)
         code = JB_EPERM;
     else if (os_errno == EEXIST)
         code = JB_EEXIST;
-    else if (os_errno == ELOOP)
-        code = JB_ELAYOUT;
+    else if (os_errno == ELOOP || os_errno == EISDIR || os_errno == ENXIO)
+        code = JB_ELAYOUT; /* a link, a folder, a socket */
     return jbi_error_os(err, code, os_errno, "cannot %s %s", verb,
                         path[0] ? path : "an anonymous bus");
 }
 
-/* The fingerprint of the layout, mixed with the params, so that a damaged param is found as surely
- * as a foreign build. */
-static uint64_t seal(uint64_t fingerprint, const uint64_t params[JBI_SEGMENT_PARAMS])
+/* The fingerprint of the layout, mixed with every word of the header but itself and `ready`, so that
+ * a damaged word is found as surely as a foreign build. */
+static uint64_t seal(uint64_t fingerprint, const struct jbi_segment_header *header)
 {
-    for (int i = 0; i < JBI_SEGMENT_PARAMS; i++)
-        fingerprint = (fingerprint ^ params[i]) * UINT64_C(1099511628211);
+    uint64_t words[offsetof(struct jbi_segment_header, ready) / sizeof(uint64_t)];
+
+    memcpy(words, header, sizeof words);
+    words[offsetof(struct jbi_segment_header, fingerprint) / sizeof(uint64_t)] = 0;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        fingerprint = (fingerprint ^ words[i]) * UINT64_C(1099511628211);
     return fingerprint;
 }
 
-static void header_fill(struct jbi_segment_header *header, uint64_t fingerprint,
-                        const uint64_t params[JBI_SEGMENT_PARAMS], uint64_t size_bytes)
+static void header_fill(struct jbi_segment_header *header, const struct jbi_segment_plan *plan,
+                        uint64_t size_bytes)
 {
     memcpy(header->magic, JBI_SEGMENT_MAGIC, sizeof header->magic);
     header->byte_order = JBI_SEGMENT_BYTE_ORDER;
     header->layout_version = JBI_LAYOUT_VERSION;
-    header->fingerprint = seal(fingerprint, params);
+    header->flags = plan->flags;
+    header->creator_pid = jbi_os_pid();
+    jbi_os_boot_id(header->boot_id);
     header->size_bytes = size_bytes;
-    memcpy(header->params, params, sizeof header->params);
+    memcpy(header->params, plan->params, sizeof header->params);
     header->created_ns = jbi_os_monotonic_ns();
     header->utc_offset_ns = jbi_os_utc_ns() - header->created_ns;
-    header->creator_pid = jbi_os_pid();
     header->creator_start = jbi_os_process_start(header->creator_pid);
+    header->fingerprint = seal(plan->fingerprint, header);
 }
 
-int jbi_segment_create(const char *path, uint32_t mode, uint64_t fingerprint,
-                       const uint64_t params[JBI_SEGMENT_PARAMS], jbi_segment_size_fn size_fn,
+int jbi_segment_create(const char *path, const struct jbi_segment_plan *plan,
                        struct jbi_segment *ret_segment, jb_error *err)
 {
     struct jbi_segment made = {.fd = -1};
     void *base = NULL;
     int rc;
 
-    made.size_bytes = size_fn(params);
+    made.size_bytes = plan->size_fn(plan->params);
     if (!made.size_bytes)
         return jbi_error_set(err, JB_EINVAL, "a size of the bus is out of range");
     snprintf(made.path, sizeof made.path, "%s", path);
-    rc = jbi_os_file_create(path[0] ? path : NULL, mode, &made.fd);
+    rc = jbi_os_file_create(path[0] ? path : NULL, plan->mode, &made.fd);
     if (rc)
         return os_failure(rc, "create", path, err);
     rc = jbi_os_file_allocate(made.fd, made.size_bytes);
@@ -113,8 +124,8 @@ int jbi_segment_create(const char *path, uint32_t mode, uint64_t fingerprint,
         return os_failure(rc, "find room for", path, err);
     }
     made.base = base;
-    memcpy(made.params, params, sizeof made.params);
-    header_fill(jbi_segment_header(&made), fingerprint, params, made.size_bytes);
+    header_fill(&made.header, plan, made.size_bytes);
+    memcpy(jbi_segment_header(&made), &made.header, sizeof made.header);
     *ret_segment = made;
     return 0;
 }
@@ -123,7 +134,7 @@ int jbi_segment_publish(struct jbi_segment *segment, jb_error *err)
 {
     int rc;
 
-    /* Pairs with the acquire in header_check(): who sees the word sees the whole segment. */
+    /* Read through the file by jbi_segment_find(): who sees the word sees the whole segment. */
     atomic_store_explicit(&jbi_segment_header(segment)->ready, JBI_SEGMENT_READY,
                           memory_order_release);
     if (!segment->path[0])
@@ -132,79 +143,83 @@ int jbi_segment_publish(struct jbi_segment *segment, jb_error *err)
     return rc ? os_failure(rc, "create", segment->path, err) : 0;
 }
 
-/* Checks a private copy of the header, so that no later write by another process can change what
- * was decided. */
-static int header_check(const struct jbi_segment_header *header, uint64_t file_bytes,
-                        uint64_t fingerprint, jbi_segment_size_fn size_fn, const char *path,
-                        jb_error *err)
+/* Fills in what can be known of a file that is open. */
+static int examine(struct jbi_segment *found, jb_error *err)
 {
-    if (memcmp(header->magic, JBI_SEGMENT_MAGIC, sizeof header->magic) != 0)
-        return jbi_error_set(err, JB_ELAYOUT, "%s is not a jimbot bus", path);
-    if (header->byte_order != JBI_SEGMENT_BYTE_ORDER)
+    size_t len = 0;
+    int rc = jbi_os_file_identify(found->fd, &found->id);
+
+    if (rc)
+        return os_failure(rc, "examine", found->path, err);
+    if (!found->id.is_regular)
+        return jbi_error_set(err, JB_ELAYOUT, "%s is not a regular file", found->path);
+    rc = jbi_os_file_read(found->fd, &found->header, sizeof found->header, &len);
+    if (rc)
+        return os_failure(rc, "read", found->path, err);
+    if (len != sizeof found->header)
+        return jbi_error_set(err, JB_ELAYOUT, "%s is too short to be a jimbot bus", found->path);
+    if (memcmp(found->header.magic, JBI_SEGMENT_MAGIC, sizeof found->header.magic) != 0)
+        return jbi_error_set(err, JB_ELAYOUT, "%s is not a jimbot bus", found->path);
+    if (found->header.byte_order != JBI_SEGMENT_BYTE_ORDER)
         return jbi_error_set(err, JB_ELAYOUT, "%s was made on a machine of another byte order",
-                             path);
-    if (header->layout_version != JBI_LAYOUT_VERSION)
-        return jbi_error_set(err, JB_ELAYOUT, "%s has layout version %llu, this library speaks %d",
-                             path, (unsigned long long)header->layout_version, JBI_LAYOUT_VERSION);
-    if (header->fingerprint != seal(fingerprint, header->params))
-        return jbi_error_set(err, JB_ELAYOUT, "%s was made by an incompatible build of the library",
-                             path);
-    if (header->ready != JBI_SEGMENT_READY)
-        return jbi_error_set(err, JB_ELAYOUT, "%s is unfinished", path);
-    if (header->size_bytes != file_bytes || size_fn(header->params) != file_bytes)
-        return jbi_error_set(err, JB_ELAYOUT, "%s has %llu bytes, which its own sizes contradict",
-                             path, (unsigned long long)file_bytes);
+                             found->path);
+    found->size_bytes = found->id.size_bytes;
     return 0;
 }
 
-int jbi_segment_attach(const char *path, uint64_t fingerprint, jbi_segment_size_fn size_fn,
-                       struct jbi_segment *ret_segment, jb_error *err)
+int jbi_segment_find(const char *path, bool is_to_look, struct jbi_segment *ret_segment,
+                     jb_error *err)
 {
     struct jbi_segment found = {.fd = -1};
-    struct jbi_segment_header header;
-    size_t len = 0;
-    void *base = NULL;
     int rc;
 
     snprintf(found.path, sizeof found.path, "%s", path);
-    rc = jbi_os_file_open(path, &found.fd);
+    rc = is_to_look ? jbi_os_file_open_to_look(path, &found.fd) : jbi_os_file_open(path, &found.fd);
     if (rc)
         return os_failure(rc, "open", path, err);
-    rc = jbi_os_file_identify(found.fd, &found.id);
+    rc = examine(&found, err);
     if (rc) {
-        rc = os_failure(rc, "examine", path, err);
-        goto out_close;
+        jbi_os_file_close(found.fd);
+        return rc;
     }
-    if (!found.id.is_regular) {
-        rc = jbi_error_set(err, JB_ELAYOUT, "%s is not a regular file", path);
-        goto out_close;
-    }
-    rc = jbi_os_file_read(found.fd, &header, sizeof header, &len);
-    if (rc) {
-        rc = os_failure(rc, "read", path, err);
-        goto out_close;
-    }
-    if (len != sizeof header) {
-        rc = jbi_error_set(err, JB_ELAYOUT, "%s is too short to be a jimbot bus", path);
-        goto out_close;
-    }
-    rc = header_check(&header, found.id.size_bytes, fingerprint, size_fn, path, err);
-    if (rc)
-        goto out_close;
-    found.size_bytes = found.id.size_bytes;
-    memcpy(found.params, header.params, sizeof found.params);
-    rc = jbi_os_map(found.fd, found.size_bytes, &base);
-    if (rc) {
-        rc = os_failure(rc, "map", path, err);
-        goto out_close;
-    }
-    found.base = base;
     *ret_segment = found;
     return 0;
+}
 
-out_close:
-    jbi_os_file_close(found.fd);
-    return rc;
+int jbi_segment_verify(const struct jbi_segment *segment, uint64_t fingerprint,
+                       jbi_segment_size_fn size_fn, jb_error *err)
+{
+    /* A private copy, so that no later write by another process can change what was decided. */
+    const struct jbi_segment_header *header = &segment->header;
+    const char *path = segment->path;
+
+    if (header->layout_version != JBI_LAYOUT_VERSION)
+        return jbi_error_set(err, JB_ELAYOUT, "%s has layout version %llu, this library speaks %d",
+                             path, (unsigned long long)header->layout_version, JBI_LAYOUT_VERSION);
+    if (header->fingerprint != seal(fingerprint, header))
+        return jbi_error_set(err, JB_ELAYOUT,
+                             "%s was made by an incompatible build of the library, or is damaged",
+                             path);
+    if (header->ready != JBI_SEGMENT_READY)
+        return jbi_error_set(err, JB_ELAYOUT, "%s is unfinished", path);
+    if (header->size_bytes != segment->size_bytes || size_fn(header->params) != segment->size_bytes)
+        return jbi_error_set(err, JB_ELAYOUT, "%s has %llu bytes, which its own sizes contradict",
+                             path, (unsigned long long)segment->size_bytes);
+    /* Mapping it would allocate them all, or end in SIGBUS where there is no room. */
+    if (segment->id.has_holes)
+        return jbi_error_set(err, JB_ELAYOUT, "%s has holes, which no writer of ours leaves", path);
+    return 0;
+}
+
+int jbi_segment_map(struct jbi_segment *segment, jb_error *err)
+{
+    void *base = NULL;
+    int rc = jbi_os_map(segment->fd, segment->size_bytes, &base);
+
+    if (rc)
+        return os_failure(rc, "map", segment->path, err);
+    segment->base = base;
+    return 0;
 }
 
 bool jbi_segment_is_named(const struct jbi_segment *segment)
@@ -216,6 +231,36 @@ bool jbi_segment_is_named(const struct jbi_segment *segment)
     if (jbi_os_path_identify(segment->path, &now))
         return false;
     return now.device == segment->id.device && now.inode == segment->id.inode;
+}
+
+bool jbi_segment_is_in_use(const struct jbi_segment *segment)
+{
+    return jbi_os_lock_is_any_held(segment->fd, JBI_LOCK_PEERS, LOCK_PEERS_SPAN);
+}
+
+/* Memory is lost with the power, a file on a disk may be half there, and its times mean nothing on
+ * the clock of another boot. */
+static bool is_of_another_boot(const struct jbi_segment_header *header)
+{
+    uint64_t now[2];
+
+    jbi_os_boot_id(now);
+    return (now[0] | now[1]) && (header->boot_id[0] | header->boot_id[1]) &&
+           memcmp(now, header->boot_id, sizeof now) != 0;
+}
+
+bool jbi_segment_is_over(const struct jbi_segment *segment)
+{
+    bool is_kept = (segment->header.flags & JBI_SEGMENT_KEEP) != 0;
+
+    return !jbi_segment_is_in_use(segment) && (!is_kept || is_of_another_boot(&segment->header));
+}
+
+int jbi_segment_remove(const char *path, jb_error *err)
+{
+    int rc = jbi_os_file_unlink(path);
+
+    return rc ? os_failure(rc, "remove", path, err) : 0;
 }
 
 void jbi_segment_close(struct jbi_segment *segment)
@@ -231,7 +276,7 @@ int jbi_segment_lock(const struct jbi_segment *segment, jb_error *err)
     int rc = EAGAIN;
 
     for (int i = 0; i < LOCK_TRIES && rc == EAGAIN; i++) {
-        rc = jbi_os_lock_try(segment->fd, LOCK_LIFECYCLE);
+        rc = jbi_os_lock_try(segment->fd, JBI_LOCK_LIFECYCLE);
         if (rc == EAGAIN)
             jbi_os_sleep_ns(LOCK_RETRY_NS);
     }
@@ -241,7 +286,12 @@ int jbi_segment_lock(const struct jbi_segment *segment, jb_error *err)
     return rc ? os_failure(rc, "lock", segment->path, err) : 0;
 }
 
+bool jbi_segment_try_lock(const struct jbi_segment *segment)
+{
+    return jbi_os_lock_try(segment->fd, JBI_LOCK_LIFECYCLE) == 0;
+}
+
 void jbi_segment_unlock(const struct jbi_segment *segment)
 {
-    jbi_os_lock_release(segment->fd, LOCK_LIFECYCLE);
+    jbi_os_lock_release(segment->fd, JBI_LOCK_LIFECYCLE);
 }

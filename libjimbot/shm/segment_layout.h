@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum {
-    JBI_LAYOUT_VERSION = 1,
+    JBI_LAYOUT_VERSION = 2,
     JBI_CACHE_LINE = 64,
     JBI_SEGMENT_HEADER_BYTES = 4096,
     JBI_SEGMENT_PARAMS = 8,
@@ -27,21 +27,33 @@ enum {
 #define JBI_SEGMENT_BYTE_ORDER 0x0102030405060708u
 #define JBI_SEGMENT_READY      0x59444145525f424au
 
-/* Written once by the creator before the file has a name; read-only afterwards. */
+/* Bytes of the file that are locked, far behind its end so that they never meet data: one that
+ * serialises coming and going, and one for each peer number. */
+#define JBI_LOCK_LIFECYCLE (UINT64_C(1) << 48)
+#define JBI_LOCK_PEERS     (JBI_LOCK_LIFECYCLE + 1)
+
+enum jbi_segment_flags { JBI_SEGMENT_KEEP = 1 }; /* it outlives its last peer */
+
+/* Written once by the creator before the file has a name; read-only afterwards.
+ *
+ * The part up to boot_id, and the bytes that are locked, are the same in every version of the
+ * layout, so that any version can tell whether a segment of any other is still in use, and bury
+ * it if not. */
 struct jbi_segment_header {
     char magic[8];
     uint64_t byte_order;
     uint64_t layout_version;
-    uint64_t fingerprint; /* hash of what the layout depends on, and of params[] */
+    uint32_t flags; /* enum jbi_segment_flags */
+    uint32_t creator_pid;
+    uint64_t boot_id[2];  /* of the machine's run in which it was made; see jbi_os_boot_id() */
+    uint64_t fingerprint; /* hash of what the layout depends on, and of every other word here */
     uint64_t size_bytes;  /* of the whole file */
     uint64_t params
         [JBI_SEGMENT_PARAMS]; /* what the creator chose; the meaning is the user's of this room */
     uint64_t created_ns;      /* monotonic */
     uint64_t utc_offset_ns;   /* UTC minus monotonic at creation */
     uint64_t creator_start;   /* see jbi_os_process_start() */
-    uint32_t creator_pid;
-    uint32_t flags;
-    _Atomic uint64_t ready; /* JBI_SEGMENT_READY, stored last */
+    _Atomic uint64_t ready;   /* JBI_SEGMENT_READY, stored last */
 };
 
 /* One open handle. Whether its owner lives is asked of the kernel (a lock on the file), never of
@@ -63,8 +75,11 @@ struct jbi_peer_slot {
 };
 
 static_assert(sizeof(struct jbi_segment_header) <= JBI_SEGMENT_HEADER_BYTES, "one page");
-static_assert(offsetof(struct jbi_segment_header, params) == 40, "layout");
-static_assert(offsetof(struct jbi_segment_header, ready) == 136, "layout");
+static_assert(offsetof(struct jbi_segment_header, boot_id) == 32, "the same in every version");
+static_assert(offsetof(struct jbi_segment_header, fingerprint) == 48, "layout");
+static_assert(offsetof(struct jbi_segment_header, params) == 64, "layout");
+static_assert(offsetof(struct jbi_segment_header, ready) == 152, "layout");
+static_assert(sizeof(struct jbi_segment_header) == 160, "layout");
 static_assert(offsetof(struct jbi_peer_slot, n_published) == JBI_CACHE_LINE,
               "counters on their own line");
 static_assert(sizeof(struct jbi_peer_slot) == 2 * JBI_CACHE_LINE, "layout");
