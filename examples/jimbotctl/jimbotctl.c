@@ -1,0 +1,155 @@
+/*
+ * jimbotctl: see what happens on a bus while it runs. Here is only what stands around the commands:
+ * standard streams, signals, the bus, exit codes.
+ *
+ * Invariant: whatever way a command ends, what it printed was either written or complained about.
+ *
+ * Exit codes: 0 done, 1 failure, 2 there is no such bus, 64 wrong usage.
+ */
+#include "ctl.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const ctl_command ctl_commands[] = {{"top", OF_TOP, 0, 0, run_top},
+                                    {"stat", OF_STAT, 0, 0, run_stat},
+                                    {"peers", OF_PEERS, 0, 0, run_peers},
+                                    {"subs", OF_SUBS, 0, 0, run_subs},
+                                    {"tail", OF_TAIL, 1, 1000, run_tail},
+                                    {"pub", OF_PUB, 0, 1000, run_pub},
+                                    {NULL, 0, 0, 0, NULL}};
+
+static volatile sig_atomic_t stop_signal;
+
+/* A bus that is left without closing it; held here so that it counts as in use. */
+static jb_bus *left_open;
+
+static void on_stop(int signo)
+{
+    stop_signal = signo;
+}
+
+void catch_stop(void)
+{
+    struct sigaction stop = {.sa_handler = on_stop};
+
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, &stop, NULL);
+}
+
+bool is_stopped(void)
+{
+    return stop_signal != 0;
+}
+
+int complain(const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    fputs("jimbotctl: ", stderr);
+    put_clean(stderr, text);
+    fputc('\n', stderr);
+    return EXIT_FAILURE;
+}
+
+int flush_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    if (errno == EPIPE)
+        return 1;
+    complain("cannot write: %s", strerror(errno));
+    return -1;
+}
+
+int bus_attach(const char *name, jb_bus **ret_bus)
+{
+    jb_bus_opts opts;
+    jb_error err;
+    int rc;
+
+    jb_bus_opts_init(&opts, sizeof(opts));
+    opts.peer_name = "jimbotctl";
+    jb_error_init(&err);
+    rc = jb_bus_attach(name, &opts, ret_bus, &err);
+    if (rc == 0)
+        return 0;
+    complain("%s", err.msg[0] ? err.msg : jb_strerror(rc));
+    return rc == JB_ENOENT ? EXIT_NO_BUS : EXIT_FAILURE;
+}
+
+static bool is_anybody_else_alive(jb_bus *bus)
+{
+    jb_bus_stats stats = {.size = sizeof(stats)};
+    jb_peer_stats peer = {.size = sizeof(peer)};
+
+    if (jb_bus_get_stats(bus, &stats) < 0)
+        return false;
+    for (uint32_t i = 1; i <= stats.max_peers; i++)
+        if (i != stats.peer && jb_bus_peer_stats(bus, i, &peer) == 0 && peer.is_alive)
+            return true;
+    return false;
+}
+
+void bus_leave(jb_bus *bus)
+{
+    if (!bus)
+        return;
+    /* The last one to close a bus removes it. What a crashed game left behind is not ours to
+     * remove: then the kernel takes back what we hold when the process ends. */
+    if (is_anybody_else_alive(bus))
+        jb_bus_close(bus);
+    else
+        left_open = bus;
+}
+
+/* A stream that was closed before we started would become the bus's file, and what is meant for
+ * the stream would be written over the bus. */
+static void hold_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        /* Writing to standard output fails as it should; what goes to standard error is lost. */
+        if (open("/dev/null", fd == 1 ? O_RDONLY : O_RDWR) != fd)
+            _exit(EXIT_FAILURE);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const ctl_command *command;
+    ctl_opts opts;
+    jb_bus *bus;
+    int flushed;
+    int rc;
+
+    hold_streams();
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN);
+    rc = options_parse(argc, argv, &opts, &command);
+    if (rc < 0)
+        rc = bus_attach(opts.bus, &bus);
+    else
+        return rc == 0 && flush_output() < 0 ? EXIT_FAILURE : rc;
+    if (rc == 0) {
+        rc = command->run(&opts, bus);
+        bus_leave(bus);
+        flushed = flush_output();
+        rc = rc == 0 && flushed < 0 ? EXIT_FAILURE : rc;
+    }
+    return rc;
+}

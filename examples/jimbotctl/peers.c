@@ -1,0 +1,89 @@
+/*
+ * peers.c: who has the bus open, and who reads it.
+ *
+ * Invariant: whether a peer is alive is what the kernel says, as the library asks it.
+ */
+#include "ctl.h"
+#include "snapshot.h"
+#include "table.h"
+#include "text.h"
+
+#include <inttypes.h>
+
+static int print_peers(const snapshot *s)
+{
+    static const char *const titles[] = {">#",         "NAME",   ">PID",     "STATE", ">OPEN FOR",
+                                         ">PUBLISHED", ">BYTES", ">ABORTED", ">FULL"};
+    table t;
+
+    if (table_begin(&t, titles, sizeof(titles) / sizeof(*titles)) < 0)
+        return complain("%s", jb_strerror(JB_ENOMEM));
+    for (uint32_t i = 0; i < s->n_peers; i++) {
+        const jb_peer_stats *p = &s->peers[i];
+
+        table_cell(&t, "%" PRIu32, p->idx);
+        table_cell(&t, "%s", clean_text(p->name).text);
+        table_cell(&t, "%" PRIu32, p->pid);
+        table_cell(&t, "%s", p->idx == s->bus.peer ? "this" : p->is_alive ? "alive" : "DEAD");
+        table_cell(&t, "%s", human_age(s->now_ns > p->start_ns ? s->now_ns - p->start_ns : 0).text);
+        table_cell(&t, "%" PRIu64, p->n_published);
+        table_cell(&t, "%s", human_bytes((double)p->n_bytes).text);
+        table_cell(&t, "%" PRIu64, p->n_aborted);
+        table_cell(&t, "%" PRIu64, p->n_full);
+    }
+    table_end(&t, stdout, 0);
+    return 0;
+}
+
+static int print_subs(const snapshot *s)
+{
+    static const char *const titles[] = {">#",        "NAME",    "PEER", "POLICY",   ">DELIVERED",
+                                         ">FILTERED", ">MISSED", ">LAG", ">OF RING", "PATTERN"};
+    table t;
+
+    if (table_begin(&t, titles, sizeof(titles) / sizeof(*titles)) < 0)
+        return complain("%s", jb_strerror(JB_ENOMEM));
+    for (uint32_t i = 0; i < s->n_subs; i++) {
+        const jb_sub_stats *u = &s->subs[i];
+        const char *peer = snapshot_peer_name(s, u->peer);
+
+        table_cell(&t, "%" PRIu32, u->idx);
+        table_cell(&t, "%s", clean_text(u->name).text);
+        table_cell(&t, "%" PRIu32 " %s", u->peer, clean_text(peer ? peer : "?").text);
+        table_cell(&t, "%s", policy_name(u->policy));
+        table_cell(&t, "%" PRIu64, u->n_delivered);
+        table_cell(&t, "%" PRIu64, u->n_filtered);
+        table_cell(&t, "%" PRIu64, u->n_missed);
+        table_cell(&t, "%s", human_bytes((double)u->lag_bytes).text);
+        table_cell(&t, "%s", human_percent(u->lag_bytes, s->bus.capacity_bytes).text);
+        table_cell(&t, "%s", clean_text(u->pattern).text);
+    }
+    table_end(&t, stdout, 0);
+    return 0;
+}
+
+static int run_one(const ctl_opts *opts, jb_bus *bus, void (*put_all)(FILE *, const snapshot *),
+                   int (*print)(const snapshot *))
+{
+    snapshot s;
+    int rc = snapshot_init(&s, bus);
+
+    if (rc == 0 && opts->is_json) {
+        put_all(stdout, &s);
+        putchar('\n');
+    } else if (rc == 0) {
+        rc = print(&s);
+    }
+    snapshot_fini(&s);
+    return rc;
+}
+
+int run_peers(const ctl_opts *opts, jb_bus *bus)
+{
+    return run_one(opts, bus, put_json_peers, print_peers);
+}
+
+int run_subs(const ctl_opts *opts, jb_bus *bus)
+{
+    return run_one(opts, bus, put_json_subs, print_subs);
+}

@@ -1,0 +1,104 @@
+/*
+ * snapshot.c: asks the library for every figure it has.
+ *
+ * Invariant: the arrays have room for as many as the bus can ever have, so taking a snapshot
+ * allocates nothing.
+ */
+#include "snapshot.h"
+
+#include "ctl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int snapshot_init(snapshot *s, jb_bus *bus)
+{
+    int rc;
+
+    memset(s, 0, sizeof(*s));
+    s->bus.size = sizeof(s->bus);
+    rc = jb_bus_get_stats(bus, &s->bus);
+    if (rc < 0)
+        return complain("%s", jb_strerror(rc));
+    s->peers = calloc(s->bus.max_peers + 1u, sizeof(*s->peers));
+    s->subs = calloc(s->bus.max_subs + 1u, sizeof(*s->subs));
+    return s->peers && s->subs ? snapshot_take(s, bus) : complain("%s", jb_strerror(JB_ENOMEM));
+}
+
+void snapshot_fini(snapshot *s)
+{
+    free(s->peers);
+    free(s->subs);
+    memset(s, 0, sizeof(*s));
+}
+
+int snapshot_take(snapshot *s, jb_bus *bus)
+{
+    int rc = jb_bus_get_stats(bus, &s->bus);
+
+    s->n_peers = 0;
+    s->n_subs = 0;
+    for (uint32_t i = 1; i <= s->bus.max_peers && rc >= 0; i++) {
+        s->peers[s->n_peers].size = sizeof(*s->peers);
+        rc = jb_bus_peer_stats(bus, i, &s->peers[s->n_peers]);
+        s->n_peers += rc == 0;
+        rc = rc == JB_ENOENT ? 0 : rc;
+    }
+    for (uint32_t i = 0; i < s->bus.max_subs && rc >= 0; i++) {
+        s->subs[s->n_subs].size = sizeof(*s->subs);
+        rc = jb_bus_sub_stats(bus, i, &s->subs[s->n_subs]);
+        s->n_subs += rc == 0;
+        rc = rc == JB_ENOENT ? 0 : rc;
+    }
+    s->now_ns = jb_clock_now_ns();
+    return rc < 0 ? complain("cannot read the figures: %s", jb_strerror(rc)) : 0;
+}
+
+const jb_peer_stats *snapshot_peer_before(const snapshot *before, const jb_peer_stats *peer)
+{
+    for (uint32_t i = 0; i < before->n_peers; i++) {
+        const jb_peer_stats *p = &before->peers[i];
+
+        if (p->idx == peer->idx && p->start_ns == peer->start_ns)
+            return p;
+    }
+    return NULL;
+}
+
+const jb_sub_stats *snapshot_sub_before(const snapshot *before, const jb_sub_stats *sub)
+{
+    for (uint32_t i = 0; i < before->n_subs; i++) {
+        const jb_sub_stats *s = &before->subs[i];
+
+        /* A slot may have changed hands; then it counts from nothing again. */
+        if (s->idx == sub->idx && s->peer == sub->peer && s->n_delivered <= sub->n_delivered &&
+            s->n_filtered <= sub->n_filtered && !strcmp(s->name, sub->name))
+            return s;
+    }
+    return NULL;
+}
+
+const char *snapshot_peer_name(const snapshot *s, uint32_t idx)
+{
+    for (uint32_t i = 0; i < s->n_peers; i++)
+        if (s->peers[i].idx == idx)
+            return s->peers[i].name;
+    return NULL;
+}
+
+double rate_of(uint64_t now, uint64_t before, double seconds)
+{
+    return now > before && seconds > 0 ? (double)(now - before) / seconds : 0;
+}
+
+const char *policy_name(uint32_t policy)
+{
+    switch (policy) {
+    case JB_SUB_LOSSLESS:
+        return "lossless";
+    case JB_SUB_LATEST:
+        return "latest";
+    default:
+        return "?";
+    }
+}

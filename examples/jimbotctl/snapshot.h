@@ -1,0 +1,44 @@
+/*
+ * snapshot.h: the figures of a bus at one moment, and what they say about the time since another.
+ *
+ * Invariant: only slots in use are in a snapshot; each struct is what one call of the library gave.
+ */
+#ifndef JIMBOTCTL_SNAPSHOT_H
+#define JIMBOTCTL_SNAPSHOT_H
+
+#include "jimbot/jimbot.h"
+
+#include <stdio.h>
+
+typedef struct snapshot {
+    uint64_t now_ns;
+    jb_bus_stats bus;
+    jb_peer_stats *peers;
+    jb_sub_stats *subs;
+    uint32_t n_peers;
+    uint32_t n_subs;
+} snapshot;
+
+/* Returns 0, or an exit code after it complained. Either way snapshot_fini() is due. */
+int snapshot_init(snapshot *s, jb_bus *bus);
+int snapshot_take(snapshot *s, jb_bus *bus);
+void snapshot_fini(snapshot *s);
+
+/* The same peer or subscription in an earlier snapshot, NULL when it was not there yet. */
+const jb_peer_stats *snapshot_peer_before(const snapshot *before, const jb_peer_stats *peer);
+const jb_sub_stats *snapshot_sub_before(const snapshot *before, const jb_sub_stats *sub);
+
+/* Name of a peer, NULL when there is none of that number. Not clean. */
+const char *snapshot_peer_name(const snapshot *s, uint32_t idx);
+
+/* Per second; of a counter that was not there before, all of it is new. */
+double rate_of(uint64_t now, uint64_t before, double seconds);
+
+const char *policy_name(uint32_t policy);
+
+/* One JSON value each, without a line end. */
+void put_json_snapshot(FILE *out, const snapshot *s, const char *bus);
+void put_json_peers(FILE *out, const snapshot *s);
+void put_json_subs(FILE *out, const snapshot *s);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * snapshot_json.c: a snapshot for programs.
+ *
+ * Invariant: keys are the names of the public structs' fields, numbers are exact, and only names
+ * and patterns are strings that came from the bus.
+ */
+#include "snapshot.h"
+#include "text.h"
+
+#include <inttypes.h>
+
+static void put_text(FILE *out, const char *key, const char *text)
+{
+    fprintf(out, ",\"%s\":", key);
+    put_json_string(out, text);
+}
+
+static void put_figure(FILE *out, const char *key, uint64_t value)
+{
+    fprintf(out, ",\"%s\":%" PRIu64, key, value);
+}
+
+static void put_peer(FILE *out, const jb_peer_stats *p, uint64_t now_ns)
+{
+    fprintf(out, "{\"idx\":%" PRIu32, p->idx);
+    put_text(out, "name", p->name);
+    put_figure(out, "pid", p->pid);
+    fprintf(out, ",\"is_alive\":%s", p->is_alive ? "true" : "false");
+    put_figure(out, "start_ns", p->start_ns);
+    put_figure(out, "age_ns", now_ns > p->start_ns ? now_ns - p->start_ns : 0);
+    put_figure(out, "n_published", p->n_published);
+    put_figure(out, "n_bytes", p->n_bytes);
+    put_figure(out, "n_aborted", p->n_aborted);
+    put_figure(out, "n_full", p->n_full);
+    putc('}', out);
+}
+
+static void put_sub(FILE *out, const jb_sub_stats *s)
+{
+    fprintf(out, "{\"idx\":%" PRIu32, s->idx);
+    put_text(out, "name", s->name);
+    put_figure(out, "peer", s->peer);
+    put_text(out, "pattern", s->pattern);
+    put_text(out, "policy", policy_name(s->policy));
+    put_figure(out, "n_delivered", s->n_delivered);
+    put_figure(out, "n_filtered", s->n_filtered);
+    put_figure(out, "n_missed", s->n_missed);
+    put_figure(out, "lag_bytes", s->lag_bytes);
+    putc('}', out);
+}
+
+void put_json_peers(FILE *out, const snapshot *s)
+{
+    putc('[', out);
+    for (uint32_t i = 0; i < s->n_peers; i++) {
+        fputs(i ? "," : "", out);
+        put_peer(out, &s->peers[i], s->now_ns);
+    }
+    putc(']', out);
+}
+
+void put_json_subs(FILE *out, const snapshot *s)
+{
+    putc('[', out);
+    for (uint32_t i = 0; i < s->n_subs; i++) {
+        fputs(i ? "," : "", out);
+        put_sub(out, &s->subs[i]);
+    }
+    putc(']', out);
+}
+
+void put_json_snapshot(FILE *out, const snapshot *s, const char *bus)
+{
+    fputs("{\"bus\":", out);
+    put_json_string(out, bus);
+    put_figure(out, "now_ns", s->now_ns);
+    put_figure(out, "self", s->bus.peer);
+    put_figure(out, "capacity_bytes", s->bus.capacity_bytes);
+    put_figure(out, "used_bytes", s->bus.used_bytes);
+    put_figure(out, "n_published", s->bus.n_published);
+    put_figure(out, "n_bytes", s->bus.n_bytes);
+    put_figure(out, "n_aborted", s->bus.n_aborted);
+    put_figure(out, "n_full", s->bus.n_full);
+    put_figure(out, "n_topics", s->bus.n_topics);
+    put_figure(out, "max_topics", s->bus.max_topics);
+    put_figure(out, "n_peers", s->bus.n_peers);
+    put_figure(out, "max_peers", s->bus.max_peers);
+    put_figure(out, "n_subs", s->bus.n_subs);
+    put_figure(out, "max_subs", s->bus.max_subs);
+    fputs(",\"peers\":", out);
+    put_json_peers(out, s);
+    fputs(",\"subs\":", out);
+    put_json_subs(out, s);
+    putc('}', out);
+}

@@ -1,0 +1,73 @@
+/*
+ * stat.c: the figures of a bus, once.
+ *
+ * Invariant: what is wrong is said in words: the dead, the missed, the refused.
+ */
+#include "ctl.h"
+#include "snapshot.h"
+#include "text.h"
+
+static uint32_t count_dead(const snapshot *s)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < s->n_peers; i++)
+        n += !s->peers[i].is_alive;
+    return n;
+}
+
+static void print_furthest(const snapshot *s)
+{
+    const jb_sub_stats *furthest = NULL;
+    uint64_t n_missed = 0;
+
+    for (uint32_t i = 0; i < s->n_subs; i++) {
+        const jb_sub_stats *sub = &s->subs[i];
+
+        n_missed += sub->n_missed;
+        if (sub->lag_bytes && (!furthest || sub->lag_bytes > furthest->lag_bytes))
+            furthest = sub;
+    }
+    if (furthest)
+        printf("behind     %s by %s, %s of the ring (subscription %u, %s)\n",
+               clean_text(furthest->name).text, human_bytes((double)furthest->lag_bytes).text,
+               human_percent(furthest->lag_bytes, s->bus.capacity_bytes).text, furthest->idx,
+               policy_name(furthest->policy));
+    else
+        printf("behind     nobody\n");
+    printf("missed     %s events by open subscriptions\n", human_count((double)n_missed).text);
+}
+
+static void print_stat(const snapshot *s, const char *bus)
+{
+    const jb_bus_stats *b = &s->bus;
+
+    printf("bus        %s\n", clean_text(bus).text);
+    printf("ring       %s of %s in use, %s\n", human_bytes((double)b->used_bytes).text,
+           human_bytes((double)b->capacity_bytes).text,
+           human_percent(b->used_bytes, b->capacity_bytes).text);
+    printf("published  %s events, %s\n", human_count((double)b->n_published).text,
+           human_bytes((double)b->n_bytes).text);
+    printf("aborted    %s claims\n", human_count((double)b->n_aborted).text);
+    printf("full       %s times a publisher found no room\n", human_count((double)b->n_full).text);
+    print_furthest(s);
+    printf("topics     %u of %u\n", b->n_topics, b->max_topics);
+    printf("peers      %u of %u, %u dead, this one included\n", b->n_peers, b->max_peers,
+           count_dead(s));
+    printf("subs       %u of %u\n", b->n_subs, b->max_subs);
+}
+
+int run_stat(const ctl_opts *opts, jb_bus *bus)
+{
+    snapshot s;
+    int rc = snapshot_init(&s, bus);
+
+    if (rc == 0 && opts->is_json) {
+        put_json_snapshot(stdout, &s, opts->bus);
+        putchar('\n');
+    } else if (rc == 0) {
+        print_stat(&s, opts->bus);
+    }
+    snapshot_fini(&s);
+    return rc;
+}

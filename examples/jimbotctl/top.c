@@ -1,0 +1,271 @@
+/*
+ * top.c: the bus as it moves.
+ *
+ * Invariant: a rate is the difference of two snapshots by the time between them, never a guess; a
+ * screen shows the busiest first, and says how many it leaves out.
+ */
+#include "ctl.h"
+#include "screen.h"
+#include "snapshot.h"
+#include "table.h"
+#include "text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { BAR_WIDTH = 10, WIDE_BAR_WIDTH = 30, HEAD_ROWS = 4 };
+
+/* Time before the first screen, so that it has rates. */
+static const uint64_t FIRST_NS = UINT64_C(250000000);
+
+/* A line of a list: which one, and by what it is sorted. */
+typedef struct rank {
+    uint32_t i;
+    double rate;
+} rank;
+
+typedef struct top {
+    const ctl_opts *opts;
+    snapshot before;
+    snapshot now;
+    double seconds;
+    rank *peers;
+    rank *subs;
+} top;
+
+static const char *bar(char *to, size_t width, uint64_t part, uint64_t whole)
+{
+    double share = whole ? (double)part / (double)whole : 0;
+    size_t n = share >= 1 ? width : (size_t)(share * (double)width + 0.999);
+
+    memset(to, '.', width);
+    memset(to, '#', n < width ? n : width);
+    to[width] = '\0';
+    return to;
+}
+
+static int by_rate(const void *a, const void *b)
+{
+    const rank *x = a;
+    const rank *y = b;
+
+    if (x->rate != y->rate)
+        return x->rate < y->rate ? 1 : -1;
+    return x->i < y->i ? -1 : x->i > y->i;
+}
+
+static label per_second(double rate)
+{
+    label l = human_count(rate);
+
+    if (rate > 0 && rate < 9.95)
+        snprintf(l.text, sizeof(l.text), "%.1f", rate);
+    return l;
+}
+
+static void put_head(FILE *out, const top *t)
+{
+    const jb_bus_stats *b = &t->now.bus;
+    const jb_bus_stats *was = &t->before.bus;
+    char fill[WIDE_BAR_WIDTH + 1];
+    double events = rate_of(b->n_published, was->n_published, t->seconds);
+    double bytes = rate_of(b->n_bytes, was->n_bytes, t->seconds);
+
+    fprintf(out, "%c%.8s  bus %s  %u peers  %u subscriptions  %u topics  (q quits)\n", TABLE_MARK,
+            clock_time(jb_clock_utc_ns()).text, clean_text(t->opts->bus).text, b->n_peers,
+            b->n_subs, b->n_topics);
+    fprintf(out, "ring  [%s] %s of %s\n",
+            bar(fill, WIDE_BAR_WIDTH, b->used_bytes, b->capacity_bytes),
+            human_percent(b->used_bytes, b->capacity_bytes).text,
+            human_bytes((double)b->capacity_bytes).text);
+    fprintf(out, "flow  %s events/s  %s/s  full %s/s  aborted %s\n", per_second(events).text,
+            human_bytes(bytes).text, per_second(rate_of(b->n_full, was->n_full, t->seconds)).text,
+            human_count((double)b->n_aborted).text);
+    fprintf(out, "ever  %s events  %s\n", human_count((double)b->n_published).text,
+            human_bytes((double)b->n_bytes).text);
+}
+
+static void put_left_out(FILE *out, uint32_t n_all, uint32_t n_shown, const char *what)
+{
+    if (n_shown < n_all)
+        fprintf(out, "... and %" PRIu32 " more %s\n", n_all - n_shown, what);
+    else
+        putc('\n', out);
+}
+
+static int put_peers(FILE *out, top *t, uint32_t n_rows)
+{
+    static const char *const titles[] = {">#",    "PUBLISHER", ">PID",    "STATE", ">EVENTS/S",
+                                         ">MB/S", ">FULL/S",   ">EVENTS", ">BYTES"};
+    uint32_t n = t->now.n_peers < n_rows ? t->now.n_peers : n_rows;
+    table list;
+
+    if (table_begin(&list, titles, sizeof(titles) / sizeof(*titles)) < 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        const jb_peer_stats *p = &t->now.peers[t->peers[i].i];
+        const jb_peer_stats *was = snapshot_peer_before(&t->before, p);
+
+        table_cell(&list, "%" PRIu32, p->idx);
+        table_cell(&list, "%s", clean_text(p->name).text);
+        table_cell(&list, "%" PRIu32, p->pid);
+        table_cell(&list, "%s",
+                   p->idx == t->now.bus.peer ? "this"
+                   : p->is_alive             ? "alive"
+                                             : "DEAD");
+        table_cell(&list, "%s", per_second(t->peers[i].rate).text);
+        table_cell(&list, "%.1f", rate_of(p->n_bytes, was ? was->n_bytes : 0, t->seconds) / 1e6);
+        table_cell(&list, "%s",
+                   per_second(rate_of(p->n_full, was ? was->n_full : 0, t->seconds)).text);
+        table_cell(&list, "%s", human_count((double)p->n_published).text);
+        table_cell(&list, "%s", human_bytes((double)p->n_bytes).text);
+    }
+    table_end(&list, out, 1);
+    put_left_out(out, t->now.n_peers, n, "publishers");
+    return 0;
+}
+
+static int put_subs(FILE *out, top *t, uint32_t n_rows)
+{
+    static const char *const titles[] = {">#",        "SUBSCRIPTION", "POLICY",
+                                         ">EVENTS/S", ">MISSED/S",    ">MISSED",
+                                         "LAG",       ">BEHIND",      "PATTERN"};
+    uint32_t n = t->now.n_subs < n_rows ? t->now.n_subs : n_rows;
+    char fill[BAR_WIDTH + 1];
+    table list;
+
+    if (table_begin(&list, titles, sizeof(titles) / sizeof(*titles)) < 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        const jb_sub_stats *s = &t->now.subs[t->subs[i].i];
+        const jb_sub_stats *was = snapshot_sub_before(&t->before, s);
+
+        table_cell(&list, "%" PRIu32, s->idx);
+        table_cell(&list, "%s", clean_text(s->name).text);
+        table_cell(&list, "%s", policy_name(s->policy));
+        table_cell(&list, "%s", per_second(t->subs[i].rate).text);
+        table_cell(&list, "%s",
+                   per_second(rate_of(s->n_missed, was ? was->n_missed : 0, t->seconds)).text);
+        table_cell(&list, "%s", human_count((double)s->n_missed).text);
+        table_cell(&list, "[%s]", bar(fill, BAR_WIDTH, s->lag_bytes, t->now.bus.capacity_bytes));
+        table_cell(&list, "%s", human_bytes((double)s->lag_bytes).text);
+        table_cell(&list, "%s", clean_text(s->pattern).text);
+    }
+    table_end(&list, out, 1);
+    if (n < t->now.n_subs)
+        put_left_out(out, t->now.n_subs, n, "subscriptions");
+    return 0;
+}
+
+static void sort_all(top *t)
+{
+    for (uint32_t i = 0; i < t->now.n_peers; i++) {
+        const jb_peer_stats *p = &t->now.peers[i];
+        const jb_peer_stats *was = snapshot_peer_before(&t->before, p);
+
+        t->peers[i] = (rank){i, rate_of(p->n_published, was ? was->n_published : 0, t->seconds)};
+    }
+    for (uint32_t i = 0; i < t->now.n_subs; i++) {
+        const jb_sub_stats *s = &t->now.subs[i];
+        const jb_sub_stats *was = snapshot_sub_before(&t->before, s);
+
+        t->subs[i] = (rank){i, rate_of(s->n_delivered, was ? was->n_delivered : 0, t->seconds)};
+    }
+    qsort(t->peers, t->now.n_peers, sizeof(*t->peers), by_rate);
+    qsort(t->subs, t->now.n_subs, sizeof(*t->subs), by_rate);
+}
+
+/* Rows for the two lists: each gets what the other does not need, and at least its half. */
+static void share_rows(const top *t, const screen *s, uint32_t *ret_peers, uint32_t *ret_subs)
+{
+    /* Two headings, the line between the lists and the one that says what is left out. */
+    uint32_t room = s->n_rows > HEAD_ROWS + 5 ? s->n_rows - HEAD_ROWS - 5 : 1;
+    uint32_t half = room / 2;
+
+    if (!s->is_live)
+        room = UINT32_MAX;
+    else if (t->now.n_subs < half)
+        half = room - t->now.n_subs;
+    *ret_peers = !s->is_live ? room : t->now.n_peers < half ? t->now.n_peers : half;
+    *ret_subs = !s->is_live ? room : room - *ret_peers;
+}
+
+static int draw(top *t, screen *s)
+{
+    uint32_t n_peers, n_subs;
+    char *text = NULL;
+    size_t len_bytes = 0;
+    FILE *out = open_memstream(&text, &len_bytes);
+    int rc = out ? 0 : -1;
+
+    if (out) {
+        sort_all(t);
+        share_rows(t, s, &n_peers, &n_subs);
+        put_head(out, t);
+        putc('\n', out);
+        rc = put_peers(out, t, n_peers);
+        if (rc == 0)
+            rc = put_subs(out, t, n_subs);
+        fclose(out);
+    }
+    rc = rc == 0 ? screen_draw(s, text, len_bytes) : rc;
+    free(text);
+    return rc;
+}
+
+static int run_screens(top *t, screen *s, jb_bus *bus)
+{
+    uint64_t next_ns =
+        t->before.now_ns + (t->opts->interval_ns < FIRST_NS ? t->opts->interval_ns : FIRST_NS);
+    uint64_t n_left = t->opts->n_max;
+    enum screen_why why;
+    int rc = 0;
+
+    while ((why = screen_wait(s, next_ns)) != SCREEN_QUIT) {
+        if (why == SCREEN_TIME) {
+            snapshot old = t->before;
+
+            t->before = t->now;
+            t->now = old;
+            if (snapshot_take(&t->now, bus) != 0)
+                return EXIT_FAILURE;
+            t->seconds = (double)(t->now.now_ns - t->before.now_ns) / 1e9;
+            next_ns = t->now.now_ns + t->opts->interval_ns;
+            n_left -= n_left != UINT64_MAX;
+        }
+        rc = draw(t, s);
+        if (rc < 0 || n_left == 0)
+            break;
+    }
+    if (rc < 0 && errno != EPIPE)
+        return complain("cannot write: %s", strerror(errno));
+    return 0;
+}
+
+int run_top(const ctl_opts *opts, jb_bus *bus)
+{
+    top t = {.opts = opts};
+    screen s;
+    int rc = snapshot_init(&t.before, bus);
+
+    if (rc == 0)
+        rc = snapshot_init(&t.now, bus);
+    if (rc == 0) {
+        t.peers = calloc(t.now.bus.max_peers + 1u, sizeof(*t.peers));
+        t.subs = calloc(t.now.bus.max_subs + 1u, sizeof(*t.subs));
+        rc = t.peers && t.subs ? 0 : complain("%s", jb_strerror(JB_ENOMEM));
+    }
+    if (rc == 0) {
+        screen_begin(&s);
+        rc = run_screens(&t, &s, bus);
+        screen_end(&s);
+    }
+    free(t.peers);
+    free(t.subs);
+    snapshot_fini(&t.before);
+    snapshot_fini(&t.now);
+    return rc;
+}
