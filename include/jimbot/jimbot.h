@@ -6,6 +6,7 @@
 
 #include "jimbot/base.h"
 #include "jimbot/bus.h"
+#include "jimbot/check.h"
 #include "jimbot/event.h"
 #include "jimbot/schema.h"
 

@@ -57,6 +57,7 @@ int jbi_os_folder_each(const char *folder, const char *prefix,
                        bool (*fn)(const char *name, void *userdata), void *userdata);
 
 int jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr);
+int jbi_os_reserve(uint64_t size_bytes, void **ret_addr); /* zeroes, none in memory before use */
 void jbi_os_unmap(void *addr, uint64_t size_bytes);
 
 /* Locks of one byte far behind the file's end. The kernel holds them for the open file and drops

@@ -289,6 +289,17 @@ int jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr)
     return 0;
 }
 
+int jbi_os_reserve(uint64_t size_bytes, void **ret_addr)
+{
+    void *addr = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (addr == MAP_FAILED)
+        return errno;
+    *ret_addr = addr;
+    return 0;
+}
+
 void jbi_os_unmap(void *addr, uint64_t size_bytes)
 {
     if (addr)

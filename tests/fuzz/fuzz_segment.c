@@ -15,9 +15,11 @@
 #include <unistd.h>
 
 #include "bus/bus_internal.h"
+#include "jimbot/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr);
+int __wrap_jbi_os_reserve(uint64_t size_bytes, void **ret_addr);
 void __wrap_jbi_os_unmap(void *addr, uint64_t size_bytes);
 
 enum { PAGE = 4096, N_PARTS = 10, CAPACITY = 65536, CPU_LIMIT_NS = 2000000000 };
@@ -37,17 +39,27 @@ static void require(bool holds)
 }
 
 /* Between two pages that nobody may touch. */
-int __wrap_jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr)
+static void *map_between(int fd, int flags, uint64_t size_bytes)
 {
     uint8_t *room = mmap(NULL, size_bytes + 2 * PAGE, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     require(room != MAP_FAILED);
-    require(mmap(room + PAGE, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+    require(mmap(room + PAGE, size_bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) ==
             room + PAGE);
-    map_at = room + PAGE;
+    return room + PAGE;
+}
+
+int __wrap_jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr)
+{
+    map_at = *ret_addr = map_between(fd, MAP_SHARED, size_bytes);
     map_bytes = size_bytes;
-    *ret_addr = room + PAGE;
+    return 0;
+}
+
+int __wrap_jbi_os_reserve(uint64_t size_bytes, void **ret_addr)
+{
+    *ret_addr = map_between(-1, MAP_PRIVATE | MAP_ANONYMOUS, size_bytes);
     return 0;
 }
 
@@ -113,7 +125,7 @@ static void make_sound(void)
     jb_bus *first, *second;
     jb_event_head head = {.type = JB_EVENT_CUSTOM};
     jb_claim claim;
-    jb_sub *slow;
+    jb_sub *slow, *fast;
 
     snprintf(path, sizeof path, "/dev/shm/jimbot-fuzz-%d", (int)getpid());
     require(jb_bus_create(path, &opts, &first, NULL) == 0);
@@ -121,7 +133,8 @@ static void make_sound(void)
     for (size_t i = 0; i < 400; i++)
         publish(i % 3 ? first : second, i % 2 ? "a.b" : "game.money.changed", i * 7 % 900);
     slow = subscribe(second, ">", JB_SUB_LOSSLESS, JB_SUB_FROM_NOW);
-    require(slow && subscribe(second, "a.*", JB_SUB_LATEST, JB_SUB_FROM_OLDEST));
+    fast = subscribe(second, "a.*", JB_SUB_LATEST, JB_SUB_FROM_OLDEST);
+    require(slow && fast);
     for (size_t i = 0; i < 30; i++)
         publish(first, i % 2 ? "a.b" : "system.bus.x", 100 + i);
     require(jb_bus_topic(first, "a.b", 3, &head.topic_id) == 0);
@@ -134,6 +147,8 @@ static void make_sound(void)
     sound = malloc(sound_bytes);
     require(sound != NULL);
     memcpy(sound, first->segment.base, sound_bytes);
+    jb_sub_close(slow);
+    jb_sub_close(fast);
     jb_bus_close(second);
     jb_bus_close(first);
 }
@@ -277,6 +292,36 @@ static void use(jb_bus *bus)
     look_around(bus);
 }
 
+static void item_is_sound(const jb_check_item *item, void *userdata)
+{
+    uint32_t *n_items = userdata;
+
+    require(item->kind >= JB_CHECK_PEER && item->kind <= JB_CHECK_FAULT);
+    require(item->offset < sound_bytes);
+    require(strnlen(item->name, 32) < 32 && strnlen(item->text, 128) < 128);
+    require((item->kind == JB_CHECK_FAULT) == (item->text[0] != '\0') ||
+            item->kind == JB_CHECK_SUB);
+    ++*n_items;
+}
+
+/* A report or an error, whatever the file holds. */
+static void check(void)
+{
+    jb_check found = {.size = sizeof found};
+    uint32_t n_items = 0;
+    jb_error err;
+    int rc;
+
+    jb_error_init(&err);
+    rc = jb_bus_check(path, item_is_sound, &n_items, &found, &err);
+    require(rc >= 0 || (err.code == rc && err.msg[0]));
+    if (rc < 0)
+        return;
+    require((uint32_t)rc == found.n_faults && found.size_bytes == sound_bytes);
+    require(found.used_bytes <= CAPACITY && found.used_bytes + found.free_bytes == CAPACITY);
+    require(n_items >= found.n_claims && (rc == 0 || n_items > 0));
+}
+
 static uint64_t cpu_ns(void)
 {
     struct timespec ts;
@@ -301,11 +346,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fd = write_file(mode, data + (size != 0), size - (size != 0));
     if (mode & MODE_LIVE_PEER)
         require(jbi_os_lock_try(fd, JBI_LOCK_PEERS + 2) == 0);
+    check();
     jb_error_init(&err);
     rc = (mode & MODE_OPEN ? jb_bus_open : jb_bus_attach)(path, &opts, &bus, &err);
     require(rc == 0 || (rc < 0 && err.code == rc && err.msg[0]));
     if (rc == 0)
         use(bus);
+    check();
     jb_bus_close(bus);
     close(fd);
     require(cpu_ns() - start < CPU_LIMIT_NS);
