@@ -1,8 +1,7 @@
 /*
  * ctl.h: what the commands of jimbotctl share: the parsed command line, exit codes, and the bus.
  *
- * Invariant: a command looks at a bus through the public headers only, and leaves it as it found
- * it, except for what `pub` publishes.
+ * Invariant: a command looks at a bus through the public headers only, and never creates one.
  */
 #ifndef JIMBOTCTL_CTL_H
 #define JIMBOTCTL_CTL_H
@@ -51,12 +50,12 @@ int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Returns 0, or an exit code after it complained. */
 int bus_attach(const char *name, jb_bus **ret_bus);
 
-/* Gives the bus back. One that nobody else is alive on stays, for who wants to look again. */
-void bus_leave(jb_bus *bus);
-
 /* After catch_stop() SIGINT, SIGTERM and SIGHUP only make is_stopped() true. */
 void catch_stop(void);
 bool is_stopped(void);
+
+/* To be asked right after printing, while errno still says why. */
+bool is_output_broken(void);
 
 /* Flushes standard output. Returns 0, or 1 when its reader is gone, or -1 after it complained. */
 int flush_output(void);

@@ -29,8 +29,8 @@ const ctl_command ctl_commands[] = {{"top", OF_TOP, 0, 0, run_top},
 
 static volatile sig_atomic_t stop_signal;
 
-/* A bus that is left without closing it; held here so that it counts as in use. */
-static jb_bus *left_open;
+/* Why standard output cannot be written any more, 0 while it can. */
+static int output_errno;
 
 static void on_stop(int signo)
 {
@@ -65,13 +65,25 @@ int complain(const char *format, ...)
     return EXIT_FAILURE;
 }
 
+bool is_output_broken(void)
+{
+    if (ferror(stdout) && !output_errno)
+        output_errno = errno;
+    return output_errno != 0;
+}
+
 int flush_output(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    static bool has_complained;
+
+    if (!is_output_broken() && fflush(stdout) == 0)
         return 0;
-    if (errno == EPIPE)
+    output_errno = output_errno ? output_errno : errno;
+    if (output_errno == EPIPE)
         return 1;
-    complain("cannot write: %s", strerror(errno));
+    if (!has_complained)
+        complain("cannot write: %s", strerror(output_errno));
+    has_complained = true;
     return -1;
 }
 
@@ -89,31 +101,6 @@ int bus_attach(const char *name, jb_bus **ret_bus)
         return 0;
     complain("%s", err.msg[0] ? err.msg : jb_strerror(rc));
     return rc == JB_ENOENT ? EXIT_NO_BUS : EXIT_FAILURE;
-}
-
-static bool is_anybody_else_alive(jb_bus *bus)
-{
-    jb_bus_stats stats = {.size = sizeof(stats)};
-    jb_peer_stats peer = {.size = sizeof(peer)};
-
-    if (jb_bus_get_stats(bus, &stats) < 0)
-        return false;
-    for (uint32_t i = 1; i <= stats.max_peers; i++)
-        if (i != stats.peer && jb_bus_peer_stats(bus, i, &peer) == 0 && peer.is_alive)
-            return true;
-    return false;
-}
-
-void bus_leave(jb_bus *bus)
-{
-    if (!bus)
-        return;
-    /* The last one to close a bus removes it. What a crashed game left behind is not ours to
-     * remove: then the kernel takes back what we hold when the process ends. */
-    if (is_anybody_else_alive(bus))
-        jb_bus_close(bus);
-    else
-        left_open = bus;
 }
 
 /* A stream that was closed before we started would become the bus's file, and what is meant for
@@ -134,22 +121,20 @@ int main(int argc, char **argv)
     const ctl_command *command;
     ctl_opts opts;
     jb_bus *bus;
-    int flushed;
     int rc;
 
     hold_streams();
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
     rc = options_parse(argc, argv, &opts, &command);
-    if (rc < 0)
+    if (rc < 0) {
         rc = bus_attach(opts.bus, &bus);
-    else
-        return rc == 0 && flush_output() < 0 ? EXIT_FAILURE : rc;
-    if (rc == 0) {
+        if (rc != 0)
+            return rc;
         rc = command->run(&opts, bus);
-        bus_leave(bus);
-        flushed = flush_output();
-        rc = rc == 0 && flushed < 0 ? EXIT_FAILURE : rc;
+        jb_bus_close(bus);
     }
+    if (flush_output() < 0)
+        rc = EXIT_FAILURE;
     return rc;
 }

@@ -9,8 +9,8 @@
 static const char help_text[] =
     "usage: jimbotctl [--bus NAME] COMMAND [option...] [argument...]\n"
     "\n"
-    "Shows what happens on a bus while it runs. Looking changes nothing: a viewer is never\n"
-    "waited for unless it asks for that, and a bus that nobody uses any more stays as it is.\n"
+    "Shows what happens on a bus while it runs. It creates no bus, and publishers never wait for\n"
+    "it unless it asks for that. It is a peer itself, and is shown as \"this\".\n"
     "\n"
     "COMMANDS\n"
     "  top            a live screen: rates, lags, how full the ring is; q ends it\n"

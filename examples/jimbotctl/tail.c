@@ -123,7 +123,7 @@ static int print_batch(tail *t)
     int n = jb_sub_peek(t->sub, events, n_max);
     int rc;
 
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && !is_output_broken(); i++)
         print_event(t, &events[i]);
     if (n > 0) {
         t->n_left -= t->n_left == UINT64_MAX ? 0 : (uint64_t)n;
@@ -141,7 +141,7 @@ static int follow(tail *t)
     while (t->n_left && n >= 0 && rc == 0 && !is_stopped()) {
         n = print_batch(t);
         /* In a flood the buffer is written when it is full. */
-        if (n < BATCH)
+        if (n < BATCH || is_output_broken())
             rc = flush_output();
         if (n == 0 && rc == 0) {
             n = jb_sub_wait(t->sub, LOOK_UP_NS);

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { BAR_WIDTH = 10, WIDE_BAR_WIDTH = 30, HEAD_ROWS = 4 };
+enum { BAR_WIDTH = 6, WIDE_BAR_WIDTH = 30, HEAD_ROWS = 4 };
 
 /* Time before the first screen, so that it has rates. */
 static const uint64_t FIRST_NS = UINT64_C(250000000);
@@ -98,7 +98,7 @@ static void put_left_out(FILE *out, uint32_t n_all, uint32_t n_shown, const char
 
 static int put_peers(FILE *out, top *t, uint32_t n_rows)
 {
-    static const char *const titles[] = {">#",    "PUBLISHER", ">PID",    "STATE", ">EVENTS/S",
+    static const char *const titles[] = {">#",    "PUBLISHER", ">PID",    "STATE", ">EV/S",
                                          ">MB/S", ">FULL/S",   ">EVENTS", ">BYTES"};
     uint32_t n = t->now.n_peers < n_rows ? t->now.n_peers : n_rows;
     table list;

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Runs the Python tests against the build tree.
-#   run.sh SOURCE_ROOT BUILD_ROOT SANITIZERS [pytest arguments]
+#   run.sh SOURCE_ROOT BUILD_ROOT SANITIZERS FOLDER [pytest arguments]
 # Without .venv (see ./dev setup) there is nothing to run them with: exit 77, "skipped".
 source_root=$1 build_root=$2 sanitizers=$3
-shift 3
+shift 3 # the folder, relative to SOURCE_ROOT, is pytest's first argument
 python=$source_root/.venv/bin/python
 [ -x "$python" ] || {
     echo "no .venv in $source_root: ./dev setup makes it" >&2
@@ -24,4 +24,4 @@ case $sanitizers in
     ;;
 esac
 cd "$source_root" || exit 1
-exec "$python" -m pytest -q -p no:cacheprovider tests/integration/python "$@"
+exec "$python" -m pytest -q -p no:cacheprovider "$@"

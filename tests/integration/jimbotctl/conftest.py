@@ -1,0 +1,120 @@
+"""jimbotctl as a program of its own, on buses that the tests make with the Python binding.
+
+JIMBOTCTL names the program. Every test gets a shared-memory folder of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from terminal import Terminal
+
+import jimbot
+
+PROGRAM = os.environ.get("JIMBOTCTL", "jimbotctl")
+
+
+@pytest.fixture(autouse=True)
+def shm_dir(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="jimbot-ctl-", dir="/dev/shm") as folder:
+        monkeypatch.setenv("JIMBOT_SHM_DIR", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def bus(shm_dir: Path) -> Iterator[jimbot.Bus]:
+    with jimbot.Bus.create("test", capacity=1 << 20, peer_name="game") as bus:
+        yield bus
+
+
+class Ctl:
+    """Runs the program; whatever still runs at the end is killed. Its leaks are failures."""
+
+    def __init__(self) -> None:
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.terminals: list[Terminal] = []
+
+    def env(self, **more: str) -> dict[str, str]:
+        env = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "LANG", "LC_ALL")}
+        return {**env, "ASAN_OPTIONS": "exitcode=99", "TZ": "UTC", "LC_ALL": "C.UTF-8", **more}
+
+    def start(self, *words: str, env: dict[str, str] | None = None, **pipes: int) -> subprocess.Popen[bytes]:
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **pipes}
+        process = subprocess.Popen([PROGRAM, "--bus", "test", *words], env=env or self.env(), **pipes)
+        self.started.append(process)
+        return process
+
+    def run(self, *words: str, text: bytes | str = b"", **more: str) -> Outcome:
+        """To its end: exit code, standard output, standard error."""
+        process = self.start(*words, env=self.env(**more), stdin=subprocess.PIPE)
+        out, err = process.communicate(text.encode() if isinstance(text, str) else text, timeout=30)
+        assert b"Sanitizer" not in err and b"runtime error" not in err, err.decode()
+        return Outcome((process.returncode, out.decode(), err.decode()))
+
+    def good(self, *words: str, text: bytes | str = b"", **more: str) -> str:
+        """Its standard output, when it has nothing to complain about."""
+        code, out, err = self.run(*words, text=text, **more)
+        assert (code, err) == (0, "")
+        return out
+
+    def terminal(self, *words: str, rows: int = 24, columns: int = 80) -> Terminal:
+        terminal = Terminal([PROGRAM, "--bus", "test", *words], self.env(TERM="xterm"), rows, columns)
+        self.terminals.append(terminal)
+        return terminal
+
+    def close(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe:
+                    pipe.close()
+        for terminal in self.terminals:
+            terminal.close()
+
+
+class Outcome(tuple[int, str, str]):
+    """Exit code, standard output, standard error."""
+
+
+@pytest.fixture
+def ctl() -> Iterator[Ctl]:
+    ctl = Ctl()
+    yield ctl
+    ctl.close()
+
+
+def wait_until(check: Callable[[], object], seconds: float = 10.0) -> bool:
+    """Ask again until it is true; returns whether it became so."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def subscribed(bus: jimbot.Bus, n: int = 1) -> bool:
+    """Wait until so many subscriptions are open."""
+    return wait_until(lambda: len(bus.subscriptions()) == n)
+
+
+def overwrite(folder: Path, old: bytes, new: bytes) -> None:
+    """Somebody hostile who has the segment open too."""
+    assert len(old) == len(new)
+    (path,) = folder.iterdir()
+    data = path.read_bytes()
+    assert old in data
+    with path.open("r+b") as file:
+        at = data.find(old)
+        while at >= 0:
+            file.seek(at)
+            file.write(new)
+            at = data.find(old, at + len(old))
