@@ -1,0 +1,230 @@
+/*
+ * books.c: see books.h.
+ *
+ * For a reader: of every producer and topic it wants, what lies between its start and its last
+ * event is what it got and what it missed; a lossless one missed nothing. For a producer: what the
+ * auditor read is what the producer was told is published, and those of its doubtful numbers that
+ * are there.
+ */
+#include "books.h"
+
+#include <stdlib.h>
+
+static unsigned long ul(uint64_t n)
+{
+    return (unsigned long)n;
+}
+
+bool books_init(struct books *books)
+{
+    *books = (struct books){.pending = calloc(BOOKS_PENDING, sizeof *books->pending)};
+    return books->pending != NULL;
+}
+
+void books_fini(struct books *books)
+{
+    free(books->pending);
+    books->pending = NULL;
+}
+
+bool books_take(struct books *books, struct ledger *ledger, const struct role *role, uint32_t row,
+                bool is_ended)
+{
+    const struct reader_row *from = &ledger->readers[row];
+    struct life *life = &books->pending[books->n_pending];
+
+    if (books->n_pending == BOOKS_PENDING || (!is_ended && books->n_pending > BOOKS_PENDING / 2)) {
+        if (is_ended)
+            ledger_fail(ledger, "%u readers' lives wait for the auditor", books->n_pending);
+        return false;
+    }
+    if (atomic_load(&from->turn) == 0 || !ledger_account(from, &life->account)) {
+        books->roles[role - soak_roles].n_lives += is_ended;
+        return false;
+    }
+    life->role = role;
+    life->row = row;
+    life->is_ended = is_ended;
+    life->is_drained = is_ended && atomic_load(&from->phase) == READER_DRAINED;
+    life->start_sequence = from->start_sequence;
+    life->final_sequence = from->final_sequence;
+    life->n_missed_total = from->n_missed_total;
+    for (uint32_t p = 0; p < SOAK_PRODUCERS; p++)
+        life->about_at_start[p] = from->about_at_start[p];
+    books->n_pending++;
+    return true;
+}
+
+static uint64_t sum_of(const struct tally *tally, uint32_t producer)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t t = 0; t < SOAK_TOPICS; t++)
+        sum += tally->n[producer][t];
+    return sum;
+}
+
+struct span {
+    uint64_t n_wanted; /* events on topics it wants */
+    uint64_t n_other;
+    uint64_t n_lacking; /* wanted, and it does not have them */
+};
+
+/* Nothing that was published after the subscription stood may lie before its start; and it has, of
+ * each producer and topic, no more than there is. */
+static int measure(struct ledger *ledger, const struct life *life, struct span *ret_span)
+{
+    struct tally from, to;
+
+    ledger_tally(ledger, life->start_sequence, &from);
+    ledger_tally(ledger, life->account.last_sequence, &to);
+    *ret_span = (struct span){0};
+    for (uint32_t p = 0; p < SOAK_PRODUCERS; p++) {
+        if (sum_of(&from, p) > life->about_at_start[p]) {
+            ledger_fail(ledger,
+                        "%s, reader %u: begins behind event %lu, before which lie %lu events of "
+                        "producer %u; when it had subscribed there were %lu at most",
+                        life->role->name, life->row, ul(life->start_sequence), ul(sum_of(&from, p)),
+                        p, ul(life->about_at_start[p]));
+            return -1;
+        }
+        for (uint32_t t = 0; t < SOAK_TOPICS; t++) {
+            uint64_t there = to.n[p][t] - from.n[p][t], got = life->account.got.n[p][t];
+            bool wants = life->role->wants >> t & 1;
+
+            if (got > (wants ? there : 0) ||
+                (life->role->policy == JB_SUB_LOSSLESS && wants && got != there)) {
+                ledger_fail(ledger,
+                            "%s, reader %u: has %lu events of producer %u on %s out of (%lu, %lu], "
+                            "where there are %lu",
+                            life->role->name, life->row, ul(got), p, soak_topic_name(t),
+                            ul(life->start_sequence), ul(life->account.last_sequence), ul(there));
+                return -1;
+            }
+            ret_span->n_wanted += wants ? there : 0;
+            ret_span->n_other += wants ? 0 : there;
+            ret_span->n_lacking += wants ? there - got : 0;
+        }
+    }
+    return 0;
+}
+
+static int balance(struct books *books, struct ledger *ledger, const struct life *life,
+                   uint64_t end)
+{
+    struct role_total *total = &books->roles[life->role - soak_roles];
+    const struct account *account = &life->account;
+    struct span span;
+
+    if (measure(ledger, life, &span) != 0)
+        return -1;
+    /* Missed are the wanted ones it lacks, and of the others those that were overwritten too. */
+    if (account->n_missed < span.n_lacking || account->n_missed > span.n_lacking + span.n_other) {
+        ledger_fail(ledger,
+                    "%s, reader %u: lacks %lu events out of (%lu, %lu] and was told of %lu missed, "
+                    "with %lu on other topics",
+                    life->role->name, life->row, ul(span.n_lacking), ul(life->start_sequence),
+                    ul(account->last_sequence), ul(account->n_missed), ul(span.n_other));
+        return -1;
+    }
+    if (life->is_drained &&
+        (life->final_sequence != end ||
+         life->n_missed_total - account->n_missed > end - account->last_sequence)) {
+        ledger_fail(ledger,
+                    "%s, reader %u: drained up to event %lu with %lu missed (%lu told), and the "
+                    "last is %lu",
+                    life->role->name, life->row, ul(life->final_sequence), ul(life->n_missed_total),
+                    ul(account->n_missed), ul(end));
+        return -1;
+    }
+    books->n_balanced++;
+    if (!life->is_ended)
+        return 0;
+    total->n_lives++;
+    total->n_events += account->n_events;
+    total->n_bytes += account->n_bytes;
+    total->n_missed += account->n_missed;
+    total->n_filtered += span.n_wanted + span.n_other - account->n_events - account->n_missed;
+    return 0;
+}
+
+int books_settle(struct books *books, struct ledger *ledger)
+{
+    struct account auditor;
+
+    if (!ledger_account(&ledger->readers[0], &auditor))
+        return 0;
+    for (uint32_t i = 0; i < books->n_pending;) {
+        struct life *life = &books->pending[i];
+
+        if (life->account.last_sequence > auditor.last_sequence ||
+            (life->is_drained && life->final_sequence > auditor.last_sequence)) {
+            i++;
+            continue;
+        }
+        if (balance(books, ledger, life, auditor.last_sequence) != 0)
+            return -1;
+        *life = books->pending[--books->n_pending];
+    }
+    return 0;
+}
+
+/* What it was told is published was read, and of the rest all numbers that are lacking were in
+ * doubt: those between others the auditor has looked at, those behind the last are left. */
+static int close_producer(struct books *books, struct ledger *ledger, const struct tally *all,
+                          uint32_t producer)
+{
+    const struct producer_row *row = &ledger->producers[producer];
+    uint64_t about = atomic_load(&row->about), n_there = sum_of(all, producer), n_doubted = 0;
+    uint64_t last = n_there + ledger->n_holes[producer];
+    uint32_t hint = 0;
+
+    for (uint32_t i = 0; i < atomic_load(&ledger->n_doubts[producer]); i++)
+        n_doubted += ledger->doubts[producer][i].last - ledger->doubts[producer][i].first + 1;
+    for (uint64_t n = last + 1; n <= about; n++)
+        if (!ledger_is_doubtful(ledger, producer, n, &hint)) {
+            ledger_fail(ledger, "producer %u: number %lu is published and was never read; %lu were",
+                        producer, ul(n), ul(n_there));
+            return -1;
+        }
+    if (last > about || n_there < about - n_doubted) {
+        ledger_fail(ledger,
+                    "producer %u began to publish %lu events, %lu of them in doubt, and %lu were "
+                    "read",
+                    producer, ul(about), ul(n_doubted), ul(n_there));
+        return -1;
+    }
+    books->n_doubted += n_doubted;
+    books->n_doubts_published += n_there - (about - n_doubted);
+    return 0;
+}
+
+int books_close(struct books *books, struct ledger *ledger, uint64_t n_kills)
+{
+    const struct account *auditor = &ledger->readers[0].accounts[ledger->readers[0].turn & 1];
+    uint64_t n_read = auditor->n_events, n_counted = ledger->bus_published;
+    struct tally all;
+
+    if (books_settle(books, ledger) != 0)
+        return -1;
+    if (books->n_pending) {
+        ledger_fail(ledger, "a %s has read event %lu, and the auditor has not",
+                    books->pending[0].role->name, ul(books->pending[0].account.last_sequence));
+        return -1;
+    }
+    ledger_tally(ledger, auditor->last_sequence, &all);
+    for (uint32_t p = 0; p < SOAK_PRODUCERS; p++)
+        if (close_producer(books, ledger, &all, p) != 0)
+            return -1;
+    /* A producer killed between committing and counting leaves the counter one behind. */
+    if (n_counted > n_read || n_read - n_counted > n_kills) {
+        ledger_fail(ledger, "the bus counts %lu events published, and %lu were read; %lu kills",
+                    ul(n_counted), ul(n_read), ul(n_kills));
+        return -1;
+    }
+    books->n_published += n_read;
+    books->n_bytes += auditor->n_bytes;
+    books->n_laps += atomic_load(&ledger->auditor_bytes) / ledger->capacity_bytes;
+    books->n_aborted += ledger->bus_aborted;
+    return 0;
+}

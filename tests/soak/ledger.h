@@ -1,0 +1,125 @@
+/*
+ * ledger.h: the books that producers and readers keep beside the bus, in memory that survives them.
+ *
+ * Invariants, each of which holds whenever a process is killed:
+ *  - A producer writes `about` before it publishes and `done` after, so what is in doubt about a
+ *    dead one is the numbers in (done, about] and no other.
+ *  - A reader has two accounts and writes the one that is not current, then steps `turn`; so the
+ *    current one is always whole.
+ *  - The order is a word for each sequence number, written by whoever reads that number first and
+ *    never changed; everyone else who reads it must find what he read. Counts of it at every
+ *    SOAK_SNAP_EVERY numbers, made by the auditor, tell how many events of each producer and topic
+ *    lie before any number.
+ */
+#ifndef SOAK_LEDGER_H
+#define SOAK_LEDGER_H
+
+#include "recipe.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+enum { SOAK_READERS = 32, SOAK_SNAP_EVERY = 4096, SOAK_DOUBTS = 16384 };
+
+/* Events of each producer on each topic. */
+struct tally {
+    uint64_t n[SOAK_PRODUCERS][SOAK_TOPICS];
+};
+
+/* What one reader has taken so far. */
+struct account {
+    uint64_t last_sequence;
+    uint64_t n_events;
+    uint64_t n_bytes;
+    uint64_t n_missed; /* as the events said */
+    struct tally got;
+};
+
+struct producer_row {
+    _Atomic uint64_t about;
+    _Atomic uint64_t done;
+    _Atomic uint64_t n_full;    /* JB_EAGAIN answers */
+    _Atomic uint64_t n_given;   /* claims given back */
+    _Atomic uint32_t wants_end; /* the director asks it to close and leave */
+};
+
+enum reader_phase { READER_STARTING, READER_READY, READER_DRAINED };
+
+struct reader_row {
+    _Atomic uint64_t turn; /* accounts[turn & 1] is whole */
+    struct account accounts[2];
+    /* Set once in a life, before the first step of `turn`. */
+    uint64_t start_sequence;                 /* it began behind this one */
+    uint64_t about_at_start[SOAK_PRODUCERS]; /* `about` of each when the subscription stood */
+    uint64_t final_sequence;                 /* where its cursor was when it had drained */
+    uint64_t n_missed_total;                 /* as its statistics said then */
+    _Atomic uint32_t phase;                  /* enum reader_phase */
+    _Atomic uint32_t wants_end;
+};
+
+/* Numbers of one producer of which nobody knows whether they were published. */
+struct doubt {
+    uint64_t first;
+    uint64_t last;
+};
+
+/* Everyone else has gone on after a kill when the auditor has read an event published after it, and
+ * then two rings more: so no byte the victim held is still held. */
+struct recovery {
+    _Atomic uint64_t kill_ns; /* 0: nothing is awaited */
+    _Atomic uint64_t kill_bytes;
+    _Atomic uint64_t first_ns; /* after so long: the first new event */
+    _Atomic uint64_t lap_ns;   /* after so long: two rings */
+};
+
+struct ledger {
+    struct recipe recipe;
+    uint64_t capacity_bytes;
+    uint64_t max_events; /* places in `order` */
+    uint32_t slow;       /* how many times longer than usual one waits before calling it a hang */
+    char bus_name[32];
+
+    _Atomic uint32_t go;     /* the auditor is there: begin */
+    _Atomic uint32_t stop;   /* producers finish */
+    _Atomic uint32_t closed; /* the closer is gone: nobody publishes any more */
+    _Atomic uint32_t failed;
+    char failure[1024];
+
+    struct recovery recovery;
+    _Atomic uint64_t auditor_bytes;   /* bytes of records it has read */
+    uint64_t n_holes[SOAK_PRODUCERS]; /* doubtful numbers that the auditor found missing */
+    uint64_t bus_published;           /* the bus's own counter, at the end */
+    uint64_t bus_aborted;
+
+    struct producer_row producers[SOAK_PRODUCERS];
+    struct reader_row readers[SOAK_READERS];
+    _Atomic uint32_t n_doubts[SOAK_PRODUCERS];
+    struct doubt doubts[SOAK_PRODUCERS][SOAK_DOUBTS];
+
+    _Atomic uint16_t *order;
+    struct tally *snaps;
+};
+
+/* A ledger in memory that children share. NULL when there is none to be had. */
+struct ledger *ledger_create(uint64_t max_events);
+void ledger_destroy(struct ledger *ledger);
+
+/* Say what is wrong; the first one to do so is heard. */
+__attribute__((format(printf, 2, 3))) void ledger_fail(struct ledger *ledger, const char *format,
+                                                       ...);
+
+/* Number `sequence` is that event: 0, or -1 when somebody has read another there. */
+int ledger_order(struct ledger *ledger, uint64_t sequence, const struct soak_event *event);
+
+/* How many events of each kind lie at or before `sequence`; the auditor must have been there. */
+void ledger_tally(const struct ledger *ledger, uint64_t sequence, struct tally *ret_tally);
+
+/* A copy of a reader's current account, whether it goes on meanwhile or not. False when it goes on
+ * so fast that none could be had. */
+bool ledger_account(const struct reader_row *row, struct account *ret_account);
+
+/* Is that number of that producer in doubt? `hint` is where the caller found one before. */
+bool ledger_is_doubtful(const struct ledger *ledger, uint32_t producer, uint64_t number,
+                        uint32_t *hint);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * recipe.h: what event number k of producer p is: topic, priority, size and every byte.
+ *
+ * Invariant: all of it is a function of (seed, producer, number), so a reader needs no message from
+ * the producer to know what it must see, and a byte from any other event is told from the right
+ * one. The header of an event carries producer (type) and number (source_time), so that even an
+ * empty payload says who it is.
+ */
+#ifndef SOAK_RECIPE_H
+#define SOAK_RECIPE_H
+
+#include "jimbot/bus.h"
+
+enum {
+    SOAK_PRODUCERS = 16,              /* the last one is the closer */
+    SOAK_CLOSER = SOAK_PRODUCERS - 1, /* says one word on each topic when all others are silent */
+    SOAK_TOPICS = 8,
+    SOAK_RECORD_BYTES = 32, /* header of a record: bus.h */
+};
+
+struct recipe {
+    uint64_t seed;
+    uint32_t max_bytes; /* largest payload of this ring */
+};
+
+struct soak_event {
+    uint32_t producer;
+    uint64_t number; /* 1, 2, 3 ... of that producer */
+    uint32_t topic;
+    uint8_t priority;
+    uint32_t len_bytes;
+    uint64_t key;
+};
+
+/* Mixes a word so that every bit of the result depends on every bit of it. */
+static inline uint64_t soak_mix(uint64_t x)
+{
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+/* A stream of random words; the state is the caller's. */
+static inline uint64_t soak_random(uint64_t *state)
+{
+    *state += UINT64_C(0x9e3779b97f4a7c15);
+    return soak_mix(*state);
+}
+
+/* 0 .. n - 1. */
+static inline uint64_t soak_below(uint64_t *state, uint64_t n)
+{
+    return soak_random(state) % n;
+}
+
+const char *soak_topic_name(uint32_t topic);
+
+void recipe_event(const struct recipe *recipe, uint32_t producer, uint64_t number,
+                  struct soak_event *ret_event);
+
+/* What a publisher says about it. `topic_id` is the bus's. */
+void recipe_head(const struct soak_event *event, uint32_t topic_id, jb_event_head *ret_head);
+
+void recipe_fill(const struct soak_event *event, uint8_t *payload);
+
+/* Where the first wrong byte is, or -1. */
+int64_t recipe_compare(const struct soak_event *event, const uint8_t *payload);
+
+#endif
