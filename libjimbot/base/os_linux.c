@@ -130,7 +130,7 @@ int jbi_os_file_create(const char *path, uint32_t mode, int *ret_fd)
     int fd;
 
     if (!path) {
-        fd = memfd_create("jimbot", MFD_CLOEXEC);
+        fd = memfd_create("jimbot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     } else {
         slash = strrchr(path, '/');
         if (!slash || (size_t)(slash - path) >= sizeof dir)
@@ -191,6 +191,10 @@ int jbi_os_file_allocate(int fd, uint64_t size_bytes)
     do {
         rc = posix_fallocate(fd, 0, (off_t)size_bytes);
     } while (rc == EINTR);
+    /* A file that never gets a name can be made one that nobody can cut under us; for others the
+     * kernel has no such thing. */
+    if (!rc)
+        (void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     return rc;
 }
 
