@@ -62,7 +62,8 @@ enum { JB_VERSION_MAJOR = 0, JB_VERSION_MINOR = 1, JB_VERSION_PATCH = 0 };
     XX(JB_ESTATE, -15, State, "the call does not fit the object's state")                          \
     XX(JB_EPERM, -16, Permission, "the segment belongs to another user or is not accessible")      \
     XX(JB_ENOBUFS, -17, Buffer, "the caller's buffer is too small")                                \
-    XX(JB_ECLOSED, -18, Closed, "the bus was closed")
+    XX(JB_ECLOSED, -18, Closed, "the bus was closed")                                              \
+    XX(JB_EEVICTED, -19, Evicted, "the subscription held publishers back for too long")
 
 /** Status codes as an enum. JB_OK is 0. */
 enum jb_err {

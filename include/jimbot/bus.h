@@ -54,9 +54,6 @@ extern "C" {
 /** A handle on a bus: one peer. Opaque. */
 typedef struct jb_bus jb_bus;
 
-/** A subscription: a pattern, a policy and a cursor. Opaque. */
-typedef struct jb_sub jb_sub;
-
 /** Options for opening a bus; start from jb_bus_opts_init(). The sizes matter only to the one who
  * creates it.
  */
@@ -69,8 +66,12 @@ typedef struct jb_bus_opts {
     uint32_t max_subs;  /**< subscriptions at a time, over all processes, 1 .. 1024; default 64 */
     uint32_t max_peers; /**< open handles at a time, over all processes, 1 .. 254; default 64 */
     uint32_t mode;      /**< file permissions; default 0600 */
-    const char *peer_name; /**< shown in statistics, at most 31 bytes; NULL: the program's name */
-    const jb_alloc *alloc; /**< NULL for libc */
+    const char *peer_name;   /**< shown in statistics, at most 31 bytes; NULL: the program's name */
+    const jb_alloc *alloc;   /**< NULL for libc */
+    uint64_t stall_after_ns; /**< for how long a publisher that lives but does not go on may stand
+                                between claim and commit when others wait for it; then its event is
+                                cancelled (its commit returns JB_ESTATE, its bytes stay its own
+                                until then) and they go on. 0, the default: for ever */
 } jb_bus_opts;
 
 /** Flags of jb_bus_opts. */
@@ -254,6 +255,77 @@ JB_API int jb_bus_commit(jb_bus *bus, jb_claim *claim, size_t len_bytes);
  */
 JB_API int jb_bus_abort(jb_bus *bus, jb_claim *claim);
 
+/** Most events in one batch. */
+#define JB_BATCH_MAX 4096
+
+/** Room for a batch of events that is not yet visible. All of it is the library's. */
+typedef struct jb_batch {
+    uint32_t n_events;
+    uint32_t is_open;  /**< private */
+    uint64_t n_bytes;  /**< payload bytes of all of them */
+    uint64_t position; /**< private */
+    uint64_t mark;     /**< private */
+} jb_batch;
+
+/**
+ * Publish several events at once: they become visible together and stand next to each other in the
+ * order of the bus. This is several times faster than as many calls of jb_bus_publish(). All carry
+ * one time.
+ *
+ * @param heads       n_events of them.
+ * @param payloads    n_events of them; NULL is fine for a length of 0.
+ * @param lens_bytes  their lengths. With a header of 32 bytes for each and each rounded up to a
+ * multiple of 8, all together at most what one event may be.
+ * @param n_events    1 .. JB_BATCH_MAX.
+ *
+ * @return as jb_bus_publish(); nothing was published unless it is 0. JB_ETOOBIG: publish half of
+ * them.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_publish_batch(jb_bus *bus, const jb_event_head *heads,
+                                const void *const *payloads, const uint32_t *lens_bytes,
+                                uint32_t n_events);
+
+/**
+ * Reserve room for several events and return where to write each. Readers wait at the claim, so
+ * keep it short.
+ *
+ * @param lens_bytes    lengths of the payloads, as of jb_bus_publish_batch(); they are final.
+ * @param ret_payloads  room for n_events pointers: where to write each, 8-byte aligned; borrowed
+ * until commit or abort.
+ * @param ret_batch     set on success only; the caller owes a jb_bus_commit_batch() or
+ * jb_bus_abort_batch().
+ *
+ * @return as jb_bus_publish().
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_claim_batch(jb_bus *bus, const jb_event_head *heads, const uint32_t *lens_bytes,
+                              uint32_t n_events, uint8_t **ret_payloads, jb_batch *ret_batch);
+
+/**
+ * Make a claimed batch visible.
+ *
+ * @return 0, or JB_EINVAL, JB_ESTATE (as jb_bus_commit()).
+ *
+ * Threads: any, one per batch. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_commit_batch(jb_bus *bus, jb_batch *batch);
+
+/**
+ * Give a batch back. Readers step over it; it takes no sequence numbers.
+ *
+ * @return 0, or JB_EINVAL, JB_ESTATE.
+ *
+ * Threads: any, one per batch. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_bus_abort_batch(jb_bus *bus, jb_batch *batch);
+
 /**
  * Publish what an encoder made, on the topic it named.
  *
@@ -290,215 +362,6 @@ JB_API int jb_bus_publish_json(jb_bus *bus, jb_encoder *encoder, const char *tex
  */
 JB_API int jb_bus_wait_space(jb_bus *bus, size_t len_bytes, uint64_t timeout_ns);
 
-/** What a subscription does when it is slow. */
-enum jb_sub_policy {
-    JB_SUB_LOSSLESS = 0, /**< publishers get JB_EAGAIN rather than overwrite what it has not read */
-    JB_SUB_LATEST = 1    /**< it is overtaken, and told exactly how many events it missed */
-};
-
-/** Where a subscription begins. */
-enum jb_sub_start {
-    JB_SUB_FROM_NOW = 0,   /**< with the first event not visible before the call */
-    JB_SUB_FROM_OLDEST = 1 /**< with the oldest event still in the ring */
-};
-
-/** Options of a subscription; start from jb_sub_opts_init(). */
-typedef struct jb_sub_opts {
-    uint32_t size;   /**< set by jb_sub_opts_init() */
-    uint32_t policy; /**< enum jb_sub_policy; default JB_SUB_LOSSLESS */
-    uint32_t start;  /**< enum jb_sub_start; default JB_SUB_FROM_NOW */
-    uint32_t _reserved;
-    const char *name; /**< shown in statistics, at most 31 bytes; NULL: the peer's name */
-} jb_sub_opts;
-
-/**
- * Fill in the defaults.
- *
- * @param opts  not NULL.   @param size  sizeof(jb_sub_opts) of the caller.
- *
- * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API void jb_sub_opts_init(jb_sub_opts *opts, uint32_t size);
-
-/**
- * Subscribe to a pattern: a topic name in which a token may be `*` (exactly one token) and the last
- * may be
- * `>` (one token or more). `>` alone is everything.
- *
- * @param opts     NULL for the defaults.
- * @param ret_sub  the caller closes it.
- *
- * @return 0, or JB_EINVAL (not a pattern), JB_ELIMIT (max_subs are open), JB_ENOMEM, JB_ECORRUPT,
- * JB_ESTATE (after fork).
- *
- * Threads: any. Blocks: never. Allocates: yes. Game thread: set-up only.
- * Since: 0.1
- */
-JB_API int jb_bus_subscribe(jb_bus *bus, const char *pattern, size_t len_bytes,
-                            const jb_sub_opts *opts, jb_sub **ret_sub, jb_error *err);
-
-/**
- * Add one more pattern; an event that matches several is delivered once.
- *
- * @return 0, or JB_EINVAL, JB_ENOMEM, JB_ESTATE (after fork).
- *
- * Threads: one at a time per subscription. Blocks: never. Allocates: yes. Game thread: set-up only.
- * Since: 0.1
- */
-JB_API int jb_sub_add(jb_sub *sub, const char *pattern, size_t len_bytes);
-
-/**
- * End a subscription. NULL is fine.
- *
- * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: set-up
- * only.
- * Since: 0.1
- */
-JB_API void jb_sub_close(jb_sub *sub);
-
-/**
- * Look at the next matching events without taking them. Calling it again before jb_sub_advance()
- * shows the same events again (and more, when more have come and there is room).
- *
- * @param events  room for n_max; what is filled in is valid until jb_sub_advance() or
- * jb_sub_close().
- *
- * @return how many; 0 when there is nothing. Or JB_EINVAL, JB_ECORRUPT (the ring's contents are not
- * what a writer of ours makes; the subscription cannot go on), JB_ESTATE (after fork).
- *
- * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_sub_peek(jb_sub *sub, jb_event *events, uint32_t n_max);
-
-/**
- * Take everything the last jb_sub_peek() showed, if anything.
- *
- * @return 0, or JB_ESTATE (after fork).
- *
- * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_sub_advance(jb_sub *sub);
-
-/**
- * Take only the first n events that the last jb_sub_peek() showed; the rest is shown again by the
- * next one, except that a latest subscription may have been overtaken meanwhile: then the rest
- * counts as missed.
- *
- * @return 0, or JB_EINVAL (n is more than was shown), JB_ESTATE.
- *
- * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_sub_advance_n(jb_sub *sub, uint32_t n);
-
-/**
- * Wait until jb_sub_peek() has something to show. Sleeps in the kernel; a publisher in any process
- * wakes it.
- *
- * @param timeout_ns  0 only looks; UINT64_MAX waits for ever.
- *
- * @return 1 there is something, 0 the time ran out, JB_ECORRUPT, JB_ESTATE.
- *
- * Threads: one at a time per subscription. Blocks: up to timeout_ns. Allocates: never. Game thread:
- * no.
- * Since: 0.1
- */
-JB_API int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns);
-
-/** Counters of one subscription, by its owner or from outside. All only grow. n_delivered +
- * n_filtered + n_missed = every event published since it began, up to its cursor. */
-typedef struct jb_sub_stats {
-    uint32_t size;        /**< sizeof, set by the caller */
-    uint32_t idx;         /**< slot number, 0 .. max_subs - 1 */
-    uint32_t peer;        /**< peer number of its owner */
-    uint32_t policy;      /**< enum jb_sub_policy */
-    uint64_t n_delivered; /**< events it took */
-    uint64_t n_filtered;  /**< events of topics it did not ask for */
-    uint64_t n_missed;    /**< events overwritten before it came to them; always 0 when lossless */
-    uint64_t lag_bytes;   /**< how far its cursor is behind the newest claim */
-    char name[32];
-    char pattern[128]; /**< its first pattern */
-} jb_sub_stats;
-
-/**
- * Read the counters of one's own subscription.
- *
- * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL, JB_ESTATE (after fork).
- *
- * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_sub_get_stats(const jb_sub *sub, jb_sub_stats *ret_stats);
-
-/**
- * Read the counters of any subscription of the bus.
- *
- * @param idx  0, 1, 2 … max_subs - 1.   @return 0, or JB_ENOENT (that slot is not in use),
- * JB_ELIMIT (past the end), JB_EINVAL, JB_ESTATE (after fork).
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_bus_sub_stats(jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats);
-
-/** Counters of one peer (one open handle). All only grow. */
-typedef struct jb_peer_stats {
-    uint32_t size;        /**< sizeof, set by the caller */
-    uint32_t idx;         /**< peer number */
-    uint32_t pid;         /**< process id */
-    uint32_t is_alive;    /**< 1 when the kernel says its process still holds its lock */
-    uint64_t start_ns;    /**< when it attached, monotonic */
-    uint64_t n_published; /**< events committed */
-    uint64_t n_bytes;     /**< payload bytes committed */
-    uint64_t n_aborted;   /**< claims given back, or taken away after its death */
-    uint64_t n_full;      /**< JB_EAGAIN answers */
-    char name[32];
-} jb_peer_stats;
-
-/**
- * Read the counters of one peer.
- *
- * @param idx  1, 2, 3 … max_peers.   @return 0, or JB_ENOENT (that slot is not in use), JB_ELIMIT
- * (past the end), JB_EINVAL, JB_ESTATE (after fork).
- *
- * Threads: any. Blocks: for one system call. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_bus_peer_stats(jb_bus *bus, uint32_t idx, jb_peer_stats *ret_stats);
-
-/** Figures of the whole bus. */
-typedef struct jb_bus_stats {
-    uint32_t size;    /**< sizeof, set by the caller */
-    uint32_t n_peers; /**< handles open now, and those of the dead until somebody needs the place */
-    uint32_t n_subs;  /**< subscriptions open now, and those of the dead likewise */
-    uint32_t n_topics; /**< topics interned */
-    uint32_t max_topics;
-    uint32_t max_subs;
-    uint32_t max_peers;
-    uint32_t peer;           /**< this handle's own peer number */
-    uint64_t capacity_bytes; /**< ring size */
-    uint64_t used_bytes;     /**< bytes between the oldest event kept and the newest claim */
-    uint64_t n_published;    /**< events committed by all peers, ever */
-    uint64_t n_bytes;        /**< payload bytes committed by all peers, ever */
-    uint64_t n_aborted;      /**< claims that became nothing */
-    uint64_t n_full;         /**< JB_EAGAIN answers */
-    uint64_t utc_offset_ns;  /**< add to an event's time_ns to get UTC, as it was when the bus was
-                                created */
-} jb_bus_stats;
-
-/**
- * Read the figures of the bus.
- *
- * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL, JB_ESTATE (after fork).
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_bus_get_stats(jb_bus *bus, jb_bus_stats *ret_stats);
-
 /**
  * Send a command to the game: publish it on "command.<name>".
  *
@@ -508,7 +371,6 @@ JB_API int jb_bus_get_stats(jb_bus *bus, jb_bus_stats *ret_stats);
  * Since: 0.1
  */
 JB_API int jb_bus_send_command(jb_bus *bus, const jb_command *command);
-
 #ifdef __cplusplus
 }
 #endif

@@ -65,14 +65,24 @@ enum jb_event_type {
 /** Priority as the publisher gave it. */
 enum jb_priority { JB_PRIORITY_NORMAL = 0, JB_PRIORITY_LOW = 1, JB_PRIORITY_HIGH = 2 };
 
+/** Marks of events that request.h made. */
+enum jb_event_flags {
+    JB_EVENT_IS_REQUEST = 1, /**< `key` is its correlation id; jb_reply() answers it */
+    JB_EVENT_IS_REPLY = 2    /**< `key` is that of its request */
+};
+
 /** What a publisher says about an event besides its payload. Zero-initialise, then fill in. */
 typedef struct jb_event_head {
     uint32_t topic_id;  /**< from jb_bus_topic(); 0 is refused */
     uint16_t type;      /**< enum jb_event_type */
     uint8_t priority;   /**< enum jb_priority */
-    uint8_t flags;      /**< 0; reserved */
+    uint8_t flags;      /**< 0, or one of enum jb_event_flags */
     double source_time; /**< the source's own timestamp as it gave it (BalatroMCP: milliseconds),
                            NaN when none */
+    uint32_t key; /**< what the event is about within its topic, where that matters (a table, a
+                     card); a conflating subscription keeps the newest of each topic and key. The
+                     correlation id of requests and replies. Else 0 */
+    uint32_t _reserved;
 } jb_event_head;
 
 /**
@@ -92,7 +102,9 @@ typedef struct jb_event {
     uint32_t publisher; /**< peer number of the publisher, see jb_bus_peer_stats() */
     uint16_t type;      /**< enum jb_event_type */
     uint8_t priority;   /**< enum jb_priority */
-    uint8_t flags;      /**< 0; reserved */
+    uint8_t flags;      /**< enum jb_event_flags */
+    uint32_t key;       /**< jb_event_head.key */
+    uint32_t _reserved;
 } jb_event;
 
 #ifdef __cplusplus

@@ -33,7 +33,7 @@
 #ifndef JIMBOT_HOST_H
 #define JIMBOT_HOST_H
 
-#include "jimbot/bus.h"
+#include "jimbot/stats.h"
 
 #ifdef __cplusplus
 extern "C" {

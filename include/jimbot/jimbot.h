@@ -9,5 +9,7 @@
 #include "jimbot/check.h"
 #include "jimbot/event.h"
 #include "jimbot/schema.h"
+#include "jimbot/stats.h"
+#include "jimbot/sub.h"
 
 #endif

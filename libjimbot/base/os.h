@@ -74,6 +74,19 @@ void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void jbi_os_wake_all(uint32_t *word);
 void jbi_os_sleep_ns(uint64_t ns);
 
+/* Give the processor to whoever else wants it; and tell it that we only wait for memory to
+ * change. */
+void jbi_os_yield(void);
+
+static inline void jbi_os_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
 /* Call fn in the child after every fork(). Once per process; 0 or an errno. */
 int jbi_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 

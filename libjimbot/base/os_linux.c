@@ -15,6 +15,7 @@
 #include <linux/futex.h>
 #include <linux/magic.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -372,6 +373,11 @@ void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 void jbi_os_wake_all(uint32_t *word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void jbi_os_yield(void)
+{
+    sched_yield();
 }
 
 void jbi_os_sleep_ns(uint64_t ns)

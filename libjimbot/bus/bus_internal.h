@@ -7,8 +7,8 @@
 #ifndef JBI_BUS_INTERNAL_H
 #define JBI_BUS_INTERNAL_H
 
-#include "jimbot/bus.h"
-#include "ring/ring.h"
+#include "jimbot/jimbot.h"
+#include "ring/cursor.h"
 #include "shm/fork.h"
 #include "shm/peer.h"
 #include "shm/segment.h"
@@ -19,11 +19,14 @@ enum jbi_param {
     JBI_PARAM_CAPACITY,
     JBI_PARAM_TOPICS,
     JBI_PARAM_SUBS,
-    JBI_PARAM_PEERS
+    JBI_PARAM_PEERS,
+    JBI_PARAM_STALL_NS
 };
 
-/* Events a subscription shows at once. */
-enum { JBI_SUB_BATCH = 4096 };
+enum {
+    JBI_SUB_BATCH = 4096, /* events a subscription shows at once */
+    JBI_NOTICES = 16      /* notices that wait to be published */
+};
 
 struct jbi_topic_cache {
     char (*names)[128];       /* filled in on first use */
@@ -39,6 +42,9 @@ struct jb_bus {
     struct jbi_topic_table topics;
     struct jbi_topic_cache cache;
     struct jbi_peer_slot *self;
+    _Atomic uint64_t notices[JBI_NOTICES]; /* 0: none */
+    _Atomic bool has_notices;
+    _Atomic(void *) first_thread; /* an address of the thread that published first */
     uint32_t peer;
     uint32_t max_topics;
     uint32_t max_subs;
@@ -51,21 +57,37 @@ struct jbi_shown {
     uint64_t n_missed;
 };
 
+/* How a subscription waits: see wait.c. */
+struct jbi_pace {
+    uint32_t strategy; /* enum jb_wait */
+    uint32_t gap;      /* pauses between two looks */
+    uint64_t spin_ns;
+    uint32_t n_last;  /* events that the last advance took */
+    uint32_t n_waits; /* since the last wide gap was tried */
+};
+
+struct jbi_reading;
+
 struct jb_sub {
     jb_bus *bus;
+    const struct jbi_reading *reading;
     struct jbi_reader_slot *slot;
     uint32_t idx;
     uint32_t policy;
     uint64_t word; /* the slot's, while it is ours */
     struct jbi_filter filter;
-    struct jbi_cursor cursor;   /* everything before it is taken */
-    struct jbi_cursor scanned;  /* how far the last peek looked */
-    uint64_t n_missed_carry;    /* missed before `cursor`, not yet told with an event */
+    struct jbi_cursor cursor;  /* everything before it is taken */
+    struct jbi_cursor scanned; /* how far the last peek looked */
+    uint32_t n_shown;
+    struct jbi_pace pace;
+    uint64_t n_missed_carry; /* missed before `cursor`, not yet told with an event */
+    /* Lossless: the sequence numbers shown. */
+    uint64_t *shown_sequences; /* JBI_SUB_BATCH */
+    /* Latest. */
     uint64_t n_missed_scanned;  /* missed between `cursor` and `scanned`, in all */
     uint64_t n_missed_trailing; /* of those, behind the last event shown */
     struct jbi_shown *shown;    /* JBI_SUB_BATCH */
-    uint32_t n_shown;
-    jb_event *kept; /* what was shown, and its copies, for JB_SUB_LATEST; else NULL */
+    jb_event *kept;             /* what was shown, and its copies */
     uint8_t *arena;
     size_t arena_bytes;
 };
@@ -81,6 +103,46 @@ void jbi_geometry_place(jb_bus *bus);
 
 /* Free the subscriptions of a peer that is gone. */
 void jbi_subs_bury(jb_bus *bus, uint32_t peer);
+
+/* Remember something to tell on "system.bus.*"; and tell it, when nothing else is under way. */
+void jbi_notice_note(jb_bus *bus, enum jbi_ring_notice what, uint32_t peer, uint32_t reader_idx);
+void jbi_notices_publish(jb_bus *bus);
+
+static inline bool jbi_has_notices(const jb_bus *bus)
+{
+    return atomic_load_explicit(&bus->has_notices, memory_order_relaxed);
+}
+
+/* JB_EINVAL. */
+int jbi_head_check(const jb_bus *bus, const jb_event_head *head);
+
+/* An extent of the ring, and the books about it: a refusal is counted, and so is what was committed
+ * or given back; who sleeps is woken. Errors as of jbi_ring_claim() and jbi_ring_commit(). */
+int jbi_extent_claim(jb_bus *bus, uint64_t len_bytes, uint32_t n_events, struct jbi_slot *ret_slot);
+int jbi_extent_commit(jb_bus *bus, uint64_t position, uint64_t mark, uint64_t n_events,
+                      uint64_t n_bytes);
+int jbi_extent_abort(jb_bus *bus, uint64_t position, uint64_t mark);
+
+static inline void jbi_record_fill(struct jbi_record *record, const jb_bus *bus,
+                                   const jb_event_head *head, uint64_t time_ns, size_t len_bytes)
+{
+    record->len_bytes = (uint32_t)len_bytes;
+    record->topic_id = head->topic_id;
+    record->time_ns = time_ns;
+    record->source_time = head->source_time;
+    record->key = head->key;
+    record->type = head->type;
+    record->publisher = (uint8_t)bus->peer;
+    record->bits = (uint8_t)(head->priority | head->flags << 2);
+}
+
+/* A counter with one writer: a plain add, not a locked one. */
+static inline void jbi_count(_Atomic uint64_t *word, uint64_t n)
+{
+    if (n)
+        atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + n,
+                              memory_order_relaxed);
+}
 
 static inline bool jbi_bus_is_usable(const jb_bus *bus)
 {

@@ -84,6 +84,7 @@ uint64_t jbi_geometry_fingerprint(void)
         sizeof(struct jbi_record),
         JBI_BLOCK_SHIFT,
         JBI_MARK_LEN_BITS,
+        JBI_MARK_LAP_BITS,
         JBI_MARK_OWNER_BITS,
         JBI_HEAD_EPOCH_BITS,
         JBI_SLEEPER_WORDS,
@@ -105,13 +106,14 @@ static bool peer_is_alive(uint32_t peer, void *userdata)
     return jbi_peer_slot_get(&bus->peers, peer) && jbi_peer_is_alive(&bus->peers, peer, bus->peer);
 }
 
-static void peer_lost_claim(uint32_t peer, void *userdata)
+static void noticed(enum jbi_ring_notice what, uint32_t peer, uint32_t reader_idx, void *userdata)
 {
-    const jb_bus *bus = userdata;
+    jb_bus *bus = userdata;
     struct jbi_peer_slot *slot = jbi_peer_slot_get(&bus->peers, peer);
 
-    if (slot)
+    if (slot && (what == JBI_NOTICE_ORPHAN || what == JBI_NOTICE_REVOKED))
         atomic_fetch_add_explicit(&slot->n_aborted, 1, memory_order_relaxed);
+    jbi_notice_note(bus, what, peer, reader_idx);
 }
 
 static uint32_t max_record_bytes(uint64_t capacity)
@@ -149,6 +151,7 @@ void jbi_geometry_place(jb_bus *bus)
     bus->ring.n_readers = bus->max_subs;
     bus->ring.max_record_bytes = max_record_bytes(params[JBI_PARAM_CAPACITY]);
     bus->ring.is_alive = peer_is_alive;
-    bus->ring.on_orphan = peer_lost_claim;
-    bus->ring.alive_userdata = bus;
+    bus->ring.on_notice = noticed;
+    bus->ring.userdata = bus;
+    bus->ring.stall_after_ns = params[JBI_PARAM_STALL_NS];
 }

@@ -64,6 +64,7 @@ static struct jbi_segment_plan plan_from_opts(const jb_bus_opts *opts)
         .params[JBI_PARAM_TOPICS] = opts->max_topics,
         .params[JBI_PARAM_SUBS] = opts->max_subs,
         .params[JBI_PARAM_PEERS] = opts->max_peers,
+        .params[JBI_PARAM_STALL_NS] = opts->stall_after_ns,
         .fingerprint = jbi_geometry_fingerprint(),
         .size_fn = jbi_geometry_bytes,
         .flags = opts->flags & JB_BUS_KEEP ? JBI_SEGMENT_KEEP : 0,

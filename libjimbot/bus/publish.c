@@ -13,13 +13,67 @@
  * would cost them. */
 #define SPACE_POLL_NS UINT64_C(200000)
 
-static int head_check(const jb_bus *bus, const jb_event_head *head)
+int jbi_head_check(const jb_bus *bus, const jb_event_head *head)
 {
-    bool is_legal = head && head->topic_id >= 1 && head->topic_id <= bus->max_topics &&
+    bool is_legal = head->topic_id >= 1 && head->topic_id <= bus->max_topics &&
                     head->type <= JB_EVENT_CUSTOM && head->priority <= JB_PRIORITY_HIGH &&
-                    head->flags == 0;
+                    head->flags <= JB_EVENT_IS_REPLY;
 
     return is_legal ? 0 : JB_EINVAL;
+}
+
+int jbi_extent_claim(jb_bus *bus, uint64_t len_bytes, uint32_t n_events, struct jbi_slot *ret_slot)
+{
+    int rc = jbi_ring_claim(&bus->ring, len_bytes, n_events, ret_slot);
+
+    if (rc == JB_EAGAIN)
+        atomic_fetch_add_explicit(&bus->self->n_full, 1, memory_order_relaxed);
+    return rc;
+}
+
+/* Most handles are used by one thread, which need not lock anything to add to words of its own. */
+static void count_published(jb_bus *bus, uint64_t n_events, uint64_t n_bytes)
+{
+    static _Thread_local __attribute__((tls_model("initial-exec"))) char me;
+    void *first = atomic_load_explicit(&bus->first_thread, memory_order_relaxed);
+
+    if (!first &&
+        atomic_compare_exchange_strong_explicit(&bus->first_thread, &first, (void *)&me,
+                                                memory_order_relaxed, memory_order_relaxed))
+        first = &me;
+    if (first == &me) {
+        jbi_count(&bus->self->n_published_first, n_events);
+        jbi_count(&bus->self->n_bytes_first, n_bytes);
+    } else {
+        atomic_fetch_add_explicit(&bus->self->n_published, n_events, memory_order_relaxed);
+        atomic_fetch_add_explicit(&bus->self->n_bytes, n_bytes, memory_order_relaxed);
+    }
+}
+
+int jbi_extent_commit(jb_bus *bus, uint64_t position, uint64_t mark, uint64_t n_events,
+                      uint64_t n_bytes)
+{
+    int rc = jbi_ring_commit(&bus->ring, position, mark);
+
+    if (rc)
+        return rc;
+    count_published(bus, n_events, n_bytes);
+    jbi_ring_wake(&bus->ring);
+    if (jbi_has_notices(bus))
+        jbi_notices_publish(bus);
+    return 0;
+}
+
+int jbi_extent_abort(jb_bus *bus, uint64_t position, uint64_t mark)
+{
+    int rc = jbi_ring_abort(&bus->ring, position, mark);
+
+    if (rc)
+        return rc;
+    atomic_fetch_add_explicit(&bus->self->n_aborted, 1, memory_order_relaxed);
+    /* Readers may be waiting at this very claim for what lies behind it. */
+    jbi_ring_wake(&bus->ring);
+    return 0;
 }
 
 int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_claim *ret_claim)
@@ -27,29 +81,19 @@ int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_cl
     struct jbi_slot slot;
     int rc;
 
-    if (!bus || !ret_claim)
+    if (!bus || !ret_claim || !head)
         return JB_EINVAL;
     if (!jbi_bus_is_usable(bus))
         return JB_ESTATE;
-    rc = head_check(bus, head);
+    rc = jbi_head_check(bus, head);
     if (rc)
         return rc;
     if (len_bytes > JB_EVENT_MAX_BYTES)
         return JB_ETOOBIG;
-    rc = jbi_ring_claim(&bus->ring, sizeof(struct jbi_record) + len_bytes, &slot);
-    if (rc) {
-        if (rc == JB_EAGAIN)
-            atomic_fetch_add_explicit(&bus->self->n_full, 1, memory_order_relaxed);
+    rc = jbi_extent_claim(bus, sizeof(struct jbi_record) + len_bytes, 1, &slot);
+    if (rc)
         return rc;
-    }
-    slot.record->len_bytes = (uint32_t)len_bytes;
-    slot.record->topic_id = head->topic_id;
-    slot.record->time_ns = jbi_os_monotonic_ns();
-    slot.record->source_time = head->source_time;
-    slot.record->publisher = bus->peer;
-    slot.record->type = head->type;
-    slot.record->priority = head->priority;
-    slot.record->flags = 0;
+    jbi_record_fill(slot.record, bus, head, jbi_os_monotonic_ns(), len_bytes);
     ret_claim->payload = (uint8_t *)(slot.record + 1);
     ret_claim->len_bytes = (uint32_t)len_bytes;
     ret_claim->_reserved = 0;
@@ -61,7 +105,6 @@ int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_cl
 int jb_bus_commit(jb_bus *bus, jb_claim *claim, size_t len_bytes)
 {
     struct jbi_record *record;
-    int rc;
 
     if (!bus || !claim || (claim->payload && len_bytes > claim->len_bytes))
         return JB_EINVAL;
@@ -70,34 +113,19 @@ int jb_bus_commit(jb_bus *bus, jb_claim *claim, size_t len_bytes)
     record = (struct jbi_record *)(void *)(claim->payload - sizeof *record);
     claim->payload = NULL;
     /* A copy of a finished claim must not touch what readers may be reading. */
-    if (jbi_ring_mark_load(&bus->ring, claim->position) != claim->mark)
-        return JB_ESTATE;
-    record->len_bytes = (uint32_t)len_bytes;
-    rc = jbi_ring_commit(&bus->ring, claim->position, claim->mark);
-    if (rc)
-        return rc;
-    atomic_fetch_add_explicit(&bus->self->n_published, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&bus->self->n_bytes, len_bytes, memory_order_relaxed);
-    jbi_ring_wake(&bus->ring);
-    return 0;
+    if (jbi_ring_mark_load(&bus->ring, claim->position) == claim->mark)
+        record->len_bytes = (uint32_t)len_bytes;
+    return jbi_extent_commit(bus, claim->position, claim->mark, 1, len_bytes);
 }
 
 int jb_bus_abort(jb_bus *bus, jb_claim *claim)
 {
-    int rc;
-
     if (!bus || !claim)
         return JB_EINVAL;
     if (!claim->payload || !jbi_bus_is_usable(bus))
         return JB_ESTATE;
     claim->payload = NULL;
-    rc = jbi_ring_abort(&bus->ring, claim->position, claim->mark);
-    if (rc)
-        return rc;
-    atomic_fetch_add_explicit(&bus->self->n_aborted, 1, memory_order_relaxed);
-    /* Readers may be waiting at this very claim for what lies behind it. */
-    jbi_ring_wake(&bus->ring);
-    return 0;
+    return jbi_extent_abort(bus, claim->position, claim->mark);
 }
 
 int jb_bus_publish(jb_bus *bus, const jb_event_head *head, const void *payload, size_t len_bytes)

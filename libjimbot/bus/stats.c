@@ -84,8 +84,8 @@ int jb_bus_peer_stats(jb_bus *bus, uint32_t idx, jb_peer_stats *ret_stats)
     stats.pid = slot->pid;
     stats.is_alive = jbi_peer_is_alive(&bus->peers, idx, bus->peer);
     stats.start_ns = slot->attached_ns;
-    stats.n_published = counter(&slot->n_published) - slot->base[0];
-    stats.n_bytes = counter(&slot->n_bytes) - slot->base[1];
+    stats.n_published = jbi_peer_n_published(slot) - slot->base[0];
+    stats.n_bytes = jbi_peer_n_bytes(slot) - slot->base[1];
     stats.n_aborted = counter(&slot->n_aborted) - slot->base[2];
     stats.n_full = counter(&slot->n_full) - slot->base[3];
     name_copy(stats.name, sizeof stats.name, slot->name);
@@ -98,8 +98,8 @@ static void sum_peers(const jb_bus *bus, jb_bus_stats *stats)
         const struct jbi_peer_slot *slot = &bus->peers.slots[i];
 
         stats->n_peers += atomic_load_explicit(&slot->state, memory_order_relaxed) != 0;
-        stats->n_published += counter(&slot->n_published);
-        stats->n_bytes += counter(&slot->n_bytes);
+        stats->n_published += jbi_peer_n_published(slot);
+        stats->n_bytes += jbi_peer_n_bytes(slot);
         stats->n_aborted += counter(&slot->n_aborted);
         stats->n_full += counter(&slot->n_full);
     }

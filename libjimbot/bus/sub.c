@@ -6,7 +6,7 @@
  */
 #include "base/alloc.h"
 #include "base/error.h"
-#include "bus/bus_internal.h"
+#include "bus/scan.h"
 
 #include <string.h>
 
@@ -17,7 +17,12 @@
 void jb_sub_opts_init(jb_sub_opts *opts, uint32_t size)
 {
     const jb_sub_opts defaults = {
-        .size = sizeof defaults, .policy = JB_SUB_LOSSLESS, .start = JB_SUB_FROM_NOW};
+        .size = sizeof defaults,
+        .policy = JB_SUB_LOSSLESS,
+        .start = JB_SUB_FROM_NOW,
+        .wait = JB_WAIT_SPIN,
+        .spin_ns = 10000,
+    };
 
     if (size > sizeof defaults)
         size = sizeof defaults;
@@ -35,9 +40,11 @@ static int opts_take(const jb_sub_opts *given, jb_sub_opts *ret_opts, jb_error *
                                  given->size);
         memcpy(ret_opts, given, given->size);
     }
-    if (ret_opts->policy > JB_SUB_LATEST || ret_opts->start > JB_SUB_FROM_OLDEST)
-        return jbi_error_set(err, JB_EINVAL, "jb_sub_opts has an unknown policy (%u) or start (%u)",
-                             ret_opts->policy, ret_opts->start);
+    if (ret_opts->policy > JB_SUB_LATEST || ret_opts->start > JB_SUB_FROM_OLDEST ||
+        ret_opts->wait > JB_WAIT_BUSY)
+        return jbi_error_set(err, JB_EINVAL,
+                             "jb_sub_opts has an unknown policy (%u), start (%u) or wait (%u)",
+                             ret_opts->policy, ret_opts->start, ret_opts->wait);
     return 0;
 }
 
@@ -92,9 +99,14 @@ static void slot_fill(jb_sub *sub, const jb_sub_opts *opts, const char *pattern,
     memcpy(slot->name, name, name_bytes);
     memset(slot->pattern, 0, sizeof slot->pattern);
     memcpy(slot->pattern, pattern, len_bytes);
+    slot->policy = opts->policy;
+    slot->evict_after_ns = opts->evict_after_ns;
     atomic_store_explicit(&slot->n_delivered, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->n_filtered, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->n_missed, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->n_conflated, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->n_evicted, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->held_cursor, 0, memory_order_relaxed);
 }
 
 static int sub_start(jb_sub *sub, uint32_t start)
@@ -117,6 +129,7 @@ static int sub_start(jb_sub *sub, uint32_t start)
         jbi_reader_gate(ring, sub->slot, &sub->cursor);
     }
     sub->word = atomic_load_explicit(&sub->slot->word, memory_order_relaxed);
+    atomic_store_explicit(&sub->slot->n_before, sub->cursor.n_before, memory_order_relaxed);
     sub->scanned = sub->cursor;
     return 0;
 }
@@ -126,29 +139,44 @@ static void sub_free(jb_sub *sub)
     jb_alloc alloc = sub->bus->alloc;
 
     jbi_filter_fini(&sub->filter);
+    jbi_alloc_free(&alloc, sub->shown_sequences, JBI_SUB_BATCH * sizeof *sub->shown_sequences);
     jbi_alloc_free(&alloc, sub->shown, JBI_SUB_BATCH * sizeof *sub->shown);
     jbi_alloc_free(&alloc, sub->kept, JBI_SUB_BATCH * sizeof *sub->kept);
     jbi_alloc_free(&alloc, sub->arena, sub->arena_bytes);
     jbi_alloc_free(&alloc, sub, sizeof *sub);
 }
 
-static jb_sub *sub_alloc(jb_bus *bus, uint32_t policy)
+/* What its way of reading needs. */
+static bool sub_alloc_reading(jb_sub *sub)
+{
+    const jb_alloc *alloc = &sub->bus->alloc;
+
+    if (sub->policy == JB_SUB_LOSSLESS) {
+        sub->reading = &jbi_reading_lossless;
+        sub->shown_sequences =
+            alloc->alloc(JBI_SUB_BATCH * sizeof *sub->shown_sequences, alloc->ctx);
+        return sub->shown_sequences;
+    }
+    sub->reading = &jbi_reading_latest;
+    sub->arena_bytes = sub->bus->ring.max_record_bytes + ARENA_EXTRA_BYTES;
+    sub->arena = alloc->alloc(sub->arena_bytes, alloc->ctx);
+    sub->kept = alloc->alloc(JBI_SUB_BATCH * sizeof *sub->kept, alloc->ctx);
+    sub->shown = alloc->alloc(JBI_SUB_BATCH * sizeof *sub->shown, alloc->ctx);
+    return sub->arena && sub->kept && sub->shown;
+}
+
+static jb_sub *sub_alloc(jb_bus *bus, const jb_sub_opts *opts)
 {
     jb_sub *sub = jbi_alloc_zeroed(&bus->alloc, sizeof *sub);
-    int rc;
 
     if (!sub)
         return NULL;
     sub->bus = bus;
-    sub->policy = policy;
-    rc = jbi_filter_init(&sub->filter, bus->max_topics, &bus->alloc);
-    sub->shown = bus->alloc.alloc(JBI_SUB_BATCH * sizeof *sub->shown, bus->alloc.ctx);
-    if (policy == JB_SUB_LATEST) {
-        sub->arena_bytes = bus->ring.max_record_bytes + ARENA_EXTRA_BYTES;
-        sub->arena = bus->alloc.alloc(sub->arena_bytes, bus->alloc.ctx);
-        sub->kept = bus->alloc.alloc(JBI_SUB_BATCH * sizeof *sub->kept, bus->alloc.ctx);
-    }
-    if (rc || !sub->shown || (policy == JB_SUB_LATEST && (!sub->arena || !sub->kept))) {
+    sub->policy = opts->policy;
+    sub->pace.strategy = opts->wait;
+    sub->pace.spin_ns = opts->wait == JB_WAIT_BLOCK ? 0 : opts->spin_ns;
+    sub->pace.gap = 1;
+    if (jbi_filter_init(&sub->filter, bus->max_topics, &bus->alloc) || !sub_alloc_reading(sub)) {
         sub_free(sub);
         return NULL;
     }
@@ -169,7 +197,7 @@ int jb_bus_subscribe(jb_bus *bus, const char *pattern, size_t len_bytes, const j
     rc = opts_take(given, &opts, err);
     if (rc)
         return rc;
-    sub = sub_alloc(bus, opts.policy);
+    sub = sub_alloc(bus, &opts);
     if (!sub)
         return jbi_error_set(err, JB_ENOMEM, "no memory for a subscription");
     rc = jbi_filter_add(&sub->filter, pattern, len_bytes);

@@ -71,82 +71,136 @@ static int chain_end(const struct jbi_ring *ring, uint64_t *ret_position, uint64
     return JB_ECORRUPT;
 }
 
-static int blocks_for(const struct jbi_ring *ring, uint64_t len_bytes, uint64_t *ret_bytes)
+static int blocks_for(const struct jbi_ring *ring, uint64_t len_bytes, uint32_t n_records,
+                      uint64_t *ret_bytes)
 {
     if (len_bytes > ring->max_record_bytes)
         return JB_ETOOBIG;
+    /* A batch needs a second mark for its count. */
+    if (n_records > 1 && len_bytes <= JBI_BLOCK_BYTES)
+        len_bytes = JBI_BLOCK_BYTES + 1;
     *ret_bytes = (len_bytes + JBI_BLOCK_BYTES - 1) & ~(uint64_t)(JBI_BLOCK_BYTES - 1);
     return 0;
 }
 
-int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, struct jbi_slot *ret_slot)
-{
+/* What is won at the chain's end: the extent asked for, or something that must come before it. */
+struct step {
+    uint64_t position;
+    uint64_t stale; /* the mark that stands there */
+    uint64_t mark;  /* the mark to be */
     uint64_t bytes;
-    int rc = blocks_for(ring, len_bytes, &bytes);
+};
+
+/* The next extent of the chain if there is room for it. Where the record would cross the log's end,
+ * the rest of the lap; where it would touch a revoked extent, what lies before it, or that. */
+static int step_plan(struct jbi_ring *ring, uint64_t bytes, struct step *step)
+{
+    uint64_t room, revoked = 0;
+    enum jbi_mark_state state;
+    int rc = chain_end(ring, &step->position, &step->stale);
+
+    if (rc)
+        return rc;
+    room = ring->capacity_bytes - (step->position & (ring->capacity_bytes - 1));
+    step->bytes = bytes <= room ? bytes : room;
+    rc = jbi_ring_reclaim(ring, step->position + step->bytes - ring->capacity_bytes);
+    if (rc)
+        return rc;
+    state = bytes <= room ? JBI_CLAIMED : JBI_ABORTED;
+    /* Acquire: the head we have seen passed a revoked extent only after this was raised. */
+    if (atomic_load_explicit(&ring->control->n_revoked, memory_order_acquire) != 0 &&
+        jbi_revoked_find(ring, step->position, &step->bytes, &revoked))
+        state = JBI_ABORTED;
+    step->mark = jbi_mark_pack(jbi_ring_lap(ring, step->position),
+                               (uint32_t)(step->bytes >> JBI_BLOCK_SHIFT),
+                               revoked ? jbi_mark_owner(revoked) : ring->owner, state);
+    if (revoked)
+        step->mark = jbi_mark_wide(step->mark);
+    return 0;
+}
+
+static void slot_fill(const struct jbi_ring *ring, const struct step *step, uint32_t n_records,
+                      struct jbi_slot *ret_slot)
+{
+    /* Pairs with the acquire fence in jbi_ring_is_kept(): a reader that sees any byte written from
+     * here on also sees the head that gave the bytes away. */
+    atomic_thread_fence(memory_order_release);
+    if (n_records > 1)
+        atomic_store_explicit(
+            &ring->marks[jbi_ring_block(ring, step->position) + 1],
+            jbi_mark_pack(jbi_ring_lap(ring, step->position), n_records, ring->owner, JBI_UNMARKED),
+            memory_order_relaxed);
+    ret_slot->record =
+        (struct jbi_record *)(void *)(ring->log + (step->position & (ring->capacity_bytes - 1)));
+    ret_slot->position = step->position;
+    ret_slot->mark = step->mark;
+}
+
+int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, uint32_t n_records,
+                   struct jbi_slot *ret_slot)
+{
+    struct step step;
+    uint64_t bytes, padded = 0;
+    int rc = blocks_for(ring, len_bytes, n_records, &bytes);
 
     while (!rc) {
-        uint64_t position, stale, mark;
-        uint64_t room, take;
-
-        rc = chain_end(ring, &position, &stale);
+        rc = step_plan(ring, bytes, &step);
         if (rc)
             break;
-        room = ring->capacity_bytes - (position & (ring->capacity_bytes - 1));
-        take = bytes <= room ? bytes : room;
-        rc = jbi_ring_reclaim(ring, position + take - ring->capacity_bytes);
-        if (rc)
-            break;
-        mark = jbi_mark_pack(jbi_ring_lap(ring, position), (uint32_t)(take >> JBI_BLOCK_SHIFT),
-                             ring->owner, take == bytes ? JBI_CLAIMED : JBI_ABORTED);
+        if (n_records > 1 && jbi_mark_state(step.mark) == JBI_CLAIMED)
+            step.mark = jbi_mark_wide(step.mark);
         /* The one step that decides. Acquire: pairs with the reclaimer's release, whose readers are
          * done with these bytes. Release: whoever sees the mark and walks on also sees what we
          * saw. */
-        if (!atomic_compare_exchange_strong_explicit(&ring->marks[jbi_ring_block(ring, position)],
-                                                     &stale, mark, memory_order_acq_rel,
-                                                     memory_order_relaxed))
+        if (!atomic_compare_exchange_strong_explicit(
+                &ring->marks[jbi_ring_block(ring, step.position)], &step.stale, step.mark,
+                memory_order_acq_rel, memory_order_relaxed))
             continue;
-        tail_hint(ring, position + take);
-        if (take != bytes)
+        tail_hint(ring, step.position + step.bytes);
+        if (jbi_mark_state(step.mark) != JBI_CLAIMED) {
+            /* Revoked extents may leave no gap that is long enough, in any lap. */
+            padded += step.bytes;
+            if (padded > ring->capacity_bytes)
+                return JB_EAGAIN;
             continue;
-        /* Pairs with the acquire fence in jbi_ring_is_kept(): a reader that sees any byte written
-         * from here on also sees the head that gave the bytes away. */
-        atomic_thread_fence(memory_order_release);
-        ret_slot->record =
-            (struct jbi_record *)(void *)(ring->log + (position & (ring->capacity_bytes - 1)));
-        ret_slot->position = position;
-        ret_slot->mark = mark;
+        }
+        slot_fill(ring, &step, n_records, ret_slot);
         return 0;
     }
     return rc;
 }
 
-static int finish(struct jbi_ring *ring, uint64_t position, uint64_t mark,
-                  enum jbi_mark_state state)
+static int finish(struct jbi_ring *ring, uint64_t position, uint64_t mark, uint64_t finished)
 {
     /* Sequentially consistent, so that the load of the sleepers in jbi_ring_wake() cannot come
      * before it: either the sleeper sees this mark or we see the sleeper. It also publishes the
      * record (release) to the reader's acquire. A swap, not a store: a claim that was taken away
      * stays aborted. */
-    bool is_ours = atomic_compare_exchange_strong_explicit(
-        &ring->marks[jbi_ring_block(ring, position)], &mark, jbi_mark_with_state(mark, state),
-        memory_order_seq_cst, memory_order_relaxed);
-    return is_ours ? 0 : JB_ESTATE;
+    uint64_t found = mark;
+
+    if (atomic_compare_exchange_strong_explicit(&ring->marks[jbi_ring_block(ring, position)],
+                                                &found, finished, memory_order_seq_cst,
+                                                memory_order_relaxed))
+        return 0;
+    if (jbi_mark_owner(mark) == ring->owner)
+        jbi_revoked_return(ring, position, ring->owner);
+    return JB_ESTATE;
 }
 
 int jbi_ring_commit(struct jbi_ring *ring, uint64_t position, uint64_t mark)
 {
-    return finish(ring, position, mark, JBI_COMMITTED);
+    return finish(ring, position, mark, jbi_mark_with_state(mark, JBI_COMMITTED));
 }
 
 int jbi_ring_abort(struct jbi_ring *ring, uint64_t position, uint64_t mark)
 {
-    return finish(ring, position, mark, JBI_ABORTED);
+    return finish(ring, position, mark, jbi_mark_aborted(mark));
 }
 
 int jbi_ring_make_room(struct jbi_ring *ring, uint64_t len_bytes)
 {
     uint64_t position, stale, bytes, room;
-    int rc = blocks_for(ring, len_bytes, &bytes);
+    int rc = blocks_for(ring, len_bytes, 1, &bytes);
 
     if (!rc)
         rc = chain_end(ring, &position, &stale);

@@ -1,10 +1,8 @@
 /*
- * cursor.c: the reader's side of the ring.
- *
- * Invariant: a cursor stands at a record's start and knows how many events were committed before
- * it, so sequence numbers and missed counts are exact without any counter on the publisher's path.
+ * cursor.c: see cursor.h. A length or count that no writer of ours makes ends a pass: with
+ * JB_ECORRUPT when the bytes are still there to be read, else the reader was overtaken.
  */
-#include "ring/ring.h"
+#include "ring/cursor.h"
 
 bool jbi_ring_is_kept(const struct jbi_ring *ring, uint64_t position)
 {
@@ -15,8 +13,21 @@ bool jbi_ring_is_kept(const struct jbi_ring *ring, uint64_t position)
            position;
 }
 
-int jbi_cursor_step(const struct jbi_ring *ring, struct jbi_cursor *cursor,
-                    const struct jbi_record **ret_record, uint64_t *ret_len_bytes)
+#ifdef JBI_IS_TSAN
+__attribute__((no_sanitize("thread"), noinline)) void jbi_copy_unstable(void *to, const void *from,
+                                                                        size_t len_bytes)
+{
+    for (size_t i = 0; i < len_bytes; i++)
+        ((volatile uint8_t *)to)[i] = ((const volatile uint8_t *)from)[i];
+}
+#endif
+
+int jbi_cursor_damage(const struct jbi_ring *ring, const struct jbi_cursor *cursor)
+{
+    return jbi_ring_is_kept(ring, cursor->position) ? JB_ECORRUPT : JBI_STEP_LAPPED;
+}
+
+int jbi_cursor_open(const struct jbi_ring *ring, struct jbi_cursor *cursor)
 {
     uint64_t n_blocks = ring->capacity_bytes >> JBI_BLOCK_SHIFT;
 
@@ -31,19 +42,31 @@ int jbi_cursor_step(const struct jbi_ring *ring, struct jbi_cursor *cursor,
         if (age < 0 || jbi_mark_state(mark) == JBI_CLAIMED)
             return jbi_ring_is_kept(ring, position) ? JBI_STEP_END : JBI_STEP_LAPPED;
         bytes = jbi_mark_bytes(ring, mark, position);
-        if (!bytes)
-            return jbi_ring_is_kept(ring, position) ? JB_ECORRUPT : JBI_STEP_LAPPED;
-        cursor->position += bytes;
-        if (jbi_mark_state(mark) == JBI_ABORTED)
+        if (bytes && jbi_mark_state(mark) == JBI_ABORTED) {
+            cursor->position += bytes;
             continue;
-        cursor->n_before++;
-        *ret_record =
-            (const struct jbi_record *)(const void *)(ring->log +
-                                                      (position & (ring->capacity_bytes - 1)));
-        *ret_len_bytes = bytes;
-        return JBI_STEP_EVENT;
+        }
+        cursor->n_left = bytes && bytes < ring->max_record_bytes + JBI_BLOCK_BYTES
+                             ? jbi_ring_n_records(ring, mark, position)
+                             : 0;
+        cursor->extent_end = position + bytes;
+        if (cursor->n_left)
+            return JBI_STEP_EVENT;
+        return jbi_cursor_damage(ring, cursor);
     }
     return JB_ECORRUPT;
+}
+
+int jbi_cursor_skip(const struct jbi_ring *ring, struct jbi_cursor *cursor)
+{
+    int rc = cursor->n_left ? JBI_STEP_EVENT : jbi_cursor_open(ring, cursor);
+
+    if (rc == JBI_STEP_EVENT) {
+        cursor->n_before += cursor->n_left;
+        cursor->n_left = 0;
+        cursor->position = cursor->extent_end;
+    }
+    return rc;
 }
 
 void jbi_cursor_oldest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor)
@@ -53,7 +76,7 @@ void jbi_cursor_oldest(const struct jbi_ring *ring, struct jbi_cursor *ret_curso
     for (;;) {
         uint64_t again;
 
-        ret_cursor->position = jbi_head_position(head);
+        *ret_cursor = (struct jbi_cursor){.position = jbi_head_position(head)};
         ret_cursor->n_before = atomic_load_explicit(
             &ring->counts[jbi_ring_block(ring, ret_cursor->position)], memory_order_acquire);
         again = atomic_load_explicit(&ring->control->head, memory_order_acquire);
@@ -82,9 +105,7 @@ int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor
     jbi_cursor_oldest(ring, &cursor);
     for (;;) {
         struct jbi_cursor next = cursor;
-        const struct jbi_record *record;
-        uint64_t len_bytes;
-        int rc = jbi_cursor_step(ring, &next, &record, &len_bytes);
+        int rc = jbi_cursor_skip(ring, &next);
 
         if (rc < 0)
             return rc;
@@ -102,7 +123,7 @@ int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor
     }
 }
 
-void jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t word)
+bool jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t word)
 {
     struct jbi_reader_slot *slot = &ring->readers[reader_idx];
     uint64_t mine = jbi_reader_word(word, ring->owner, JBI_READER_SETUP);
@@ -110,11 +131,12 @@ void jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t wor
     /* Ours first, so that the sleeper's bit we clear is not that of the next owner. */
     if (!atomic_compare_exchange_strong_explicit(&slot->word, &word, mine, memory_order_acq_rel,
                                                  memory_order_relaxed))
-        return;
+        return false;
     jbi_ring_forget_sleeper(ring, reader_idx);
     atomic_compare_exchange_strong_explicit(&slot->word, &mine,
                                             jbi_reader_word(mine, 0, JBI_READER_FREE),
                                             memory_order_release, memory_order_relaxed);
+    return true;
 }
 
 void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, struct jbi_cursor *cursor)

@@ -11,15 +11,16 @@
  * compare-and-swap on the head lets one of them through.
  */
 #include "base/os.h"
-#include "ring/ring.h"
+#include "ring/cursor.h"
 
 #define CHECK_EVERY_NS UINT64_C(10000000)
 
-/* How far lossless readers allow the head to go. */
-static uint64_t readers_limit(const struct jbi_ring *ring)
+/* How far lossless readers allow the head to go, and which of them is the last. */
+static uint64_t readers_limit(const struct jbi_ring *ring, uint32_t *ret_idx)
 {
     uint64_t limit = UINT64_MAX;
 
+    *ret_idx = UINT32_MAX;
     for (uint32_t i = 0; i < ring->n_readers; i++) {
         const struct jbi_reader_slot *slot = &ring->readers[i];
         uint64_t cursor;
@@ -30,8 +31,10 @@ static uint64_t readers_limit(const struct jbi_ring *ring)
         /* Pairs with the release in the reader's advance: it has finished with every byte before
          * its cursor. */
         cursor = atomic_load_explicit(&slot->cursor, memory_order_acquire);
-        if (cursor < limit)
+        if (cursor < limit) {
             limit = cursor;
+            *ret_idx = i;
+        }
     }
     return limit;
 }
@@ -47,26 +50,76 @@ static bool may_check(struct jbi_ring *ring)
                               memory_order_relaxed, memory_order_relaxed);
 }
 
-static void abort_if_orphan(struct jbi_ring *ring, uint64_t position, uint64_t mark)
+/* For how long has `place` been found in the way? `since` belongs to the place once that is read;
+ * a newer `since` of another place only makes the answer shorter. */
+static uint64_t held_for(_Atomic uint64_t *since_ns, _Atomic uint64_t *place, uint64_t now_place)
 {
-    if (jbi_mark_state(mark) == JBI_CLAIMED &&
-        !ring->is_alive(jbi_mark_owner(mark), ring->alive_userdata) &&
-        jbi_ring_abort(ring, position, mark) == 0) {
-        ring->on_orphan(jbi_mark_owner(mark), ring->alive_userdata);
+    uint64_t now = jbi_os_monotonic_ns();
+    uint64_t since;
+
+    if (atomic_load_explicit(place, memory_order_acquire) != now_place) {
+        atomic_store_explicit(since_ns, now, memory_order_relaxed);
+        atomic_store_explicit(place, now_place, memory_order_release);
+        return 0;
+    }
+    since = atomic_load_explicit(since_ns, memory_order_relaxed);
+    return now > since ? now - since : 0;
+}
+
+/* An open claim is in the way: of the dead it is aborted, of the living cancelled if it has been
+ * there for longer than this bus allows. */
+static void settle_claim(struct jbi_ring *ring, uint64_t position, uint64_t mark)
+{
+    uint32_t owner = jbi_mark_owner(mark);
+    uint64_t held_ns;
+
+    if (jbi_mark_state(mark) != JBI_CLAIMED)
+        return;
+    if (!ring->is_alive(owner, ring->userdata)) {
+        if (jbi_ring_abort(ring, position, mark) == 0) {
+            ring->on_notice(JBI_NOTICE_ORPHAN, owner, 0, ring->userdata);
+            jbi_ring_wake(ring);
+        }
+        return;
+    }
+    held_ns =
+        held_for(&ring->control->stalled_since_ns, &ring->control->stalled_position, position);
+    if (ring->stall_after_ns && held_ns >= ring->stall_after_ns &&
+        jbi_revoke(ring, position, mark)) {
+        ring->on_notice(JBI_NOTICE_REVOKED, owner, 0, ring->userdata);
         jbi_ring_wake(ring);
     }
 }
 
-/* A lossless reader whose process is dead holds nobody back. */
-static void release_dead_readers(struct jbi_ring *ring)
+/* Lossless readers are in the way: of the dead the slots are freed; the last of the living is
+ * evicted if it has not moved for longer than it said it might. */
+static void settle_readers(struct jbi_ring *ring)
 {
-    for (uint32_t i = 0; i < ring->n_readers; i++) {
-        uint64_t word = atomic_load_explicit(&ring->readers[i].word, memory_order_acquire);
+    struct jbi_reader_slot *slot;
+    uint64_t word, cursor, held_ns;
+    uint32_t last;
 
+    for (uint32_t i = 0; i < ring->n_readers; i++) {
+        word = atomic_load_explicit(&ring->readers[i].word, memory_order_acquire);
         if (jbi_reader_state(word) == JBI_READER_LOSSLESS &&
-            !ring->is_alive(jbi_reader_peer(word), ring->alive_userdata))
-            jbi_reader_release(ring, i, word);
+            !ring->is_alive(jbi_reader_peer(word), ring->userdata) &&
+            jbi_reader_release(ring, i, word))
+            ring->on_notice(JBI_NOTICE_READER_DIED, jbi_reader_peer(word), i, ring->userdata);
     }
+    cursor = readers_limit(ring, &last);
+    if (last == UINT32_MAX)
+        return;
+    slot = &ring->readers[last];
+    word = atomic_load_explicit(&slot->word, memory_order_acquire);
+    held_ns = held_for(&slot->held_since_ns, &slot->held_cursor, cursor);
+    if (jbi_reader_state(word) != JBI_READER_LOSSLESS || slot->evict_after_ns == 0 ||
+        held_ns < slot->evict_after_ns ||
+        cursor != atomic_load_explicit(&slot->cursor, memory_order_acquire))
+        return;
+    if (atomic_compare_exchange_strong_explicit(
+            &slot->word, &word, jbi_reader_word(word, jbi_reader_peer(word), JBI_READER_EVICTED),
+            memory_order_acq_rel, memory_order_relaxed))
+        ring->on_notice(JBI_NOTICE_EVICTED, jbi_reader_peer(word), last, ring->userdata);
 }
 
 /* Walks finished records from the head on. Stops at `goal`, at `limit`, at a claim, or at the
@@ -90,7 +143,13 @@ static int walk(const struct jbi_ring *ring, struct jbi_cursor *cursor, uint64_t
         }
         if (bytes > limit - cursor->position)
             break;
-        cursor->n_before += jbi_mark_state(mark) == JBI_COMMITTED;
+        if (jbi_mark_state(mark) == JBI_COMMITTED) {
+            uint32_t n_records = jbi_ring_n_records(ring, mark, cursor->position);
+
+            if (!n_records)
+                return JB_ECORRUPT;
+            cursor->n_before += n_records;
+        }
         cursor->position += bytes;
     }
     return 0;
@@ -125,8 +184,9 @@ int jbi_ring_reclaim(struct jbi_ring *ring, uint64_t need)
         return 0;
     for (;;) {
         uint64_t head = atomic_load_explicit(&ring->control->head, memory_order_acquire);
-        struct jbi_cursor cursor = {jbi_head_position(head), 0};
+        struct jbi_cursor cursor = {.position = jbi_head_position(head)};
         uint64_t limit, blocker;
+        uint32_t last;
         int rc;
 
         if (cursor.position >= need) {
@@ -135,7 +195,7 @@ int jbi_ring_reclaim(struct jbi_ring *ring, uint64_t need)
         }
         cursor.n_before = atomic_load_explicit(&ring->counts[jbi_ring_block(ring, cursor.position)],
                                                memory_order_acquire);
-        limit = readers_limit(ring);
+        limit = readers_limit(ring, &last);
         if (limit < cursor.position)
             limit = cursor.position;
         rc = walk(ring, &cursor, need + ring->capacity_bytes / 16, limit, &blocker);
@@ -153,9 +213,9 @@ int jbi_ring_reclaim(struct jbi_ring *ring, uint64_t need)
             return JB_EAGAIN;
         is_checked = true;
         if (blocker)
-            abort_if_orphan(ring, cursor.position, blocker);
+            settle_claim(ring, cursor.position, blocker);
         else
-            release_dead_readers(ring);
+            settle_readers(ring);
     }
 }
 
@@ -163,8 +223,9 @@ void jbi_ring_unblock(struct jbi_ring *ring, uint64_t position)
 {
     uint64_t mark = jbi_ring_mark_load(ring, position);
 
-    if (jbi_mark_age(ring, mark, position) == 0 && may_check(ring))
-        abort_if_orphan(ring, position, mark);
+    if (jbi_mark_age(ring, mark, position) == 0 && jbi_mark_state(mark) == JBI_CLAIMED &&
+        may_check(ring))
+        settle_claim(ring, position, mark);
 }
 
 uint32_t jbi_ring_abort_all(struct jbi_ring *ring, uint32_t owner)
@@ -175,9 +236,13 @@ uint32_t jbi_ring_abort_all(struct jbi_ring *ring, uint32_t owner)
     for (uint64_t block = 0; block < n_blocks; block++) {
         uint64_t mark = atomic_load_explicit(&ring->marks[block], memory_order_acquire);
 
+        if (jbi_mark_owner(mark) != owner)
+            continue;
+        if (jbi_mark_is_revoked(mark))
+            jbi_revoked_return(ring, block << JBI_BLOCK_SHIFT, owner);
         /* Marks of finished laps are never CLAIMED: the head does not pass a claim. */
-        if (jbi_mark_state(mark) == JBI_CLAIMED && jbi_mark_owner(mark) == owner &&
-            jbi_ring_abort(ring, block << JBI_BLOCK_SHIFT, mark) == 0)
+        else if (jbi_mark_state(mark) == JBI_CLAIMED &&
+                 jbi_ring_abort(ring, block << JBI_BLOCK_SHIFT, mark) == 0)
             n++;
     }
     if (n)

@@ -1,6 +1,5 @@
 /*
- * ring.h: the event ring: claim, commit and abort for publishers; cursors for readers; sleep and
- * wake.
+ * ring.h: the event ring: claim, commit and abort for publishers; sleep and wake.
  *
  * Knows nothing of topics, patterns or events' meaning: a record is a small header and bytes. The
  * protocol and its invariants are in docs/design/ring.md; the words are in ring_layout.h.
@@ -17,8 +16,16 @@
 /* Is that peer's process alive? Asked of the kernel by whoever owns the peer table. */
 typedef bool (*jbi_ring_alive_fn)(uint32_t peer, void *userdata);
 
-/* A claim of that dead peer was aborted: for whoever keeps the books. */
-typedef void (*jbi_ring_orphan_fn)(uint32_t peer, void *userdata);
+/* What this handle did to others, for whoever keeps the books. Called in the midst of a claim or a
+ * look: it must not use the ring. */
+enum jbi_ring_notice {
+    JBI_NOTICE_ORPHAN,      /* a claim of that dead peer was aborted */
+    JBI_NOTICE_REVOKED,     /* a claim of that living peer was cancelled: it stood open too long */
+    JBI_NOTICE_READER_DIED, /* the slot of that dead peer's lossless reader was freed */
+    JBI_NOTICE_EVICTED      /* that living peer's lossless reader holds nobody back any more */
+};
+typedef void (*jbi_ring_notice_fn)(enum jbi_ring_notice what, uint32_t peer, uint32_t reader_idx,
+                                   void *userdata);
 
 /* A process's view of a ring. Several threads may share one; only the hints change after
  * jbi_ring_init(). */
@@ -30,13 +37,14 @@ struct jbi_ring {
     struct jbi_reader_slot *readers;
     uint8_t *log;
     uint64_t capacity_bytes; /* a power of two */
+    uint64_t stall_after_ns; /* an open claim may be in the way this long; 0: for ever */
     uint32_t capacity_shift;
     uint32_t n_readers;
     uint32_t max_record_bytes;
     uint32_t owner; /* this handle's peer number */
     jbi_ring_alive_fn is_alive;
-    jbi_ring_orphan_fn on_orphan;
-    void *alive_userdata; /* of both */
+    jbi_ring_notice_fn on_notice;
+    void *userdata; /* of both */
     _Atomic uint64_t
         head_seen; /* a head position this handle has seen: saves looking at the shared one */
     _Atomic uint64_t next_check_ns; /* when dead owners may next be looked for */
@@ -56,12 +64,14 @@ struct jbi_slot {
     uint64_t mark; /* as claimed */
 };
 
-/* Own a record of len_bytes (header and payload). Lock-free; JB_EAGAIN when the oldest bytes may
+/* Own an extent of len_bytes for n_records (1 .. 32767), headers and payloads together. The caller
+ * lays a batch out: each record at a multiple of 8. Lock-free; JB_EAGAIN when the oldest bytes may
  * not be reused yet, JB_ETOOBIG, JB_ECORRUPT. */
-int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, struct jbi_slot *ret_slot);
+int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, uint32_t n_records,
+                   struct jbi_slot *ret_slot);
 
-/* Finish a claim in one of two ways. JB_ESTATE when it is finished already. `mark` and `position`
- * as claimed. */
+/* Finish a claim in one of two ways. JB_ESTATE when it is finished already, or was revoked. `mark`
+ * and `position` as claimed. */
 int jbi_ring_commit(struct jbi_ring *ring, uint64_t position, uint64_t mark);
 int jbi_ring_abort(struct jbi_ring *ring, uint64_t position, uint64_t mark);
 
@@ -71,50 +81,23 @@ int jbi_ring_reclaim(struct jbi_ring *ring, uint64_t need);
 /* Could len_bytes be claimed now? 0, JB_EAGAIN, JB_ETOOBIG, JB_ECORRUPT. Makes room if it can. */
 int jbi_ring_make_room(struct jbi_ring *ring, uint64_t len_bytes);
 
-/* Abort every open claim of a peer that is gone. Returns how many there were. */
+/* Abort every open claim of a peer that is gone, and free what was revoked from it. Returns how many
+ * claims there were. */
 uint32_t jbi_ring_abort_all(struct jbi_ring *ring, uint32_t owner);
 
-/* For readers. */
+/* Revoked extents: see revoke.c. Cancel an open claim of a living peer. */
+bool jbi_revoke(struct jbi_ring *ring, uint64_t position, uint64_t mark);
 
-/* A place in the log, private to its reader. */
-struct jbi_cursor {
-    uint64_t position;
-    /* Events committed before it, since the ring was made: the next one's sequence minus one. */
-    uint64_t n_before;
-};
+/* Is there a revoked extent of a living owner in the *bytes from the chain's end on? Then *bytes is
+ * cut to what lies before it; or, where it begins right there, to its length, and ret_mark is its
+ * mark, else 0. */
+bool jbi_revoked_find(struct jbi_ring *ring, uint64_t position, uint64_t *bytes,
+                      uint64_t *ret_mark);
 
-enum jbi_step {
-    JBI_STEP_END,   /* nothing there yet, or a claim that is not finished */
-    JBI_STEP_EVENT, /* a committed record; the cursor has moved behind it */
-    JBI_STEP_LAPPED /* the bytes at the cursor were given to somebody else */
-};
+/* That owner will not touch the extent at that position any more, if it was revoked at all. */
+void jbi_revoked_return(struct jbi_ring *ring, uint64_t position, uint32_t owner);
 
-/* Move over aborted records to the next committed one. ret_record points into the log;
- * ret_len_bytes is what the mark allows, record->len_bytes is still unchecked. JB_ECORRUPT or an
- * enum jbi_step. */
-int jbi_cursor_step(const struct jbi_ring *ring, struct jbi_cursor *cursor,
-                    const struct jbi_record **ret_record, uint64_t *ret_len_bytes);
-
-/* True while the bytes at that position have not been given away. Call it after copying; the copy
- * is good if true. */
-bool jbi_ring_is_kept(const struct jbi_ring *ring, uint64_t position);
-
-/* The oldest record kept. */
-void jbi_cursor_oldest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor);
-
-/* Move a lapped cursor to the oldest record kept. JB_ECORRUPT when it was not lapped at all. */
-int jbi_cursor_catch_up(const struct jbi_ring *ring, struct jbi_cursor *cursor);
-
-/* Behind the newest record of the unbroken chain of finished ones. JB_ECORRUPT. */
-int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor);
-
-/* Make a reader gate reclamation from a cursor on; the cursor moves forward if that place is gone
- * already. */
-void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
-                     struct jbi_cursor *cursor);
-
-/* Free a reader's slot if it still holds that word, whoever owns it. */
-void jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t word);
+/* For readers; their places are in cursor.h. */
 
 /* Look after a claim that blocks a reader: abort it if its owner is dead. Rate-limited, may cost
  * system calls. */
@@ -126,8 +109,8 @@ uint64_t jbi_ring_tail(const struct jbi_ring *ring);
 /* Wake whoever sleeps. A load or two when nobody does. Call it after commit. */
 void jbi_ring_wake(struct jbi_ring *ring);
 
-/* Sleep until the mark at the cursor changes, a wake-up, or timeout_ns. */
-void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, const struct jbi_cursor *cursor,
+/* Sleep until the mark at that position changes, a wake-up, or timeout_ns. */
+void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, uint64_t position,
                     uint64_t timeout_ns);
 
 /* Take a reader out of the sleepers, for one that died asleep. */
@@ -160,6 +143,15 @@ static inline int jbi_mark_age(const struct jbi_ring *ring, uint64_t mark, uint6
     return diff < 0 ? -1 : diff > 0;
 }
 
+/* Nothing to read there: free, or a claim that is not finished. */
+static inline bool jbi_mark_is_pending(const struct jbi_ring *ring, uint64_t mark,
+                                       uint64_t position)
+{
+    int age = jbi_mark_age(ring, mark, position);
+
+    return age < 0 || (age == 0 && jbi_mark_state(mark) == JBI_CLAIMED);
+}
+
 /* Length of the record a mark of this lap describes, or 0 when no writer of ours made it. */
 static inline uint64_t jbi_mark_bytes(const struct jbi_ring *ring, uint64_t mark, uint64_t position)
 {
@@ -169,6 +161,27 @@ static inline uint64_t jbi_mark_bytes(const struct jbi_ring *ring, uint64_t mark
         jbi_mark_state(mark) < JBI_CLAIMED)
         return 0;
     return bytes;
+}
+
+/* Records of a committed extent that starts there; 0 when no writer of ours made it. */
+static inline uint32_t jbi_ring_n_records(const struct jbi_ring *ring, uint64_t mark,
+                                          uint64_t position)
+{
+    uint64_t second;
+
+    if (!jbi_mark_is_wide(mark))
+        return 1;
+    if (jbi_mark_len_blocks(mark) < 2)
+        return 0;
+    second = atomic_load_explicit(&ring->marks[jbi_ring_block(ring, position) + 1],
+                                  memory_order_relaxed);
+    return jbi_mark_lap(second) == jbi_mark_lap(mark) ? jbi_mark_len_blocks(second) : 0;
+}
+
+/* Bytes a record takes within a batch. */
+static inline uint64_t jbi_record_bytes(uint64_t payload_bytes)
+{
+    return sizeof(struct jbi_record) + ((payload_bytes + 7) & ~UINT64_C(7));
 }
 
 #endif

@@ -1,18 +1,22 @@
 /*
  * ring_layout.h: the words of the ring that processes share.
  *
- * The ring is a log of records at ever-growing byte **positions** (64 bits, never wrapped in
- * practice). Record bytes lie at position modulo capacity, in blocks of one cache line. What a
- * record *is*, is said by its **mark**: one 64-bit word for each block, kept apart from the log so
- * that no payload byte can ever pass for one. A mark holds
+ * The ring is a log of extents at ever-growing byte **positions** (64 bits, never wrapped in
+ * practice). An **extent** is what one claim owns: one record, or a batch of them. Its bytes lie at
+ * position modulo capacity, in blocks of one cache line. What it *is*, is said by its **mark**: one
+ * 64-bit word for each block, kept apart from the log so that no payload byte can ever pass for
+ * one. A mark holds
  *
- *     lap (39 bits) | length in blocks (15) | owner, a peer number (8) | state (2)
+ *     lap (38 bits) | wide (1) | length in blocks (15) | owner, a peer number (8) | state (2)
  *
  * and is meaningful at a position only if its lap is that position's lap; an older lap means
- * "free".
+ * "free". `wide` says of a claimed or committed extent that it is a batch: the mark of its second
+ * block then holds how many records (in the place of the length, with state 0). Of an aborted one
+ * it says that it was revoked: its owner lives and may still write there, so the bytes are given to
+ * nobody.
  *
- * Invariant (the chain): if a record of this lap starts at P with length L, the next one starts at
- * P + L. Records are claimed by one compare-and-swap on the mark at the chain's end; nothing else
+ * Invariant (the chain): if an extent of this lap starts at P with length L, the next one starts at
+ * P + L. Extents are claimed by one compare-and-swap on the mark at the chain's end; nothing else
  * decides who owns which bytes. So there is no instruction between which a death could leave the
  * chain broken or a claim without a known owner and length.
  *
@@ -36,29 +40,32 @@ enum {
     JBI_MARK_STATE_BITS = 2,
     JBI_MARK_OWNER_BITS = 8,
     JBI_MARK_LEN_BITS = 15,
-    JBI_MARK_LAP_BITS = 39,
+    JBI_MARK_LAP_BITS = 38,
+    JBI_MARK_LEN_SHIFT = JBI_MARK_STATE_BITS + JBI_MARK_OWNER_BITS,
+    JBI_MARK_WIDE_SHIFT = JBI_MARK_LEN_SHIFT + JBI_MARK_LEN_BITS,
+    JBI_EXTENT_BLOCKS_MAX = (1 << JBI_MARK_LEN_BITS) - 1,
     JBI_HEAD_EPOCH_BITS = 10,
     JBI_SLEEPER_WORDS = 16 /* one bit for each subscription slot, 1024 at most */
 };
 
-enum jbi_mark_state { JBI_CLAIMED = 1, JBI_COMMITTED = 2, JBI_ABORTED = 3 };
+enum jbi_mark_state { JBI_UNMARKED = 0, JBI_CLAIMED = 1, JBI_COMMITTED = 2, JBI_ABORTED = 3 };
 
-/* First bytes of a committed record, followed by the payload. Written by the owner between claim
- * and commit. */
+/* First bytes of a record, followed by the payload; in a batch the next record follows at a multiple
+ * of 8. Written by the owner between claim and commit. */
 struct jbi_record {
     uint32_t len_bytes; /* of the payload */
     uint32_t topic_id;
     uint64_t time_ns;
     double source_time;
-    uint32_t publisher;
+    uint32_t key;
     uint16_t type;
-    uint8_t priority;
-    uint8_t flags;
+    uint8_t publisher;
+    uint8_t bits; /* priority (2) | flags (6) */
 };
 
 /* Each word that somebody spins on or updates often has a cache line to itself. */
 struct jbi_ring_control {
-    /* A hint: some position at or before the chain's end, at a record's start. Written by every
+    /* A hint: some position at or before the chain's end, at an extent's start. Written by every
      * claimer. */
     _Atomic uint64_t tail;
     uint64_t _pad0[7];
@@ -66,7 +73,14 @@ struct jbi_ring_control {
      * changes it. The epoch steps when a lossless reader registers, so that a reclaimer that has
      * not seen the reader fails. */
     _Atomic uint64_t head;
-    uint64_t _pad1[7];
+    /* Revoked extents in the ring. Raised before one is revoked, so whoever sees the head behind it
+     * sees this. */
+    _Atomic uint64_t n_revoked;
+    /* The oldest open claim that somebody found in his way, and when he did. Written in this
+     * order: since, then position. */
+    _Atomic uint64_t stalled_since_ns;
+    _Atomic uint64_t stalled_position;
+    uint64_t _pad1[4];
     /* Event count for sleepers: bit set = that subscription sleeps or is about to. */
     _Atomic uint32_t wake_word;
     uint32_t _pad2[15];
@@ -82,21 +96,30 @@ struct jbi_reader_slot {
     _Atomic uint64_t n_delivered;
     _Atomic uint64_t n_filtered;
     _Atomic uint64_t n_missed;
+    _Atomic uint64_t n_conflated;
+    _Atomic uint64_t n_evicted;
+    _Atomic uint64_t n_before; /* events committed before the cursor */
+    uint64_t evict_after_ns;   /* 0: never */
+    /* Where publishers found it in their way, and since when. Written in this order: since, then
+     * cursor. */
+    _Atomic uint64_t held_since_ns;
+    _Atomic uint64_t held_cursor;
+    uint32_t policy; /* as in the public header */
+    uint32_t flags;
     char name[32];
     char pattern[128];
-    uint64_t _pad1[8];
+    uint64_t _pad1[1];
 };
 
 enum jbi_reader_state {
     JBI_READER_FREE = 0,
     JBI_READER_SETUP = 1,
-    JBI_READER_LATEST = 2,
-    JBI_READER_LOSSLESS = 3
+    JBI_READER_LATEST = 2,   /* holds nobody back */
+    JBI_READER_LOSSLESS = 3, /* the head does not pass its cursor */
+    JBI_READER_EVICTED = 4   /* was lossless, until it stood still for too long */
 };
 
-static_assert(JBI_MARK_STATE_BITS + JBI_MARK_OWNER_BITS + JBI_MARK_LEN_BITS + JBI_MARK_LAP_BITS ==
-                  64,
-              "one word");
+static_assert(JBI_MARK_WIDE_SHIFT + 1 + JBI_MARK_LAP_BITS == 64, "one word");
 static_assert(sizeof(struct jbi_record) == 32, "layout");
 static_assert(offsetof(struct jbi_ring_control, head) == 64, "own line");
 static_assert(offsetof(struct jbi_ring_control, wake_word) == 128, "own line");
@@ -108,8 +131,7 @@ static_assert(sizeof(struct jbi_reader_slot) == 320, "layout");
 static inline uint64_t jbi_mark_pack(uint64_t lap, uint32_t len_blocks, uint32_t owner,
                                      enum jbi_mark_state state)
 {
-    return lap << (64 - JBI_MARK_LAP_BITS) |
-           (uint64_t)len_blocks << (JBI_MARK_STATE_BITS + JBI_MARK_OWNER_BITS) |
+    return lap << (64 - JBI_MARK_LAP_BITS) | (uint64_t)len_blocks << JBI_MARK_LEN_SHIFT |
            (uint64_t)owner << JBI_MARK_STATE_BITS | (uint64_t)state;
 }
 
@@ -118,10 +140,10 @@ static inline uint64_t jbi_mark_lap(uint64_t mark)
     return mark >> (64 - JBI_MARK_LAP_BITS);
 }
 
+/* Of a batch's second mark: the number of its records. */
 static inline uint32_t jbi_mark_len_blocks(uint64_t mark)
 {
-    return (uint32_t)(mark >> (JBI_MARK_STATE_BITS + JBI_MARK_OWNER_BITS)) &
-           ((1u << JBI_MARK_LEN_BITS) - 1);
+    return (uint32_t)(mark >> JBI_MARK_LEN_SHIFT) & JBI_EXTENT_BLOCKS_MAX;
 }
 
 static inline uint32_t jbi_mark_owner(uint64_t mark)
@@ -134,9 +156,30 @@ static inline enum jbi_mark_state jbi_mark_state(uint64_t mark)
     return (enum jbi_mark_state)(mark & ((1u << JBI_MARK_STATE_BITS) - 1));
 }
 
+static inline bool jbi_mark_is_wide(uint64_t mark)
+{
+    return mark >> JBI_MARK_WIDE_SHIFT & 1;
+}
+
+static inline uint64_t jbi_mark_wide(uint64_t mark)
+{
+    return mark | UINT64_C(1) << JBI_MARK_WIDE_SHIFT;
+}
+
 static inline uint64_t jbi_mark_with_state(uint64_t mark, enum jbi_mark_state state)
 {
     return (mark & ~(uint64_t)((1u << JBI_MARK_STATE_BITS) - 1)) | (uint64_t)state;
+}
+
+/* A claim given back, or taken from the dead. */
+static inline uint64_t jbi_mark_aborted(uint64_t mark)
+{
+    return jbi_mark_with_state(mark, JBI_ABORTED) & ~(UINT64_C(1) << JBI_MARK_WIDE_SHIFT);
+}
+
+static inline bool jbi_mark_is_revoked(uint64_t mark)
+{
+    return jbi_mark_state(mark) == JBI_ABORTED && jbi_mark_is_wide(mark);
 }
 
 /* Who has a reader's slot and how far he is, in one word that never takes the same value twice:
@@ -148,7 +191,7 @@ static inline uint64_t jbi_reader_word(uint64_t before, uint32_t peer, enum jbi_
 
 static inline enum jbi_reader_state jbi_reader_state(uint64_t word)
 {
-    return (enum jbi_reader_state)(word & 3);
+    return (enum jbi_reader_state)(word & 7);
 }
 
 static inline uint32_t jbi_reader_peer(uint64_t word)

@@ -26,7 +26,7 @@ void jbi_ring_wake(struct jbi_ring *ring)
     jbi_os_wake_all(wake_word(ring));
 }
 
-void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, const struct jbi_cursor *cursor,
+void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, uint64_t position,
                     uint64_t timeout_ns)
 {
     _Atomic uint64_t *bits = &ring->control->sleepers[reader_idx / 64];
@@ -36,10 +36,8 @@ void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, const struct jbi
 
     atomic_fetch_or_explicit(bits, bit, memory_order_seq_cst);
     word = atomic_load_explicit(&ring->control->wake_word, memory_order_seq_cst);
-    mark = atomic_load_explicit(&ring->marks[jbi_ring_block(ring, cursor->position)],
-                                memory_order_seq_cst);
-    if (jbi_mark_age(ring, mark, cursor->position) < 0 ||
-        (jbi_mark_age(ring, mark, cursor->position) == 0 && jbi_mark_state(mark) == JBI_CLAIMED))
+    mark = atomic_load_explicit(&ring->marks[jbi_ring_block(ring, position)], memory_order_seq_cst);
+    if (jbi_mark_is_pending(ring, mark, position))
         jbi_os_wait_on(wake_word(ring), word, timeout_ns);
     atomic_fetch_and_explicit(bits, ~bit, memory_order_relaxed);
 }

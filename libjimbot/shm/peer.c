@@ -20,6 +20,18 @@ struct jbi_peer_slot *jbi_peer_slot_get(const struct jbi_peers *peers, uint32_t 
     return peer >= 1 && peer <= peers->n_slots ? &peers->slots[peer - 1] : NULL;
 }
 
+uint64_t jbi_peer_n_published(const struct jbi_peer_slot *slot)
+{
+    return atomic_load_explicit(&slot->n_published, memory_order_relaxed) +
+           atomic_load_explicit(&slot->n_published_first, memory_order_relaxed);
+}
+
+uint64_t jbi_peer_n_bytes(const struct jbi_peer_slot *slot)
+{
+    return atomic_load_explicit(&slot->n_bytes, memory_order_relaxed) +
+           atomic_load_explicit(&slot->n_bytes_first, memory_order_relaxed);
+}
+
 static void slot_fill(struct jbi_peer_slot *slot, const char *name)
 {
     char own_name[JBI_NAME_BYTES];
@@ -32,8 +44,8 @@ static void slot_fill(struct jbi_peer_slot *slot, const char *name)
         name = own_name;
     }
     snprintf(slot->name, sizeof slot->name, "%s", name);
-    slot->base[0] = atomic_load_explicit(&slot->n_published, memory_order_relaxed);
-    slot->base[1] = atomic_load_explicit(&slot->n_bytes, memory_order_relaxed);
+    slot->base[0] = jbi_peer_n_published(slot);
+    slot->base[1] = jbi_peer_n_bytes(slot);
     slot->base[2] = atomic_load_explicit(&slot->n_aborted, memory_order_relaxed);
     slot->base[3] = atomic_load_explicit(&slot->n_full, memory_order_relaxed);
     atomic_store_explicit(&slot->state, 1, memory_order_release);

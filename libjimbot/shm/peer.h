@@ -33,6 +33,10 @@ bool jbi_peer_is_alive(const struct jbi_peers *peers, uint32_t peer, uint32_t se
 void jbi_peer_bury_dead(const struct jbi_peers *peers, uint32_t self, jbi_peer_bury_fn bury,
                         void *userdata);
 
+/* Events and payload bytes published through a slot, by all its owners. */
+uint64_t jbi_peer_n_published(const struct jbi_peer_slot *slot);
+uint64_t jbi_peer_n_bytes(const struct jbi_peer_slot *slot);
+
 /* The slot of a peer number that may come from shared memory; NULL when it is out of range. */
 struct jbi_peer_slot *jbi_peer_slot_get(const struct jbi_peers *peers, uint32_t peer);
 

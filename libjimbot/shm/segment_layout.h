@@ -72,6 +72,11 @@ struct jbi_peer_slot {
     _Atomic uint64_t n_aborted;
     _Atomic uint64_t n_full;
     uint64_t base[4]; /* the four counters as the present owner found them */
+    /* What the first thread of the handle that published adds to n_published and n_bytes: plainly,
+     * for it is alone on these. */
+    _Atomic uint64_t n_published_first;
+    _Atomic uint64_t n_bytes_first;
+    uint64_t _pad1[6];
 };
 
 static_assert(sizeof(struct jbi_segment_header) <= JBI_SEGMENT_HEADER_BYTES, "one page");
@@ -82,6 +87,6 @@ static_assert(offsetof(struct jbi_segment_header, ready) == 152, "layout");
 static_assert(sizeof(struct jbi_segment_header) == 160, "layout");
 static_assert(offsetof(struct jbi_peer_slot, n_published) == JBI_CACHE_LINE,
               "counters on their own line");
-static_assert(sizeof(struct jbi_peer_slot) == 2 * JBI_CACHE_LINE, "layout");
+static_assert(sizeof(struct jbi_peer_slot) == 3 * JBI_CACHE_LINE, "layout");
 
 #endif

@@ -6,7 +6,7 @@
  * The reader checks every number it reads, so a figure is printed only for a run in which nothing
  * was lost.
  */
-#include "jimbot/bus.h"
+#include "jimbot/jimbot.h"
 
 #include <pthread.h>
 #include <sched.h>

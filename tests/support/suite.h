@@ -6,7 +6,7 @@
 #ifndef TEST_SUITE_H
 #define TEST_SUITE_H
 
-#include "jimbot/bus.h"
+#include "jimbot/jimbot.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,0 +1,167 @@
+/**
+ * jimbot/sub.h: subscriptions: the way of an event out of a bus.
+ *
+ * @code
+ *     jb_sub *sub;
+ *     jb_event ev[64];
+ *
+ *     jb_bus_subscribe(bus, "game.>", 6, NULL, &sub, NULL);
+ *     while (jb_sub_wait(sub, 1000000000) > 0) { // one second
+ *         int n = jb_sub_peek(sub, ev, 64);
+ *         for (int i = 0; i < n; i++)
+ *             use(&ev[i]); // in place, no copy
+ *         jb_sub_advance(sub); // now the slots may be reused
+ *     }
+ * @endcode
+ *
+ * What a slow reader costs whom is its policy, enum jb_sub_policy. A subscription is used by one
+ * thread at a time.
+ */
+#ifndef JIMBOT_SUB_H
+#define JIMBOT_SUB_H
+
+#include "jimbot/bus.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A subscription: a pattern, a policy and a cursor. Opaque. */
+typedef struct jb_sub jb_sub;
+
+/** What a subscription does when it is slow. */
+enum jb_sub_policy {
+    JB_SUB_LOSSLESS = 0, /**< publishers get JB_EAGAIN rather than overwrite what it has not read */
+    JB_SUB_LATEST = 1    /**< it is overtaken, and told exactly how many events it missed */
+};
+
+/** Where a subscription begins. */
+enum jb_sub_start {
+    JB_SUB_FROM_NOW = 0,   /**< with the first event not visible before the call */
+    JB_SUB_FROM_OLDEST = 1 /**< with the oldest event still in the ring */
+};
+
+/** How jb_sub_wait() waits. */
+enum jb_wait {
+    JB_WAIT_BLOCK = 0, /**< sleeps in the kernel at once: costs nothing, wakes in tens of µs */
+    JB_WAIT_SPIN =
+        1, /**< looks for spin_ns, giving way to other threads now and then, then sleeps */
+    JB_WAIT_BUSY = 2 /**< never sleeps: has a core to itself, sees an event in tens of ns */
+};
+
+/** Options of a subscription; start from jb_sub_opts_init(). */
+typedef struct jb_sub_opts {
+    uint32_t size;           /**< set by jb_sub_opts_init() */
+    uint32_t policy;         /**< enum jb_sub_policy; default JB_SUB_LOSSLESS */
+    uint32_t start;          /**< enum jb_sub_start; default JB_SUB_FROM_NOW */
+    uint32_t wait;           /**< enum jb_wait; default JB_WAIT_SPIN */
+    const char *name;        /**< shown in statistics, at most 31 bytes; NULL: the peer's name */
+    uint64_t spin_ns;        /**< JB_WAIT_SPIN: how long to spin before sleeping; default 10 µs */
+    uint64_t evict_after_ns; /**< lossless: when publishers are held back by it and it has not
+                                advanced for so long, it holds them back no more, see
+                                jb_sub_advance(); 0, the default: never */
+} jb_sub_opts;
+
+/**
+ * Fill in the defaults.
+ *
+ * @param opts  not NULL.   @param size  sizeof(jb_sub_opts) of the caller.
+ *
+ * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API void jb_sub_opts_init(jb_sub_opts *opts, uint32_t size);
+
+/**
+ * Subscribe to a pattern: a topic name in which a token may be `*` (exactly one token) and the last
+ * may be
+ * `>` (one token or more). `>` alone is everything.
+ *
+ * @param opts     NULL for the defaults.
+ * @param ret_sub  the caller closes it.
+ *
+ * @return 0, or JB_EINVAL (not a pattern), JB_ELIMIT (max_subs are open), JB_ENOMEM, JB_ECORRUPT,
+ * JB_ESTATE (after fork).
+ *
+ * Threads: any. Blocks: never. Allocates: yes. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API int jb_bus_subscribe(jb_bus *bus, const char *pattern, size_t len_bytes,
+                            const jb_sub_opts *opts, jb_sub **ret_sub, jb_error *err);
+
+/**
+ * Add one more pattern; an event that matches several is delivered once.
+ *
+ * @return 0, or JB_EINVAL, JB_ENOMEM, JB_ESTATE (after fork).
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: yes. Game thread: set-up only.
+ * Since: 0.1
+ */
+JB_API int jb_sub_add(jb_sub *sub, const char *pattern, size_t len_bytes);
+
+/**
+ * End a subscription. NULL is fine.
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: set-up
+ * only.
+ * Since: 0.1
+ */
+JB_API void jb_sub_close(jb_sub *sub);
+
+/**
+ * Look at the next matching events without taking them. Calling it again before jb_sub_advance()
+ * shows the same events again (and more, when more have come and there is room).
+ *
+ * @param events  room for n_max; what is filled in is valid until jb_sub_advance() or
+ * jb_sub_close().
+ *
+ * @return how many; 0 when there is nothing. Or JB_EINVAL, JB_ECORRUPT (the ring's contents are not
+ * what a writer of ours makes; the subscription cannot go on), JB_ESTATE (after fork).
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_sub_peek(jb_sub *sub, jb_event *events, uint32_t n_max);
+
+/**
+ * Take everything the last jb_sub_peek() showed, if anything.
+ *
+ * @return 0, JB_ESTATE (after fork), or JB_EEVICTED: the subscription stood still for longer than
+ * its evict_after_ns while publishers waited for it, so they went on; what it was shown may have
+ * been overwritten while it was looked at. Nothing was taken; the next jb_sub_peek() goes on with
+ * the oldest event kept, lossless again, and tells with `n_missed` what is gone.
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_sub_advance(jb_sub *sub);
+
+/**
+ * Take only the first n events that the last jb_sub_peek() showed; the rest is shown again by the
+ * next one, except that a latest subscription may have been overtaken meanwhile: then the rest
+ * counts as missed.
+ *
+ * @return 0, or JB_EINVAL (n is more than was shown), and as jb_sub_advance().
+ *
+ * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_sub_advance_n(jb_sub *sub, uint32_t n);
+
+/**
+ * Wait until jb_sub_peek() has something to show, as jb_sub_opts.wait says. One that sleeps is woken
+ * by a publisher in any process.
+ *
+ * @param timeout_ns  0 only looks; UINT64_MAX waits for ever.
+ *
+ * @return 1 there is something, 0 the time ran out, JB_ECORRUPT, JB_ESTATE.
+ *
+ * Threads: one at a time per subscription. Blocks: up to timeout_ns. Allocates: never. Game thread:
+ * no.
+ * Since: 0.1
+ */
+JB_API int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns);
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,100 @@
+/*
+ * wait.c: waiting for the next event.
+ *
+ * Invariant: a look at an empty ring is not free for others: it takes the cache line that the
+ * publisher is about to write. So one who waits by spinning looks seldom while events stream, and
+ * often while they come one by one. The gap between two looks doubles when a look found several
+ * events, and halves when it found one; and now and then a wide gap is tried, since a publisher who
+ * is held up by our looks brings them one by one too.
+ */
+#include "base/os.h"
+#include "bus/bus_internal.h"
+
+/* A sleeping reader looks up this often, for claims whose owner has died. */
+#define LOOK_UP_NS UINT64_C(50000000)
+
+enum { GAP_MAX = 64, GAP_TRIED = 16, WAITS_BETWEEN_TRIES = 128, LOOKS_BETWEEN_YIELDS = 64 };
+
+static void pause_for(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        jbi_os_pause();
+}
+
+static void gap_adapt(struct jbi_pace *pace)
+{
+    if (pace->n_last > 1)
+        pace->gap = pace->gap < GAP_MAX ? pace->gap * 2 : GAP_MAX;
+    else if (++pace->n_waits % WAITS_BETWEEN_TRIES == 0)
+        pace->gap = GAP_TRIED;
+    else
+        pace->gap = pace->gap > 1 ? pace->gap / 2 : 1;
+}
+
+/* Look at the mark where the next event will be, until it changes or the clock says `until_ns`. */
+static bool spin(const jb_sub *sub, uint64_t until_ns)
+{
+    const struct jbi_ring *ring = &sub->bus->ring;
+    uint64_t position = sub->cursor.position;
+
+    for (uint32_t looks = 1;; looks++) {
+        if (!jbi_mark_is_pending(ring, jbi_ring_mark_load(ring, position), position))
+            return true;
+        pause_for(sub->pace.gap);
+        if (looks % LOOKS_BETWEEN_YIELDS)
+            continue;
+        if (jbi_os_monotonic_ns() >= until_ns)
+            return false;
+        if (sub->pace.strategy == JB_WAIT_SPIN)
+            jbi_os_yield();
+    }
+}
+
+static void sleep_or_spin(jb_sub *sub, uint64_t now_ns, uint64_t left_ns)
+{
+    bool is_busy = sub->pace.strategy == JB_WAIT_BUSY;
+    uint64_t spin_ns = is_busy ? LOOK_UP_NS : sub->pace.spin_ns;
+
+    if (spin_ns > left_ns)
+        spin_ns = left_ns;
+    if (spin_ns && spin(sub, now_ns + spin_ns))
+        return;
+    left_ns -= spin_ns;
+    if (!is_busy && left_ns)
+        jbi_ring_sleep(&sub->bus->ring, sub->idx, sub->cursor.position,
+                       left_ns < LOOK_UP_NS ? left_ns : LOOK_UP_NS);
+}
+
+int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns)
+{
+    uint64_t start = 0;
+    jb_event event;
+
+    if (!sub)
+        return JB_EINVAL;
+    if (!jbi_bus_is_usable(sub->bus))
+        return JB_ESTATE;
+    if (sub->n_shown)
+        return 1;
+    if (sub->pace.strategy != JB_WAIT_BLOCK && timeout_ns) {
+        gap_adapt(&sub->pace);
+        if (sub->pace.gap > 1)
+            pause_for(sub->pace.gap);
+    }
+    for (;;) {
+        int rc = jb_sub_peek(sub, &event, 1);
+        uint64_t now;
+
+        sub->n_shown = 0;
+        if (rc)
+            return rc;
+        if (timeout_ns == 0)
+            return 0;
+        now = jbi_os_monotonic_ns();
+        if (!start)
+            start = now;
+        if (now - start >= timeout_ns)
+            return 0;
+        sleep_or_spin(sub, now, timeout_ns - (now - start));
+    }
+}
