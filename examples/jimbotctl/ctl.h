@@ -20,6 +20,7 @@ typedef struct ctl_opts {
     uint64_t n_max;    /* UINT64_MAX: no limit */
     uint64_t interval_ns;
     uint64_t timeout_ns;
+    bool is_bus_given; /* by the command line */
     bool is_json;
     bool is_raw;
     bool is_lossless;
@@ -29,13 +30,22 @@ typedef struct ctl_opts {
 } ctl_opts;
 
 /* One bit for each command, for saying which options are whose. */
-enum { OF_TOP = 1, OF_STAT = 2, OF_PEERS = 4, OF_SUBS = 8, OF_TAIL = 16, OF_PUB = 32 };
+enum {
+    OF_TOP = 1,
+    OF_STAT = 2,
+    OF_PEERS = 4,
+    OF_SUBS = 8,
+    OF_TAIL = 16,
+    OF_PUB = 32,
+    OF_CHECK = 64
+};
 
 typedef struct ctl_command {
     const char *name;
     uint32_t bit;
     int n_args_min;
     int n_args_max;
+    bool needs_bus; /* else run() gets NULL */
     int (*run)(const ctl_opts *opts, jb_bus *bus);
 } ctl_command;
 
@@ -66,5 +76,6 @@ int run_peers(const ctl_opts *opts, jb_bus *bus);
 int run_subs(const ctl_opts *opts, jb_bus *bus);
 int run_tail(const ctl_opts *opts, jb_bus *bus);
 int run_pub(const ctl_opts *opts, jb_bus *bus);
+int run_check(const ctl_opts *opts, jb_bus *bus);
 
 #endif

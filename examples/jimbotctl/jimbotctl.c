@@ -19,13 +19,11 @@
 #include <string.h>
 #include <unistd.h>
 
-const ctl_command ctl_commands[] = {{"top", OF_TOP, 0, 0, run_top},
-                                    {"stat", OF_STAT, 0, 0, run_stat},
-                                    {"peers", OF_PEERS, 0, 0, run_peers},
-                                    {"subs", OF_SUBS, 0, 0, run_subs},
-                                    {"tail", OF_TAIL, 1, 1000, run_tail},
-                                    {"pub", OF_PUB, 0, 1000, run_pub},
-                                    {NULL, 0, 0, 0, NULL}};
+const ctl_command ctl_commands[] = {
+    {"top", OF_TOP, 0, 0, true, run_top},           {"stat", OF_STAT, 0, 0, true, run_stat},
+    {"peers", OF_PEERS, 0, 0, true, run_peers},     {"subs", OF_SUBS, 0, 0, true, run_subs},
+    {"tail", OF_TAIL, 1, 1000, true, run_tail},     {"pub", OF_PUB, 0, 1000, true, run_pub},
+    {"check", OF_CHECK, 0, 1000, false, run_check}, {NULL, 0, 0, 0, false, NULL}};
 
 static volatile sig_atomic_t stop_signal;
 
@@ -120,7 +118,7 @@ int main(int argc, char **argv)
 {
     const ctl_command *command;
     ctl_opts opts;
-    jb_bus *bus;
+    jb_bus *bus = NULL;
     int rc;
 
     hold_streams();
@@ -128,7 +126,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     rc = options_parse(argc, argv, &opts, &command);
     if (rc < 0) {
-        rc = bus_attach(opts.bus, &bus);
+        rc = command->needs_bus ? bus_attach(opts.bus, &bus) : 0;
         if (rc != 0)
             return rc;
         rc = command->run(&opts, bus);

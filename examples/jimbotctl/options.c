@@ -98,6 +98,7 @@ static int take_option(int code, const char *arg, ctl_opts *o)
     switch (code) {
     case 'b':
         o->bus = arg;
+        o->is_bus_given = true;
         return 0;
     case 'n':
         return parse_count(arg, &o->n_max);

@@ -90,15 +90,3 @@ double rate_of(uint64_t now, uint64_t before, double seconds)
 {
     return now > before && seconds > 0 ? (double)(now - before) / seconds : 0;
 }
-
-const char *policy_name(uint32_t policy)
-{
-    switch (policy) {
-    case JB_SUB_LOSSLESS:
-        return "lossless";
-    case JB_SUB_LATEST:
-        return "latest";
-    default:
-        return "?";
-    }
-}

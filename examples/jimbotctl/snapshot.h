@@ -34,8 +34,6 @@ const char *snapshot_peer_name(const snapshot *s, uint32_t idx);
 /* Per second; of a counter that was not there before, all of it is new. */
 double rate_of(uint64_t now, uint64_t before, double seconds);
 
-const char *policy_name(uint32_t policy);
-
 /* One JSON value each, without a line end. */
 void put_json_snapshot(FILE *out, const snapshot *s, const char *bus);
 void put_json_peers(FILE *out, const snapshot *s);

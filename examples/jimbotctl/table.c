@@ -55,7 +55,7 @@ void table_end(table *t, FILE *out, int is_marked)
     size_t column = 0;
     const char *end;
 
-    fclose(t->cells);
+    fflush(t->cells);
     end = t->text ? t->text + t->len_bytes : NULL;
     for (size_t i = 0; i < t->n_columns; i++)
         widths[i] = strlen(t->titles[i] + is_right(t, i));
@@ -77,6 +77,14 @@ void table_end(table *t, FILE *out, int is_marked)
         if (column == 0)
             putc('\n', out);
     }
+    table_drop(t);
+}
+
+void table_drop(table *t)
+{
+    if (t->cells)
+        fclose(t->cells);
     free(t->text);
+    t->cells = NULL;
     t->text = NULL;
 }

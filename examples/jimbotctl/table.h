@@ -25,7 +25,10 @@ int table_begin(table *t, const char *const *titles, size_t n_columns);
 /* Appends the next cell, row by row. */
 void table_cell(table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Writes the heading and the rows, and frees the table. */
+/* Writes the heading and the rows, and drops the table. */
 void table_end(table *t, FILE *out, int is_marked);
+
+/* Frees what table_begin() made, whether or not it succeeded. Twice is fine. */
+void table_drop(table *t);
 
 #endif

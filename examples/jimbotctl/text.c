@@ -7,6 +7,8 @@
  */
 #include "text.h"
 
+#include "jimbot/bus.h"
+
 #include <langinfo.h>
 #include <stdbool.h>
 #include <string.h>
@@ -133,6 +135,18 @@ static void put_json_code(FILE *out, uint32_t code)
         fprintf(out, "\\u%04x\\u%04x", 0xd7c0 + (code >> 10), 0xdc00 + (code & 0x3ff));
     else
         fprintf(out, "\\u%04x", code);
+}
+
+const char *policy_name(uint32_t policy)
+{
+    switch (policy) {
+    case JB_SUB_LOSSLESS:
+        return "lossless";
+    case JB_SUB_LATEST:
+        return "latest";
+    default: /* of a newer library */
+        return "?";
+    }
 }
 
 /* What stands for a character that is not to be shown. Between the values of a JSON text white

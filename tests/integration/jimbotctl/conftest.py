@@ -46,7 +46,8 @@ class Ctl:
 
     def start(self, *words: str, env: dict[str, str] | None = None, **pipes: int) -> subprocess.Popen[bytes]:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **pipes}
-        process = subprocess.Popen([PROGRAM, "--bus", "test", *words], env=env or self.env(), **pipes)
+        bus = [] if words[:1] == ("check",) else ["--bus", "test"]
+        process = subprocess.Popen([PROGRAM, *bus, *words], env=env or self.env(), **pipes)
         self.started.append(process)
         return process
 
