@@ -7,7 +7,7 @@
  */
 #include "text.h"
 
-#include "jimbot/bus.h"
+#include "jimbot/jimbot.h"
 
 #include <langinfo.h>
 #include <stdbool.h>

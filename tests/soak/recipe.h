@@ -9,7 +9,7 @@
 #ifndef SOAK_RECIPE_H
 #define SOAK_RECIPE_H
 
-#include "jimbot/bus.h"
+#include "jimbot/jimbot.h"
 
 enum {
     SOAK_PRODUCERS = 16,              /* the last one is the closer */
