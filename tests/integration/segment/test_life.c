@@ -268,6 +268,27 @@ START_TEST(test_unlink_takes_the_name_and_leaves_those_who_have_it_open)
 }
 END_TEST
 
+/* One who was stopped in the middle of coming in holds up others for two seconds a call; they are
+ * told, and go on when he does. */
+START_TEST(test_who_stands_still_while_coming_in_is_told_of)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)1 << 48, .l_len = 1};
+    jb_bus *bus = segment_open(jb_bus_create, 0, 0), *second;
+    int fd = open(segment_path, O_RDWR);
+
+    ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    segment_open(jb_bus_attach, 0, JB_ETIMEDOUT);
+    ck_assert_int_eq(jb_bus_unlink("b", NULL), JB_ETIMEDOUT);
+    ck_assert_int_eq(publish_number(bus, "a.b", 1, 8), 0);
+    close(fd);
+    second = segment_open(jb_bus_attach, 0, 0);
+    jb_bus_close(second);
+    jb_bus_close(bus);
+    ck_assert_int_eq(segment_count(), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("segment-life");
@@ -285,5 +306,6 @@ int main(void)
     tcase_add_test(tc, test_a_foreign_segment_in_use_or_kept_is_refused);
     tcase_add_test(tc, test_who_attaches_with_other_sizes_takes_those_of_the_bus);
     tcase_add_test(tc, test_unlink_takes_the_name_and_leaves_those_who_have_it_open);
+    tcase_add_test(tc, test_who_stands_still_while_coming_in_is_told_of);
     return suite_run(suite);
 }
