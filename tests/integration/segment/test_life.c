@@ -268,6 +268,58 @@ START_TEST(test_unlink_takes_the_name_and_leaves_those_who_have_it_open)
 }
 END_TEST
 
+static int allocs_to_rival;
+static jb_bus *rival;
+
+/* Called between the making of the segment and its name: there is nothing to attach to yet, and
+ * somebody else is faster. */
+static void *alloc_and_be_overtaken(size_t size_bytes, void *ctx)
+{
+    (void)ctx;
+    if (--allocs_to_rival == 0) {
+        segment_open(jb_bus_attach, 0, JB_ENOENT);
+        ck_assert_int_eq(segment_count(), 0);
+        rival = segment_open(jb_bus_create, 0, 0);
+    }
+    return malloc(size_bytes);
+}
+
+static void *no_realloc(void *ptr, size_t old_size_bytes, size_t size_bytes, void *ctx)
+{
+    (void)ptr, (void)old_size_bytes, (void)size_bytes, (void)ctx;
+    return NULL;
+}
+
+static void plain_free(void *ptr, size_t size_bytes, void *ctx)
+{
+    (void)size_bytes, (void)ctx;
+    free(ptr);
+}
+
+START_TEST(test_a_creator_who_is_overtaken_before_the_name_joins_the_faster_one)
+{
+    jb_alloc alloc = {alloc_and_be_overtaken, no_realloc, plain_free, NULL};
+    jb_bus_stats stats = {.size = sizeof stats};
+    jb_bus_opts opts;
+    jb_bus *bus = NULL;
+
+    jb_bus_opts_init(&opts, sizeof opts);
+    opts.alloc = &alloc;
+    allocs_to_rival = 2; /* the first is the handle's */
+    ck_assert_int_eq(jb_bus_create("b", &opts, &bus, NULL), JB_EEXIST);
+    jb_bus_close(rival);
+    allocs_to_rival = 2;
+    ck_assert_int_eq(jb_bus_open("b", &opts, &bus, NULL), 0);
+    ck_assert_int_eq(publish_number(rival, "a.b", 1, 8), 0);
+    ck_assert_int_eq(jb_bus_get_stats(bus, &stats), 0);
+    ck_assert_uint_eq(stats.n_published, 1);
+    ck_assert_uint_eq(stats.capacity_bytes, 65536);
+    jb_bus_close(bus);
+    jb_bus_close(rival);
+    ck_assert_int_eq(segment_count(), 0);
+}
+END_TEST
+
 /* One who was stopped in the middle of coming in holds up others for two seconds a call; they are
  * told, and go on when he does. */
 START_TEST(test_who_stands_still_while_coming_in_is_told_of)
@@ -307,5 +359,6 @@ int main(void)
     tcase_add_test(tc, test_who_attaches_with_other_sizes_takes_those_of_the_bus);
     tcase_add_test(tc, test_unlink_takes_the_name_and_leaves_those_who_have_it_open);
     tcase_add_test(tc, test_who_stands_still_while_coming_in_is_told_of);
+    tcase_add_test(tc, test_a_creator_who_is_overtaken_before_the_name_joins_the_faster_one);
     return suite_run(suite);
 }
