@@ -162,6 +162,7 @@ static int subscribe(tail *t)
 
     jb_sub_opts_init(&opts, sizeof(opts));
     opts.policy = o->is_lossless ? JB_SUB_LOSSLESS : JB_SUB_LATEST;
+    opts.wait = JB_WAIT_BLOCK;
     opts.start = o->is_from_oldest ? JB_SUB_FROM_OLDEST : JB_SUB_FROM_NOW;
     jb_error_init(&err);
     rc = jb_bus_subscribe(t->bus, o->args[0], strlen(o->args[0]), &opts, &t->sub, &err);

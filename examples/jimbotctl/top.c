@@ -98,8 +98,8 @@ static void put_left_out(FILE *out, uint32_t n_all, uint32_t n_shown, const char
 
 static int put_peers(FILE *out, top *t, uint32_t n_rows)
 {
-    static const char *const titles[] = {">#",    "PUBLISHER", ">PID",    "STATE", ">EV/S",
-                                         ">MB/S", ">FULL/S",   ">EVENTS", ">BYTES"};
+    static const char *const titles[] = {">#",       "PUBLISHER", ">PID",    "STATE", ">EV/S",
+                                         ">BYTES/S", ">FULL/S",   ">EVENTS", ">BYTES"};
     uint32_t n = t->now.n_peers < n_rows ? t->now.n_peers : n_rows;
     table list;
 
@@ -117,7 +117,8 @@ static int put_peers(FILE *out, top *t, uint32_t n_rows)
                    : p->is_alive             ? "alive"
                                              : "DEAD");
         table_cell(&list, "%s", per_second(t->peers[i].rate).text);
-        table_cell(&list, "%.1f", rate_of(p->n_bytes, was ? was->n_bytes : 0, t->seconds) / 1e6);
+        table_cell(&list, "%s",
+                   human_bytes(rate_of(p->n_bytes, was ? was->n_bytes : 0, t->seconds)).text);
         table_cell(&list, "%s",
                    per_second(rate_of(p->n_full, was ? was->n_full : 0, t->seconds)).text);
         table_cell(&list, "%s", human_count((double)p->n_published).text);
@@ -130,9 +131,8 @@ static int put_peers(FILE *out, top *t, uint32_t n_rows)
 
 static int put_subs(FILE *out, top *t, uint32_t n_rows)
 {
-    static const char *const titles[] = {">#",        "SUBSCRIPTION", "POLICY",
-                                         ">EVENTS/S", ">MISSED/S",    ">MISSED",
-                                         "LAG",       ">BEHIND",      "PATTERN"};
+    static const char *const titles[] = {">#",      "SUBSCRIPTION", "POLICY",  ">EV/S",  ">MISS/S",
+                                         ">MISSED", "LAG",          ">BEHIND", "PATTERN"};
     uint32_t n = t->now.n_subs < n_rows ? t->now.n_subs : n_rows;
     char fill[BAR_WIDTH + 1];
     table list;

@@ -46,7 +46,7 @@ def test_the_screen_shows_rates_and_lags(bus: jimbot.Bus, ctl: Ctl) -> None:
         terminal = ctl.terminal("top", "-i", "0.2")
         assert terminal.until(lambda: 50 < rate(terminal) < 400), terminal.text()
         assert terminal.modes == {"1049": True, "25": False, "7": False}
-        assert re.search(r"alive +\d\d+(\.\d)? +0\.0 +0 +\d+ +[\d.]+ (B|KiB)$", terminal.line("1  game"))
+        assert re.search(r"alive +\d\d+(\.\d)? +[\d.]+ (B|KiB) +0 +\d+ +[\d.]+ (B|KiB)$", terminal.line("1  game"))
         assert "[#.....]" in terminal.line("0  slow")
         assert terminal.line("0  slow").endswith("game.>")
         assert "this" in terminal.line("2  jimbotctl")
