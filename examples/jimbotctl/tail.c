@@ -75,10 +75,15 @@ static int64_t make_json(tail *t, const jb_event *event, jb_error *err)
 static void print_head(tail *t, const jb_event *event)
 {
     const char *topic = "?";
+    char place[160]; /* no topic has a # in it */
 
     jb_bus_topic_name(t->bus, event->topic_id, &topic);
+    if (event->key)
+        snprintf(place, sizeof(place), "%.127s#%" PRIu32, topic, event->key);
+    else
+        snprintf(place, sizeof(place), "%.127s", topic);
     printf("%8" PRIu64 "  %s  %-24s  %" PRIu32 " %-12s  %9s  ", event->sequence,
-           clock_time(event->time_ns + t->utc_offset_ns).text, clean_text(topic).text,
+           clock_time(event->time_ns + t->utc_offset_ns).text, clean_text(place).text,
            event->publisher, clean_text(publisher_name(t, event->publisher)).text,
            human_bytes(event->len_bytes).text);
 }

@@ -51,7 +51,7 @@ static bool is_shown(uint32_t code)
 
 clean clean_text(const char *text)
 {
-    size_t len_bytes = strnlen(text, 128);
+    size_t len_bytes = strnlen(text, 144);
     clean c = {{0}};
     char *to = c.text;
 

@@ -16,9 +16,9 @@ typedef struct label {
     char text[24];
 } label;
 
-/* Untrusted text made fit for a terminal: at most 128 bytes of it, each at most 4 wide. */
+/* Untrusted text made fit for a terminal: at most 144 bytes of it, each at most 4 wide. */
 typedef struct clean {
-    char text[128 * 4 + 1];
+    char text[144 * 4 + 1];
 } clean;
 
 clean clean_text(const char *text);
