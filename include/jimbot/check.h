@@ -33,7 +33,7 @@ extern "C" {
 enum jb_check_kind {
     JB_CHECK_PEER = 1,  /**< somebody who has it open, or died without closing it */
     JB_CHECK_SUB = 2,   /**< a subscription */
-    JB_CHECK_CLAIM = 3, /**< room that was claimed and is neither committed nor aborted */
+    JB_CHECK_CLAIM = 3, /**< room that was claimed and is neither committed nor given back */
     JB_CHECK_FAULT = 4  /**< something no program of ours writes */
 };
 
@@ -46,7 +46,9 @@ typedef struct jb_check_item {
     uint32_t pid;        /**< that peer's process, as it wrote it down */
     uint32_t is_alive;   /**< that peer has it open now, says the kernel */
     uint32_t policy;     /**< of a subscription: enum jb_sub_policy */
-    uint32_t is_holding; /**< of a subscription: publishers wait for it when the ring is full */
+    uint32_t is_holding; /**< of a subscription: publishers wait for it when the ring is full; of a
+                            claim: readers wait for it, else it was revoked and its owner has not
+                            returned the room */
     uint64_t position;   /**< in the ring: where the subscription, claim or fault stands */
     uint64_t offset;     /**< in the file: of the slot, of the mark, of what is wrong */
     uint64_t len_bytes;  /**< of a claim: what it takes; of a subscription: how far it is behind */
@@ -80,7 +82,9 @@ typedef struct jb_check {
     uint32_t n_subs;
     uint32_t max_topics;
     uint32_t n_topics;
-    uint32_t n_claims;   /**< open */
+    uint32_t n_claims;  /**< open */
+    uint32_t n_revoked; /**< revoked, and not returned yet */
+    uint32_t _reserved;
     uint64_t head;       /**< position of the oldest byte kept */
     uint64_t end;        /**< position behind the newest claim */
     uint64_t used_bytes; /**< between the two */

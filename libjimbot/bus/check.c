@@ -182,9 +182,11 @@ static void check_sub(struct look *look, uint32_t idx)
               check->max_peers);
     if (state == JBI_READER_SETUP)
         return;
+    if (state > JBI_READER_EVICTED)
+        fault(look, item.offset, 0, "subscription %u: it has a state of %u", idx, state);
     item.position = atomic_load_explicit(&slot->cursor, memory_order_relaxed);
     item.is_holding = state == JBI_READER_LOSSLESS;
-    item.policy = item.is_holding ? JB_SUB_LOSSLESS : JB_SUB_LATEST;
+    item.policy = slot->policy;
     item.len_bytes = check->end > item.position ? check->end - item.position : 0;
     name_copy(item.name, sizeof item.name, slot->name);
     name_copy(item.text, sizeof item.text, slot->pattern);
@@ -258,8 +260,10 @@ static void check_claim(struct look *look, uint64_t position, uint64_t mark, uin
     jb_check_item item = {.kind = JB_CHECK_CLAIM, .position = position, .len_bytes = bytes};
 
     item.offset = offset_of(look, (const void *)&ring->marks[jbi_ring_block(ring, position)]);
+    item.is_holding = jbi_mark_state(mark) == JBI_CLAIMED;
     fill_owner(look, jbi_mark_owner(mark), &item);
-    look->check->n_claims++;
+    look->check->n_claims += item.is_holding;
+    look->check->n_revoked += !item.is_holding;
     report(look, &item);
 }
 
@@ -277,7 +281,10 @@ static enum walk check_extent(struct look *look, uint64_t position, uint64_t mar
             return WALK_FAULT;
         return WALK_ON;
     default:
-        look->check->n_aborted++;
+        if (jbi_mark_is_revoked(mark))
+            check_claim(look, position, mark, bytes);
+        else
+            look->check->n_aborted++;
         return WALK_ON;
     }
 }
@@ -351,13 +358,19 @@ static int look_through(struct look *look, jb_error *err)
 {
     jb_check *check = look->check;
     uint32_t size = check->size;
+    uint64_t broken_at = UINT64_MAX;
     enum walk walk = WALK_OVERTAKEN;
 
-    for (int i = 0; walk == WALK_OVERTAKEN && i < LOOKS; i++) {
+    for (int i = 0; walk != WALK_END && i < LOOKS; i++) {
         int rc = look_once(look, &walk, err);
 
         if (rc)
             return rc;
+        /* Who writes while we copy could make one look see a chain that never was; two looks that
+         * break at one place have found it. */
+        if (walk == WALK_FAULT && check->end == broken_at)
+            break;
+        broken_at = check->end;
     }
     memset(check, 0, sizeof *check);
     check->size = size;

@@ -79,6 +79,7 @@ static jb_bus_opts small_opts(void)
     opts.max_subs = 6;
     opts.max_peers = 4;
     opts.flags = JB_BUS_KEEP;
+    opts.stall_after_ns = 1000000;
     return opts;
 }
 
@@ -103,6 +104,23 @@ static void publish(jb_bus *bus, const char *topic, size_t len_bytes)
         (void)jb_bus_publish(bus, &head, bytes, len_bytes);
 }
 
+static void publish_batch(jb_bus *bus, uint32_t n_events)
+{
+    static const uint8_t bytes[256];
+    jb_event_head heads[64];
+    const void *payloads[64];
+    uint32_t lens_bytes[64], topic_id;
+
+    if (jb_bus_topic(bus, "a.b", 3, &topic_id))
+        return;
+    for (uint32_t i = 0; i < n_events; i++) {
+        heads[i] = (jb_event_head){.topic_id = topic_id, .type = JB_EVENT_CUSTOM};
+        payloads[i] = bytes;
+        lens_bytes[i] = i * 37 % 100;
+    }
+    (void)jb_bus_publish_batch(bus, heads, payloads, lens_bytes, n_events);
+}
+
 /* Where the parts of a segment lie, as the library itself places them. */
 static void find_parts(const jb_bus *bus)
 {
@@ -117,14 +135,33 @@ static void find_parts(const jb_bus *bus)
     part_at[N_PARTS] = bus->segment.size_bytes;
 }
 
-/* A segment as a crash leaves it: several laps old, a lossless reader half way, a latest one, an
- * aborted claim and two open ones. */
+/* A claim that a living publisher forgot, taken back from it after a lap. */
+static void make_revoked(jb_bus *forgetful, jb_bus *other)
+{
+    jb_event_head head = {.type = JB_EVENT_CUSTOM};
+    jb_bus_stats stats = {.size = sizeof stats};
+    jb_claim claim;
+
+    require(jb_bus_topic(other, "a.b", 3, &head.topic_id) == 0);
+    require(jb_bus_claim(forgetful, &head, 200, &claim) == 0);
+    for (int i = 0; i < 2000 && stats.n_published < 700; i++) {
+        publish(other, "a.b", 500);
+        require(jb_bus_get_stats(other, &stats) == 0);
+        if (i % 100 == 99)
+            jbi_os_sleep_ns(5000000);
+    }
+    require(stats.n_published >= 700);
+}
+
+/* A segment as a crash leaves it: several laps old, a lossless reader half way, a latest one,
+ * batches, an aborted claim, a revoked one and two open ones. */
 static void make_sound(void)
 {
     jb_bus_opts opts = small_opts();
     jb_bus *first, *second;
     jb_event_head head = {.type = JB_EVENT_CUSTOM};
     jb_claim claim;
+    jb_check found = {.size = sizeof found};
     jb_sub *slow, *fast;
 
     snprintf(path, sizeof path, "/dev/shm/jimbot-fuzz-%d", (int)getpid());
@@ -132,16 +169,21 @@ static void make_sound(void)
     require(jb_bus_attach(path, NULL, &second, NULL) == 0);
     for (size_t i = 0; i < 400; i++)
         publish(i % 3 ? first : second, i % 2 ? "a.b" : "game.money.changed", i * 7 % 900);
+    make_revoked(second, first);
     slow = subscribe(second, ">", JB_SUB_LOSSLESS, JB_SUB_FROM_NOW);
     fast = subscribe(second, "a.*", JB_SUB_LATEST, JB_SUB_FROM_OLDEST);
     require(slow && fast);
     for (size_t i = 0; i < 30; i++)
         publish(first, i % 2 ? "a.b" : "system.bus.x", 100 + i);
+    publish_batch(first, 64);
+    publish_batch(second, 3);
     require(jb_bus_topic(first, "a.b", 3, &head.topic_id) == 0);
     require(jb_bus_claim(first, &head, 500, &claim) == 0 && jb_bus_abort(first, &claim) == 0);
     require(jb_bus_claim(second, &head, 300, &claim) == 0);
     publish(first, "a.b", 50);
     require(jb_bus_claim(first, &head, 30, &claim) == 0);
+    require(jb_bus_check(path, NULL, NULL, &found, NULL) == 0);
+    require(found.n_claims == 2 && found.n_revoked == 1 && found.n_events > 60);
     find_parts(first);
     sound_bytes = first->segment.size_bytes;
     sound = malloc(sound_bytes);
@@ -280,12 +322,14 @@ static void use(jb_bus *bus)
     for (size_t i = 0; i < 20; i++)
         publish(bus, i % 2 ? "a.b" : "x.new", i * 331);
     drain(subs[0]);
+    publish_batch(bus, 20);
     if (jb_bus_claim(bus, &head, 10000, &claim) == 0)
         (void)jb_bus_abort(bus, &claim);
     (void)jb_bus_wait_space(bus, CAPACITY / 8, 0);
     for (int i = 0; i < 3; i++)
         drain(subs[i]);
     publish(bus, "a.b", CAPACITY / 4 - 32);
+    publish_batch(bus, 64);
     drain(subs[2]);
     for (int i = 0; i < 3; i++)
         jb_sub_close(subs[i]);
