@@ -49,12 +49,12 @@ install_packages() { # install_packages SECTION…
     rm -f "$root"/build*/dev-options # what meson did not find before may be there now
 }
 
-# Packages of the section "unpack" are wanted for a program in them; what else they bring stays out
-# of the system. Without them the tests that need them are skipped, so a failure is not an end.
-unpack_packages() {
+# Packages of such a section are wanted for a program in them; what else they bring stays out of the
+# system. Without them what needs them is skipped, so a failure is not an end.
+unpack_packages() { # unpack_packages SECTION
     [ "${JIMBOT_NO_APT:-0}" = 1 ] && return 0
     local package tools=$root/.tools
-    for package in $(section_packages unpack); do
+    for package in $(section_packages "$1"); do
         [ ! -e "$tools/$package.done" ] || continue
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ] ||
             continue

@@ -1,8 +1,9 @@
 /*
  * bench.h: what a measurement of the bus consists of, for the peers' files and the harness.
  *
- * A **peer** is one way to carry events from writers to readers: ours or somebody else's. A **flow**
- * is one run of a peer in a process of its own. Its ends are threads or processes, each pinned.
+ * A **peer** is one way to carry events from writers to readers: ours or somebody else's. A
+ * **flow** is one run of a peer in a process of its own. Its ends are threads or processes, each
+ * pinned.
  *
  * Invariant: a figure exists only for a run in which each reader saw each number of each writer,
  * in order. Whatever else happens is a word in place of the figure.
@@ -33,6 +34,7 @@ struct figure {
     bool is_set;
     double ns; /* for one event, at the slowest reader */
     double p50_ns, p99_ns, p999_ns;
+    double turn_ns; /* what an event takes of a run's time, when that is another figure */
     char word[120]; /* why there is none */
 };
 
@@ -82,7 +84,7 @@ void flow_wait_window(struct flow *flow, uint64_t n_written, uint64_t window);
 
 /* server.c */
 const char *server_path(const char *program);
-int server_start(const char *const *argv);
+int server_start(const char *path, const char *const *argv);
 void server_stop(int pid);
 int server_free_port(void);
 

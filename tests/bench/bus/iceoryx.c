@@ -26,7 +26,7 @@ static const char *start(void)
 
     if (!path)
         return "skipped: no iox-roudi (package iceoryx)";
-    roudi = server_start(argv);
+    roudi = server_start(path, argv);
     return roudi > 0 ? NULL : "skipped: cannot start iox-roudi";
 }
 

@@ -27,7 +27,7 @@ static const char *start(void)
         return "skipped: no nats-server";
     snprintf(port, sizeof port, "%d", server_free_port());
     snprintf(url, sizeof url, "nats://127.0.0.1:%s", port);
-    server = server_start(argv);
+    server = server_start(path, argv);
     return server > 0 ? NULL : "skipped: cannot start nats-server";
 }
 

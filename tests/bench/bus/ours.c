@@ -66,6 +66,13 @@ jb_sub *ours_subscribe(struct flow *flow, jb_bus *bus, const char *pattern, uint
 
     jb_sub_opts_init(&opts, sizeof opts);
     opts.policy = policy;
+    opts.wait = flow->is_crowded ? JB_WAIT_SPIN : JB_WAIT_BUSY;
+    if (flow->shape.mode & OURS_BLOCK)
+        opts.wait = JB_WAIT_BLOCK;
+    if (flow->shape.mode & OURS_SPIN) {
+        opts.wait = JB_WAIT_SPIN;
+        opts.spin_ns = OURS_SPIN_NS;
+    }
     if (jb_bus_subscribe(bus, pattern, strlen(pattern), &opts, &sub, &err))
         flow_fail(flow, "cannot subscribe: %.80s", err.msg);
     return sub;
@@ -97,10 +104,70 @@ static void send_claimed(struct flow *flow, jb_bus *bus, uint32_t topic_id, cons
         flow_fail(flow, "cannot commit: %s", jb_err_name(rc));
 }
 
-void ours_write(struct flow *flow, unsigned idx)
+/* Events become visible shape.batch at a time. Written in place, or copied by the call. */
+struct batch {
+    jb_event_head heads[OURS_BATCH_MOST];
+    uint32_t lens[OURS_BATCH_MOST];
+    uint8_t *slots[OURS_BATCH_MOST];
+    const void *sources[OURS_BATCH_MOST];
+};
+
+static int claim_batch(struct flow *flow, jb_bus *bus, struct batch *batch, unsigned idx,
+                       uint64_t first, uint32_t n)
 {
-    jb_bus *bus = ours_open(flow);
-    uint32_t topic_id = ours_topic(flow, bus, "bench.flow");
+    jb_batch open;
+    int rc = jb_bus_claim_batch(bus, batch->heads, batch->lens, n, batch->slots, &open);
+
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < n; i++)
+        stamp(batch->slots[i], flow->shape.len_bytes, idx, first + i);
+    return jb_bus_commit_batch(bus, &open);
+}
+
+static int copy_batch(struct flow *flow, jb_bus *bus, struct batch *batch, unsigned idx,
+                      uint64_t first, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        stamp(batch->slots[i], flow->shape.len_bytes, idx, first + i);
+    return jb_bus_publish_batch(bus, batch->heads, batch->sources, batch->lens, n);
+}
+
+static struct batch *make_batch(const struct flow *flow, uint32_t topic_id)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+
+    for (unsigned i = 0; i < flow->shape.batch; i++) {
+        batch->heads[i] = (jb_event_head){.topic_id = topic_id, .type = JB_EVENT_CUSTOM};
+        batch->lens[i] = (uint32_t)flow->shape.len_bytes;
+        batch->slots[i] = calloc(1, flow->shape.len_bytes);
+        batch->sources[i] = batch->slots[i];
+    }
+    return batch;
+}
+
+static void write_batches(struct flow *flow, jb_bus *bus, uint32_t topic_id, unsigned idx)
+{
+    struct batch *batch = make_batch(flow, topic_id);
+    uint64_t n_all = flow_share(flow);
+
+    flow_ready(flow);
+    for (uint64_t i = 0; i < n_all;) {
+        uint32_t n = n_all - i < flow->shape.batch ? (uint32_t)(n_all - i) : flow->shape.batch;
+        int rc = flow->shape.mode & OURS_CLAIM ? claim_batch(flow, bus, batch, idx, i, n)
+                                               : copy_batch(flow, bus, batch, idx, i, n);
+
+        if (rc == JB_EAGAIN)
+            flow_idle(flow);
+        else if (rc)
+            flow_fail(flow, "cannot publish a batch: %s", jb_err_name(rc));
+        else
+            i += n;
+    }
+}
+
+static void write_singly(struct flow *flow, jb_bus *bus, uint32_t topic_id, unsigned idx)
+{
     uint8_t *bytes = calloc(1, flow->shape.len_bytes);
     uint64_t n = flow_share(flow);
 
@@ -113,6 +180,17 @@ void ours_write(struct flow *flow, unsigned idx)
             ours_send(flow, bus, topic_id, bytes);
     }
     free(bytes);
+}
+
+void ours_write(struct flow *flow, unsigned idx)
+{
+    jb_bus *bus = ours_open(flow);
+    uint32_t topic_id = ours_topic(flow, bus, "bench.flow");
+
+    if (flow->shape.batch)
+        write_batches(flow, bus, topic_id, idx);
+    else
+        write_singly(flow, bus, topic_id, idx);
     ours_close(flow, bus);
 }
 
@@ -137,10 +215,7 @@ void ours_receive(struct flow *flow, jb_sub *sub, unsigned idx)
         if (n < 0)
             flow_fail(flow, "cannot peek: %s", jb_err_name(n));
         if (n == 0) {
-            if (flow->shape.mode & OURS_SLEEP)
-                (void)jb_sub_wait(sub, UINT64_MAX);
-            else
-                flow_idle(flow);
+            (void)jb_sub_wait(sub, UINT64_MAX);
             continue;
         }
         if (flow->shape.mode & OURS_COPY_OUT)

@@ -5,17 +5,19 @@
 #define BENCH_OURS_H
 
 #include "bench.h"
-#include "jimbot/bus.h"
+#include "jimbot/jimbot.h"
 
-/* Bits of shape.mode for our peers. */
+/* Bits of shape.mode for our peers. A reader that finds nothing waits as best suits the machine,
+ * busily where every end has a core to itself, or as said here. */
 enum {
     OURS_CLAIM = 1,    /* claim, write in place, commit, instead of publishing by copy */
     OURS_COPY_OUT = 2, /* the reader copies each payload out instead of reading it in place */
-    OURS_SLEEP = 4,    /* a reader with nothing to read sleeps in the kernel */
-    OURS_MANY = 8      /* filter.c: ten thousand patterns instead of one */
+    OURS_BLOCK = 4,    /* a reader with nothing to read sleeps in the kernel at once */
+    OURS_SPIN = 8,     /* it spins for OURS_SPIN_NS first */
+    OURS_MANY = 16     /* filter.c: ten thousand patterns instead of one */
 };
 
-enum { OURS_PEEK = 256 };
+enum { OURS_PEEK = 256, OURS_BATCH_MOST = 256, OURS_SPIN_NS = 1000000 };
 
 extern const struct peer ours_inside; /* threads of one process on one handle */
 extern const struct peer ours_across; /* processes */

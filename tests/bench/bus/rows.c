@@ -15,6 +15,10 @@
     {                                                                                              \
         .len_bytes = (bytes), .n_writers = 1, .n_readers = 1, .mode = (bits)                       \
     }
+#define BATCH(bytes, bits)                                                                         \
+    {                                                                                              \
+        .len_bytes = (bytes), .n_writers = 1, .n_readers = 1, .mode = (bits), .batch = 64          \
+    }
 #define MANY(writers, readers)                                                                     \
     {                                                                                              \
         .len_bytes = 64, .n_writers = (writers), .n_readers = (readers)                            \
@@ -77,6 +81,18 @@ const struct row bench_rows[] = {
                 {&copy_in_out, NULL, ONE(64), 0, 0},
             },
     },
+    {
+        .name = "batch",
+        .title = "in-process, 1 writer -> 1 reader, 64 bytes, claimed and committed 64 at a time",
+        .aim = "100 M/s, half of the bare ring",
+        .entries =
+            {
+                {&ours_inside, "jimbot, claim and commit 64", BATCH(64, OURS_CLAIM), 0, 0},
+                {&ours_inside, "jimbot, publish 64 by copy", BATCH(64, 0), 0, 0},
+                {&ours_inside, "jimbot, one publish each", ONE(64), 4, 0},
+                {&spsc_64, NULL, ONE(64), 0.5, 0},
+            },
+    },
     LARGE(1024, "1k", "15 M/s"),
     LARGE(4096, "4k", "6 M/s"),
     LARGE(16384, "16k", "2 M/s"),
@@ -133,8 +149,9 @@ const struct row bench_rows[] = {
         .is_latency = true,
         .entries =
             {
-                {&ours_wake, NULL, ONE(64), 0, 0},
+                {&ours_wake, "jimbot, JB_WAIT_BLOCK", MODE(64, OURS_BLOCK), 0, 0},
                 {&futex_wake, NULL, ONE(64), 1.2, 0},
+                {&ours_wake, "jimbot, JB_WAIT_SPIN for 1 ms", MODE(64, OURS_SPIN), 0, 0},
             },
     },
     {

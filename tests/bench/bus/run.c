@@ -154,10 +154,10 @@ static bool choose_n(const struct entry *entry, struct result *result)
             result->word = result->word_text;
             return false;
         }
-        want = bench_run_s * 1e9 / figure.ns;
-        if (figure.ns < SLOW_NS && want < (double)(N_LAPS * lap_of(entry)))
+        result->ns = figure.turn_ns > 0 ? figure.turn_ns : figure.ns;
+        want = bench_run_s * 1e9 / result->ns;
+        if (result->ns < SLOW_NS && want < (double)(N_LAPS * lap_of(entry)))
             want = (double)(N_LAPS * lap_of(entry));
-        result->ns = figure.ns;
         if (want < (double)n * 1.5 || n >= N_MOST)
             break;
         n = want > (double)n * MOST_GROWTH ? n * MOST_GROWTH : (uint64_t)want;

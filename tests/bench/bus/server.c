@@ -33,7 +33,7 @@ const char *server_path(const char *program)
     return NULL;
 }
 
-int server_start(const char *const *argv)
+int server_start(const char *path, const char *const *argv)
 {
     pid_t parent = getpid(), pid = fork();
     int null;
@@ -50,7 +50,7 @@ int server_start(const char *const *argv)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execv(argv[0], (char *const *)(uintptr_t)argv);
+    execv(path, (char *const *)(uintptr_t)argv);
     _exit(127);
 }
 

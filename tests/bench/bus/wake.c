@@ -33,6 +33,12 @@ static void until_asleep(struct flow *flow, uint64_t turn)
         flow_idle(flow);
 }
 
+static void report(struct flow *flow, uint64_t *ticks, uint64_t n, uint64_t begin_ns)
+{
+    flow->board->figure.turn_ns = (double)(now_ns() - begin_ns) / (double)n;
+    flow_samples(flow, ticks + flow->shape.n_warm, n - flow->shape.n_warm, 1);
+}
+
 static void ring_ours(struct flow *flow, unsigned idx)
 {
     jb_bus *bus = ours_open(flow);
@@ -56,10 +62,12 @@ static void sleep_ours(struct flow *flow, unsigned idx)
 {
     jb_bus *bus = ours_open(flow);
     jb_sub *sub = ours_subscribe(flow, bus, "bench.>", JB_SUB_LOSSLESS);
-    uint64_t n = flow_share(flow), *ticks = flow_memory((n + 1) * sizeof *ticks), number, at, now;
+    uint64_t n = flow_share(flow), *ticks = flow_memory((n + 1) * sizeof *ticks);
+    uint64_t number, at, now, begin_ns;
     jb_event event;
 
     flow_ready(flow);
+    begin_ns = now_ns();
     for (uint64_t i = 0; i < n; i++) {
         atomic_store(&flow->board->seen[idx].n, i + 1);
         while (jb_sub_wait(sub, UINT64_MAX) == 0)
@@ -74,7 +82,7 @@ static void sleep_ours(struct flow *flow, unsigned idx)
         ticks[i] = now - at;
         jb_sub_advance(sub);
     }
-    flow_samples(flow, ticks + flow->shape.n_warm, n - flow->shape.n_warm, 1);
+    report(flow, ticks, n, begin_ns);
     jb_sub_close(sub);
     jb_bus_close(bus);
 }
@@ -115,16 +123,17 @@ static void ring_bell(struct flow *flow, unsigned idx)
 static void sleep_bell(struct flow *flow, unsigned idx)
 {
     struct bell *bell = flow->state;
-    uint64_t n = flow_share(flow), *ticks = flow_memory((n + 1) * sizeof *ticks);
+    uint64_t n = flow_share(flow), *ticks = flow_memory((n + 1) * sizeof *ticks), begin_ns;
 
     flow_ready(flow);
+    begin_ns = now_ns();
     for (uint64_t i = 0; i < n; i++) {
         atomic_store(&flow->board->seen[idx].n, i + 1);
         while (atomic_load(&bell->n_rung) == (uint32_t)i)
             syscall(SYS_futex, &bell->n_rung, FUTEX_WAIT, (uint32_t)i, NULL, NULL, 0);
         ticks[i] = ticks_now() - atomic_load(&bell->rung_at);
     }
-    flow_samples(flow, ticks + flow->shape.n_warm, n - flow->shape.n_warm, 1);
+    report(flow, ticks, n, begin_ns);
 }
 
 const struct peer futex_wake = {
