@@ -57,6 +57,7 @@ static void add_claim(findings *f, const jb_check_item *item)
     table_cell(&f->claims, "%" PRIu32, item->peer);
     table_cell(&f->claims, "%" PRIu32, item->pid);
     table_cell(&f->claims, "%s", alive_word(item));
+    table_cell(&f->claims, "%s", item->is_holding ? "wait" : "went on");
 }
 
 static void add_fault(findings *f, const jb_check_item *item)
@@ -90,7 +91,8 @@ static int findings_begin(findings *f)
     static const char *const peers[] = {">PEER", "NAME", ">PID", "STATE", ">OPEN FOR"};
     static const char *const subs[] = {">SUB",    "NAME",  "OF PEER", "POLICY",
                                        ">BEHIND", "HOLDS", "PATTERN"};
-    static const char *const claims[] = {">CLAIM AT", ">TAKES", ">PEER", ">PID", "STATE"};
+    static const char *const claims[] = {">CLAIM AT", ">TAKES", ">PEER",
+                                         ">PID",      "STATE",  "READERS"};
     int rc;
 
     memset(f, 0, sizeof(*f));
@@ -109,7 +111,7 @@ static void findings_end(findings *f, const jb_check *check)
         table_end(&f->peers, stdout, 0);
     if (check && check->n_subs)
         table_end(&f->subs, stdout, 0);
-    if (check && check->n_claims)
+    if (check && check->n_claims + check->n_revoked)
         table_end(&f->claims, stdout, 0);
     if (f->faults_out)
         fclose(f->faults_out);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -44,10 +45,17 @@ class Ctl:
         env = {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "LANG", "LC_ALL")}
         return {**env, "ASAN_OPTIONS": "exitcode=99", "TZ": "UTC", "LC_ALL": "C.UTF-8", **more}
 
-    def start(self, *words: str, env: dict[str, str] | None = None, **pipes: int) -> subprocess.Popen[bytes]:
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **pipes}
+    def start(
+        self,
+        *words: str,
+        env: dict[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
         bus = [] if words[:1] == ("check",) else ["--bus", "test"]
-        process = subprocess.Popen([PROGRAM, *bus, *words], env=env or self.env(), **pipes)
+        process = subprocess.Popen(
+            [PROGRAM, *bus, *words], env=env or self.env(), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE
+        )
         self.started.append(process)
         return process
 
@@ -119,3 +127,29 @@ def overwrite(folder: Path, old: bytes, new: bytes) -> None:
             file.seek(at)
             file.write(new)
             at = data.find(old, at + len(old))
+
+
+STALLED = """if True:
+    import ctypes, os, sys, time
+    lib = ctypes.CDLL(os.environ["JIMBOT_LIBRARY"])
+    bus, topic = ctypes.c_void_p(), ctypes.c_uint32()
+    assert lib.jb_bus_attach(b"test", None, ctypes.byref(bus), None) == 0
+    assert lib.jb_bus_topic(bus, b"a.b", ctypes.c_size_t(3), ctypes.byref(topic)) == 0
+    head = (ctypes.c_uint32 * 16)(topic.value)
+    assert lib.jb_bus_claim(bus, head, ctypes.c_size_t(1000), ctypes.create_string_buffer(256)) == 0
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def stalled(bus: jimbot.Bus) -> Iterator[subprocess.Popen[bytes]]:
+    """A publisher of another process that has claimed 1000 bytes and goes no further."""
+    if "JIMBOT_LIBRARY" not in os.environ:
+        pytest.skip("JIMBOT_LIBRARY names no library")
+    process = subprocess.Popen([sys.executable, "-c", STALLED], env=os.environ, stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.readline() == b"claimed\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()

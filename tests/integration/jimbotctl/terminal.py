@@ -9,7 +9,6 @@ import fcntl
 import os
 import re
 import select
-import signal
 import struct
 import subprocess
 import termios
@@ -30,7 +29,7 @@ class Terminal:
         self.modes: dict[str, bool] = {"1049": False, "25": True, "7": True}
         self.rest = ""
         self.row = self.column = 0
-        self.resize(rows, columns, None)
+        self.set_size(rows, columns)
         slave = self.slave
 
         def own_terminal() -> None:
@@ -41,12 +40,16 @@ class Terminal:
             command, env=dict(env), stdin=slave, stdout=slave, stderr=subprocess.PIPE, preexec_fn=own_terminal
         )
 
-    def resize(self, rows: int, columns: int, process: subprocess.Popen[bytes] | None) -> None:
+    def resize(self, rows: int, columns: int) -> None:
+        """The kernel tells the program; what it drew for the old size is taken before."""
+        while select.select([self.master], [], [], 0.3)[0]:
+            self.show(0.0)
+        self.set_size(rows, columns)
+
+    def set_size(self, rows: int, columns: int) -> None:
         self.rows, self.columns = rows, columns
         self.cells = [[" "] * columns for _ in range(rows)]
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        if process:
-            process.send_signal(signal.SIGWINCH)
 
     def text(self) -> str:
         return "\n".join("".join(row).rstrip() for row in self.cells)

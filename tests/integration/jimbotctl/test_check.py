@@ -84,3 +84,12 @@ def test_none_of_that_name_and_no_bus(bus: jimbot.Bus, ctl: Ctl, shm_dir: Path) 
     foreign.write_bytes(b"x" * 100000)
     code, out, err = ctl.run("check", str(foreign))
     assert (code, out) == (1, "") and str(foreign) in err
+
+
+def test_an_open_claim_is_shown_with_its_owner(bus: jimbot.Bus, ctl: Ctl, stalled: subprocess.Popen[bytes]) -> None:
+    out = ctl.good("check", "test")
+    assert "places without one, 1 claims open" in out
+    assert re.search(rf"1\.1 KiB     2  {stalled.pid}  alive  wait\n", out)
+    stalled.kill()
+    stalled.wait()
+    assert re.search(rf" 2  {stalled.pid}  DEAD   wait\n", ctl.good("check", "test"))

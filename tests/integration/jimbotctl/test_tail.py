@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Ctl, overwrite, subscribed, wait_until
@@ -63,7 +64,7 @@ def test_only_what_comes_later_is_shown_and_the_end_is_clean(bus: jimbot.Bus, ct
 
 
 def test_json_is_what_pub_reads(bus: jimbot.Bus, ctl: Ctl) -> None:
-    events = [
+    events: list[dict[str, Any]] = [
         {"a": 'x\n"\\\u0000\u2028'},
         {"big": 2**62, "list": [1, None, True, {}]},
         {"name": "Ü\x9b\u202e\U0001f0a1"},

@@ -89,7 +89,7 @@ def test_a_new_size_is_drawn_at_once(bus: jimbot.Bus, ctl: Ctl) -> None:
     terminal = ctl.terminal("top", "-i", "60")
     assert terminal.until(lambda: "jimbotctl" in terminal.text())
     for rows, columns in ((10, 40), (3, 10), (1, 1), (50, 200)):
-        terminal.resize(rows, columns, terminal.process)
+        terminal.resize(rows, columns)
         assert terminal.until(lambda: terminal.text().strip()), (rows, columns)
     assert terminal.until(lambda: "jimbotctl" in terminal.text())
     terminal.press(b"q")
