@@ -19,6 +19,9 @@
 uint64_t jbi_os_monotonic_ns(void);
 uint64_t jbi_os_utc_ns(void);
 
+/* Does the kernel keep time with the processor's own counter? */
+bool jbi_os_clock_is_counter(void);
+
 /* This process: its id, when it started (kernel ticks since boot, so that a reused id is told
  * apart), its short name. */
 uint32_t jbi_os_pid(void);

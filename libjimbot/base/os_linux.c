@@ -45,6 +45,20 @@ uint64_t jbi_os_utc_ns(void)
     return clock_ns(CLOCK_REALTIME);
 }
 
+bool jbi_os_clock_is_counter(void)
+{
+    char name[8] = "";
+    int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+                  O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        if (read(fd, name, sizeof name - 1) < 0)
+            name[0] = '\0';
+        close(fd);
+    }
+    return strcmp(name, "tsc\n") == 0;
+}
+
 uint64_t jb_clock_now_ns(void)
 {
     return jbi_os_monotonic_ns();

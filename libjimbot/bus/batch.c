@@ -4,7 +4,7 @@
  * Invariant: the events of a batch become visible together, in their order, next to each other in
  * the order of the bus; or none of them is there.
  */
-#include "base/os.h"
+#include "base/clock.h"
 #include "bus/bus_internal.h"
 
 #include <string.h>
@@ -38,7 +38,7 @@ static int columns_check(const jb_bus *bus, const struct columns *of, uint64_t *
 static uint64_t records_fill(const jb_bus *bus, const struct columns *of, struct jbi_record *first,
                              uint8_t **ret_payloads, const void *const *payloads)
 {
-    uint64_t time_ns = jbi_os_monotonic_ns();
+    uint64_t time_ns = jbi_clock_event_ns();
     uint64_t n_bytes = 0;
     uint8_t *at = (uint8_t *)first;
 

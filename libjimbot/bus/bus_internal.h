@@ -60,7 +60,7 @@ struct jbi_shown {
 /* How a subscription waits: see wait.c. */
 struct jbi_pace {
     uint32_t strategy; /* enum jb_wait */
-    uint32_t gap;      /* pauses between two looks */
+    uint32_t gap_ns;   /* how long to leave the ring alone before a look */
     uint64_t spin_ns;
     uint32_t n_last;  /* events that the last advance took */
     uint32_t n_waits; /* since the last wide gap was tried */

@@ -9,6 +9,7 @@
  * in a crash counts as absent, and is replaced by who creates a bus.
  */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "bus/bus_internal.h"
@@ -112,6 +113,8 @@ static int bus_join(jb_bus *bus, const jb_bus_opts *opts, bool is_creator, jb_er
     jbi_geometry_place(bus);
     if (is_creator)
         jbi_ring_format(&bus->ring);
+    /* It asks the system once how the kernel keeps time: now, and not on a game thread. */
+    (void)jbi_clock_event_ns();
     rc = cache_init(bus);
     if (rc)
         return jbi_error_set(err, rc, "no memory for the topic names of a bus");

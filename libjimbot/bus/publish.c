@@ -4,6 +4,7 @@
  * Invariant: an event is either wholly visible to every subscriber, in one place of the order, or
  * it is not there and the caller was told so.
  */
+#include "base/clock.h"
 #include "base/os.h"
 #include "bus/bus_internal.h"
 
@@ -93,7 +94,7 @@ int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_cl
     rc = jbi_extent_claim(bus, sizeof(struct jbi_record) + len_bytes, 1, &slot);
     if (rc)
         return rc;
-    jbi_record_fill(slot.record, bus, head, jbi_os_monotonic_ns(), len_bytes);
+    jbi_record_fill(slot.record, bus, head, jbi_clock_event_ns(), len_bytes);
     ret_claim->payload = (uint8_t *)(slot.record + 1);
     ret_claim->len_bytes = (uint32_t)len_bytes;
     ret_claim->_reserved = 0;

@@ -175,7 +175,6 @@ static jb_sub *sub_alloc(jb_bus *bus, const jb_sub_opts *opts)
     sub->policy = opts->policy;
     sub->pace.strategy = opts->wait;
     sub->pace.spin_ns = opts->wait == JB_WAIT_BLOCK ? 0 : opts->spin_ns;
-    sub->pace.gap = 1;
     if (jbi_filter_init(&sub->filter, bus->max_topics, &bus->alloc) || !sub_alloc_reading(sub)) {
         sub_free(sub);
         return NULL;

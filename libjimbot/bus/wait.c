@@ -3,32 +3,50 @@
  *
  * Invariant: a look at an empty ring is not free for others: it takes the cache line that the
  * publisher is about to write. So one who waits by spinning looks seldom while events stream, and
- * often while they come one by one. The gap between two looks doubles when a look found several
- * events, and halves when it found one; and now and then a wide gap is tried, since a publisher who
- * is held up by our looks brings them one by one too.
+ * often while they come one by one. The gap before a look doubles while looks find several events
+ * but few, and halves when they find one or very many; and now and then a wide gap is tried, since
+ * a publisher who is held up by our looks brings them one by one too.
  */
+#include "base/clock.h"
 #include "base/os.h"
 #include "bus/bus_internal.h"
 
 /* A sleeping reader looks up this often, for claims whose owner has died. */
 #define LOOK_UP_NS UINT64_C(50000000)
 
-enum { GAP_MAX = 64, GAP_TRIED = 16, WAITS_BETWEEN_TRIES = 128, LOOKS_BETWEEN_YIELDS = 64 };
-
-static void pause_for(uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        jbi_os_pause();
-}
+enum {
+    GAP_MIN_NS = 32,
+    GAP_MAX_NS = 2048,
+    GAP_TRIED_NS = 256,
+    WAITS_BETWEEN_TRIES = 128,
+    EVENTS_FEW = 32,
+    EVENTS_MANY = 256,
+    LOOKS_BETWEEN_YIELDS = 64
+};
 
 static void gap_adapt(struct jbi_pace *pace)
 {
-    if (pace->n_last > 1)
-        pace->gap = pace->gap < GAP_MAX ? pace->gap * 2 : GAP_MAX;
-    else if (++pace->n_waits % WAITS_BETWEEN_TRIES == 0)
-        pace->gap = GAP_TRIED;
-    else
-        pace->gap = pace->gap > 1 ? pace->gap / 2 : 1;
+    if (pace->n_last > 1 && pace->n_last < EVENTS_FEW) {
+        pace->gap_ns = pace->gap_ns ? pace->gap_ns * 2 : GAP_MIN_NS;
+        if (pace->gap_ns > GAP_MAX_NS)
+            pace->gap_ns = GAP_MAX_NS;
+    } else if (pace->n_last > EVENTS_MANY) {
+        pace->gap_ns /= 2;
+    } else if (pace->n_last <= 1) {
+        bool is_tried = ++pace->n_waits % WAITS_BETWEEN_TRIES == 0;
+
+        pace->gap_ns = is_tried ? GAP_TRIED_NS : pace->gap_ns / 2;
+    }
+}
+
+/* Leave the ring alone for a moment. */
+static void gap_keep(uint32_t gap_ns)
+{
+    uint64_t since = jbi_clock_event_ns();
+
+    do {
+        jbi_os_pause();
+    } while (jbi_clock_event_ns() - since < gap_ns);
 }
 
 /* Look at the mark where the next event will be, until it changes or the clock says `until_ns`. */
@@ -40,7 +58,7 @@ static bool spin(const jb_sub *sub, uint64_t until_ns)
     for (uint32_t looks = 1;; looks++) {
         if (!jbi_mark_is_pending(ring, jbi_ring_mark_load(ring, position), position))
             return true;
-        pause_for(sub->pace.gap);
+        jbi_os_pause();
         if (looks % LOOKS_BETWEEN_YIELDS)
             continue;
         if (jbi_os_monotonic_ns() >= until_ns)
@@ -78,8 +96,8 @@ int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns)
         return 1;
     if (sub->pace.strategy != JB_WAIT_BLOCK && timeout_ns) {
         gap_adapt(&sub->pace);
-        if (sub->pace.gap > 1)
-            pause_for(sub->pace.gap);
+        if (sub->pace.gap_ns)
+            gap_keep(sub->pace.gap_ns);
     }
     for (;;) {
         int rc = jb_sub_peek(sub, &event, 1);

@@ -106,8 +106,9 @@ void jbi_ring_unblock(struct jbi_ring *ring, uint64_t position);
 /* Highest position claimed so far, for statistics. */
 uint64_t jbi_ring_tail(const struct jbi_ring *ring);
 
-/* Wake whoever sleeps. A load or two when nobody does. Call it after commit. */
-void jbi_ring_wake(struct jbi_ring *ring);
+/* Wake whoever sleeps. Call it after commit, through jbi_ring_wake(), which is a load or two when
+ * nobody does. */
+void jbi_ring_wake_sleepers(struct jbi_ring *ring);
 
 /* Sleep until the mark at that position changes, a wake-up, or timeout_ns. */
 void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, uint64_t position,
@@ -176,6 +177,17 @@ static inline uint32_t jbi_ring_n_records(const struct jbi_ring *ring, uint64_t 
     second = atomic_load_explicit(&ring->marks[jbi_ring_block(ring, position) + 1],
                                   memory_order_relaxed);
     return jbi_mark_lap(second) == jbi_mark_lap(mark) ? jbi_mark_len_blocks(second) : 0;
+}
+
+static inline void jbi_ring_wake(struct jbi_ring *ring)
+{
+    uint32_t n_words = (ring->n_readers + 63) / 64;
+    uint64_t any = 0;
+
+    for (uint32_t i = 0; i < n_words; i++)
+        any |= atomic_load_explicit(&ring->control->sleepers[i], memory_order_seq_cst);
+    if (any)
+        jbi_ring_wake_sleepers(ring);
 }
 
 /* Bytes a record takes within a batch. */

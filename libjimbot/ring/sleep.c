@@ -13,15 +13,8 @@ static uint32_t *wake_word(struct jbi_ring *ring)
     return (uint32_t *)(void *)&ring->control->wake_word;
 }
 
-void jbi_ring_wake(struct jbi_ring *ring)
+void jbi_ring_wake_sleepers(struct jbi_ring *ring)
 {
-    uint32_t n_words = (ring->n_readers + 63) / 64;
-    uint64_t any = 0;
-
-    for (uint32_t i = 0; i < n_words; i++)
-        any |= atomic_load_explicit(&ring->control->sleepers[i], memory_order_seq_cst);
-    if (!any)
-        return;
     atomic_fetch_add_explicit(&ring->control->wake_word, 1, memory_order_seq_cst);
     jbi_os_wake_all(wake_word(ring));
 }

@@ -10,7 +10,6 @@
 static pthread_mutex_t guards_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct jbi_fork_guard *guards;
 static bool is_registered;
-static _Atomic uint32_t fork_generation;
 
 static void before_fork(void)
 {
@@ -27,9 +26,9 @@ static void after_fork_in_child(void)
     for (struct jbi_fork_guard *guard = guards; guard; guard = guard->next) {
         jbi_os_file_close(guard->segment->fd);
         guard->segment->fd = -1;
+        atomic_store_explicit(&guard->is_inherited, true, memory_order_relaxed);
     }
     guards = NULL;
-    atomic_fetch_add_explicit(&fork_generation, 1, memory_order_relaxed);
     pthread_mutex_unlock(&guards_lock);
 }
 
@@ -43,7 +42,7 @@ int jbi_fork_guard_add(struct jbi_fork_guard *guard, struct jbi_segment *segment
     if (!rc) {
         is_registered = true;
         guard->segment = segment;
-        guard->generation = atomic_load_explicit(&fork_generation, memory_order_relaxed);
+        atomic_store_explicit(&guard->is_inherited, false, memory_order_relaxed);
         guard->next = guards;
         guards = guard;
     }
@@ -61,9 +60,4 @@ void jbi_fork_guard_remove(struct jbi_fork_guard *guard)
         }
     }
     pthread_mutex_unlock(&guards_lock);
-}
-
-bool jbi_fork_guard_is_valid(const struct jbi_fork_guard *guard)
-{
-    return guard->generation == atomic_load_explicit(&fork_generation, memory_order_relaxed);
 }

@@ -14,13 +14,16 @@
 struct jbi_fork_guard {
     struct jbi_fork_guard *next;
     struct jbi_segment *segment;
-    uint32_t generation;
+    _Atomic bool is_inherited;
 };
 
 int jbi_fork_guard_add(struct jbi_fork_guard *guard, struct jbi_segment *segment);
 void jbi_fork_guard_remove(struct jbi_fork_guard *guard);
 
 /* False in a child of the process that added it. */
-bool jbi_fork_guard_is_valid(const struct jbi_fork_guard *guard);
+static inline bool jbi_fork_guard_is_valid(const struct jbi_fork_guard *guard)
+{
+    return !atomic_load_explicit(&guard->is_inherited, memory_order_relaxed);
+}
 
 #endif
