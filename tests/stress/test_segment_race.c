@@ -44,6 +44,24 @@ static void wait_for(_Atomic uint32_t *word, uint32_t at_least)
     }
 }
 
+static void keep_text(const jb_check_item *item, void *userdata)
+{
+    if (item->kind == JB_CHECK_FAULT)
+        strcpy(userdata, item->text);
+}
+
+/* No death leaves what only damage could. */
+static void nothing_is_damaged(void)
+{
+    jb_check check = {.size = sizeof check};
+    char text[128] = "";
+    jb_error err;
+    int rc = jb_bus_check("b", keep_text, text, &check, &err);
+
+    ck_assert_msg(rc == 0 || rc == JB_ENOENT, "%d faults or %s: %s", rc, jb_err_name(rc),
+                  rc < 0 ? err.msg : text);
+}
+
 /* Opens at the signal, publishes its number, stays until all have counted all. */
 static void race(uint64_t racer, bool is_rough)
 {
@@ -90,6 +108,7 @@ START_TEST(test_eight_who_open_at_once_meet_on_one_bus)
             ck_assert_msg(is_rough ? WIFSIGNALED(status) : status == 0, "round %d: status %x",
                           round, status);
         }
+        nothing_is_damaged();
         if (round % 3 == 1)
             ck_assert_int_eq(segment_count(), 0);
     }
@@ -132,6 +151,7 @@ START_TEST(test_coming_going_removing_and_dying_at_once_refuses_nobody)
         kill(pids[i], SIGKILL);
         waitpid(pids[i], &status, 0);
         ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%d: %x", kills, status);
+        nothing_is_damaged();
         pids[i] = fork();
         if (pids[i] == 0)
             come_and_go();
@@ -147,6 +167,62 @@ START_TEST(test_coming_going_removing_and_dying_at_once_refuses_nobody)
 }
 END_TEST
 
+/* Publishes singly and in batches, and reads, until killed. */
+static void publish_and_read(uint64_t me)
+{
+    jb_bus *bus = segment_open(jb_bus_open, JB_BUS_KEEP, 0);
+    jb_sub *sub = subscribe(bus, ">", me % 2 ? JB_SUB_LATEST : JB_SUB_LOSSLESS, JB_SUB_FROM_OLDEST);
+    jb_event_head heads[3] = {{.type = JB_EVENT_CUSTOM}};
+    const void *payloads[3] = {"0123456789", "", "0123456789012345678901234567890123456789"};
+    uint32_t lens_bytes[3] = {10, 0, 40};
+    jb_event events[64];
+
+    heads[0].topic_id = topic_of(bus, "kill.x");
+    heads[1] = heads[2] = heads[0];
+    for (uint64_t i = 0;; i++) {
+        int rc = i % 4 ? publish_number(bus, "kill.x", i, 8 + (i * 71 + me) % 3000)
+                       : jb_bus_publish_batch(bus, heads, payloads, lens_bytes, 3);
+
+        if ((rc && rc != JB_EAGAIN) || jb_sub_peek(sub, events, 64) < 0 || jb_sub_advance(sub))
+            _exit(2);
+        atomic_fetch_add(&arena->n_open, 1);
+    }
+}
+
+/* One bus, on which everybody is killed again and again: each generation finds a sound one. */
+START_TEST(test_whoever_dies_while_publishing_leaves_a_sound_bus)
+{
+    enum { N = 3, N_GENERATIONS = 100 };
+    jb_check check = {.size = sizeof check};
+    uint64_t seed = 4711;
+    pid_t pids[N];
+    int status;
+
+    for (int round = 0; round < N_GENERATIONS; round++) {
+        for (uint64_t i = 0; i < N; i++) {
+            pids[i] = fork();
+            if (pids[i] == 0)
+                publish_and_read(i);
+        }
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        usleep(2000 + (useconds_t)(seed >> 33) % 10000);
+        for (int i = 0; i < N; i++) {
+            kill(pids[i], SIGKILL);
+            waitpid(pids[i], &status, 0);
+            ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "round %d: %x", round,
+                          status);
+        }
+        nothing_is_damaged();
+    }
+    ck_assert_int_eq(jb_bus_check("b", NULL, NULL, &check, NULL), 0);
+    ck_assert_uint_eq(check.is_walk_complete, 1);
+    ck_assert_uint_eq(check.is_in_use, 0);
+    ck_assert_uint_gt(check.n_before, 1000);
+    ck_assert_int_eq(jb_bus_unlink("b", NULL), 0);
+    ck_assert_int_eq(segment_count(), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("segment-race");
@@ -155,5 +231,6 @@ int main(void)
     tcase_add_checked_fixture(tc, arena_make, arena_drop);
     tcase_add_test(tc, test_eight_who_open_at_once_meet_on_one_bus);
     tcase_add_test(tc, test_coming_going_removing_and_dying_at_once_refuses_nobody);
+    tcase_add_test(tc, test_whoever_dies_while_publishing_leaves_a_sound_bus);
     return suite_run(suite);
 }
