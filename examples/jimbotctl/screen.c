@@ -65,7 +65,7 @@ static void read_size(screen *s)
 
 static void enter(screen *s)
 {
-    if (s->reads_keys) {
+    if (s->is_raw) {
         struct termios raw = terminal_before;
 
         raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
@@ -80,7 +80,7 @@ static void enter(screen *s)
 static void leave(screen *s)
 {
     write_all(leave_text, sizeof(leave_text) - 1);
-    if (s->reads_keys)
+    if (s->is_raw)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_before);
 }
 
@@ -107,8 +107,9 @@ void screen_begin(screen *s)
 
     memset(s, 0, sizeof(*s));
     s->is_live = isatty(STDOUT_FILENO) && kind && *kind && strcmp(kind, "dumb") != 0;
-    s->reads_keys = s->is_live && isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
-                    tcgetattr(STDIN_FILENO, &terminal_before) == 0;
+    s->is_raw = s->is_live && isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
+                tcgetattr(STDIN_FILENO, &terminal_before) == 0;
+    s->has_keys = s->is_raw;
     catch_signals();
     if (s->is_live)
         enter(s);
@@ -135,7 +136,7 @@ static void stop(screen *s)
 enum screen_why screen_wait(screen *s, uint64_t until_ns)
 {
     for (;;) {
-        struct pollfd in = {.fd = s->reads_keys ? STDIN_FILENO : -1, .events = POLLIN};
+        struct pollfd in = {.fd = s->has_keys ? STDIN_FILENO : -1, .events = POLLIN};
         uint64_t now_ns = jb_clock_now_ns();
         uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
         struct timespec left = {.tv_sec = (time_t)(left_ns / UINT64_C(1000000000)),
@@ -158,7 +159,7 @@ enum screen_why screen_wait(screen *s, uint64_t until_ns)
             if (n == 1 && (key == 'q' || key == 'Q' || key == CTRL_C || key == CTRL_D))
                 return SCREEN_QUIT;
             if (n <= 0 && errno != EINTR)
-                s->reads_keys = false;
+                s->has_keys = false;
         } else if (left_ns == 0) {
             return SCREEN_TIME;
         }

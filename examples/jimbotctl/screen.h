@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 typedef struct screen {
-    bool is_live; /* false: plain frames */
-    bool reads_keys;
+    bool is_live;  /* false: plain frames */
+    bool is_raw;   /* the terminal gives single keys, and is to be set back */
+    bool has_keys; /* false when there are none, or no more */
     uint32_t n_rows;
     uint32_t n_columns;
 } screen;
