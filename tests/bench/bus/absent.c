@@ -4,12 +4,12 @@
  */
 #include "peers.h"
 
-#define ABSENT(peer, title, package)                                                               \
-    static const char *word_##peer(void)                                                           \
+#define ABSENT(which, title, package)                                                              \
+    static const char *word_##which(void)                                                          \
     {                                                                                              \
         return "skipped: built without " package;                                                  \
     }                                                                                              \
-    const struct peer peer = {.name = title, .start = word_##peer};
+    const struct peer which = {.name = title, .start = word_##which};
 
 #ifndef HAVE_CK
 ABSENT(ck_mpmc, "Concurrency Kit ck_ring MPMC, pointers", "libck-dev")
