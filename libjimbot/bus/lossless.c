@@ -7,6 +7,9 @@
  */
 #include "bus/scan.h"
 
+/* In one peek. */
+enum { REJOINS_MAX = 4 };
+
 static bool is_evicted(const jb_sub *sub)
 {
     return atomic_load_explicit(&sub->slot->word, memory_order_acquire) != sub->word;
@@ -31,8 +34,10 @@ static void rejoin(jb_sub *sub)
     jbi_sub_move(sub, &at, 0, n_missed);
 }
 
-/* Show what is there from `at` on; ends as jbi_cursor_step() does. */
-static int scan(jb_sub *sub, struct jbi_cursor *at, jb_event *events, uint32_t n_max)
+/* Show what is there from `at` on; ends as jbi_cursor_step() does. ret_first: before the first event
+ * shown. */
+static int scan(jb_sub *sub, struct jbi_cursor *at, struct jbi_cursor *ret_first, jb_event *events,
+                uint32_t n_max)
 {
     const struct jbi_ring *ring = &sub->bus->ring;
     struct jbi_cursor next = *at;
@@ -47,10 +52,8 @@ static int scan(jb_sub *sub, struct jbi_cursor *at, jb_event *events, uint32_t n
         if (rc != JBI_STEP_EVENT)
             break;
         if (jbi_sub_wants(sub, record.topic_id)) {
-            /* What stands before the first event shown is done with, whether or not that is
-             * taken. */
             if (n == 0)
-                jbi_sub_move(sub, at, 0, 0);
+                *ret_first = *at;
             jbi_event_fill(&events[n], &record, payload, next.n_before,
                            n ? 0 : sub->n_missed_carry);
             sub->shown_sequences[n++] = next.n_before;
@@ -66,25 +69,35 @@ static int scan(jb_sub *sub, struct jbi_cursor *at, jb_event *events, uint32_t n
 
 static int peek(jb_sub *sub, jb_event *events, uint32_t n_max)
 {
-    struct jbi_cursor at = sub->cursor;
-    int rc = scan(sub, &at, events, n_max);
+    struct jbi_cursor at, first;
+    int rc;
 
-    /* If somebody took our gate away while we looked, what we saw may be torn. */
-    atomic_thread_fence(memory_order_acquire);
-    if (is_evicted(sub)) {
-        rejoin(sub);
+    for (int i = 0;; i++) {
         at = sub->cursor;
-        rc = scan(sub, &at, events, n_max);
+        rc = scan(sub, &at, &first, events, n_max);
+        /* If somebody took our gate away while we looked, what we saw may be torn: none of it
+         * counts, neither as shown nor as passed over. */
+        atomic_thread_fence(memory_order_acquire);
+        if (!is_evicted(sub))
+            break;
+        sub->n_shown = 0;
+        /* One that may not even look for long enough gets nowhere, but it gets back. */
+        if (i == REJOINS_MAX)
+            return 0;
+        rejoin(sub);
     }
     sub->scanned = at;
-    if (sub->n_shown)
+    if (sub->n_shown) {
+        /* What stands before the first event shown is done with, whether or not that is taken. */
+        jbi_sub_move(sub, &first, 0, 0);
         return (int)sub->n_shown;
+    }
     /* Nothing wanted up to here: do not hold publishers back for it. */
     jbi_sub_move(sub, &at, 0, 0);
     if (rc == JBI_STEP_END)
         jbi_ring_unblock(&sub->bus->ring, at.position);
     /* What a lossless subscription has not taken is given to nobody, so somebody has scribbled. */
-    return rc < 0 || (rc == JBI_STEP_LAPPED && !is_evicted(sub)) ? JB_ECORRUPT : 0;
+    return rc < 0 || rc == JBI_STEP_LAPPED ? JB_ECORRUPT : 0;
 }
 
 /* Walk to behind the event with that sequence number. */

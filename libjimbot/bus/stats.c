@@ -40,7 +40,7 @@ static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
 
     if (!jbi_bus_is_usable(bus))
         return JB_ESTATE;
-    if (state != JBI_READER_LATEST && state != JBI_READER_LOSSLESS)
+    if (state < JBI_READER_LATEST)
         return JB_ENOENT;
     stats.idx = idx;
     stats.peer = jbi_reader_peer(word);

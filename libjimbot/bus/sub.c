@@ -242,6 +242,9 @@ void jb_sub_close(jb_sub *sub)
     if (!sub)
         return;
     if (jbi_bus_is_usable(sub->bus))
-        jbi_reader_release(&sub->bus->ring, sub->idx, sub->word);
+        /* Not sub->word: an eviction that nobody has told us of has changed it. The slot is ours all
+         * the same. */
+        jbi_reader_release(&sub->bus->ring, sub->idx,
+                           atomic_load_explicit(&sub->slot->word, memory_order_acquire));
     sub_free(sub);
 }

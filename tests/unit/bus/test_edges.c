@@ -115,6 +115,49 @@ START_TEST(test_a_bus_of_our_name_that_another_user_made_is_refused)
 }
 END_TEST
 
+/* A lossless subscription of one's own that stands still, until publishers go on without it. */
+static jb_sub *evicted_sub(jb_bus *on)
+{
+    jb_sub_opts opts;
+    jb_sub *sub;
+    uint64_t until = jb_clock_now_ns() + UINT64_C(20000000000);
+
+    jb_sub_opts_init(&opts, sizeof opts);
+    opts.evict_after_ns = 1000000;
+    ck_assert_int_eq(jb_bus_subscribe(on, ">", 1, &opts, &sub, NULL), 0);
+    while (publish_number(on, "edge.x", 1, 1000) == 0)
+        ;
+    while (publish_number(on, "edge.x", 1, 1000) == JB_EAGAIN)
+        ck_assert_uint_lt(jb_clock_now_ns(), until);
+    return sub;
+}
+
+START_TEST(test_an_evicted_subscription_is_still_counted)
+{
+    jb_bus *small = small_bus();
+    jb_sub *sub = evicted_sub(small);
+    jb_sub_stats stats = {.size = sizeof stats};
+
+    ck_assert_int_eq(jb_sub_get_stats(sub, &stats), 0);
+    ck_assert_uint_eq(stats.policy, JB_SUB_LOSSLESS);
+    ck_assert_int_eq(jb_bus_sub_stats(small, stats.idx, &stats), 0);
+    jb_sub_close(sub);
+    jb_bus_close(small);
+}
+END_TEST
+
+START_TEST(test_closing_an_evicted_subscription_frees_its_place)
+{
+    jb_bus *small = small_bus();
+    jb_bus_stats stats = {.size = sizeof stats};
+
+    jb_sub_close(evicted_sub(small));
+    ck_assert_int_eq(jb_bus_get_stats(small, &stats), 0);
+    ck_assert_uint_eq(stats.n_subs, 0);
+    jb_bus_close(small);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("edges");
@@ -126,5 +169,7 @@ int main(void)
     tcase_add_test(tc, test_latest_shows_the_same_again_after_being_overtaken);
     tcase_add_test(tc, test_an_error_is_written_only_on_failure);
     tcase_add_test(tc, test_a_bus_of_our_name_that_another_user_made_is_refused);
+    tcase_add_test(tc, test_an_evicted_subscription_is_still_counted);
+    tcase_add_test(tc, test_closing_an_evicted_subscription_frees_its_place);
     return suite_run(suite);
 }
