@@ -241,10 +241,11 @@ void jb_sub_close(jb_sub *sub)
 {
     if (!sub)
         return;
-    if (jbi_bus_is_usable(sub->bus))
-        /* Not sub->word: an eviction that nobody has told us of has changed it. The slot is ours all
-         * the same. */
-        jbi_reader_release(&sub->bus->ring, sub->idx,
-                           atomic_load_explicit(&sub->slot->word, memory_order_acquire));
+    /* An eviction that we have not been told of has changed the word, and the slot is ours all the
+     * same; whatever else it may say, the slot is another's. */
+    if (jbi_bus_is_usable(sub->bus) && !jbi_reader_release(&sub->bus->ring, sub->idx, sub->word))
+        (void)jbi_reader_release(
+            &sub->bus->ring, sub->idx,
+            jbi_reader_word(sub->word, sub->bus->ring.owner, JBI_READER_EVICTED));
     sub_free(sub);
 }
