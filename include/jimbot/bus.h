@@ -72,6 +72,11 @@ typedef struct jb_bus_opts {
                                 between claim and commit when others wait for it; then its event is
                                 cancelled (its commit returns JB_ESTATE, its bytes stay its own
                                 until then) and they go on. 0, the default: for ever */
+    uint64_t
+        budget_bytes; /**< of this handle, not of the bus: the most bytes of its events that may
+                                wait to be read by lossless subscriptions, so that one publisher does
+                                not take all of the ring from the others; known to a 64th of the
+                                ring. JB_EAGAIN beyond it. 0, the default: no limit */
 } jb_bus_opts;
 
 /** Flags of jb_bus_opts. */
@@ -198,7 +203,8 @@ JB_API int jb_bus_topic_name(jb_bus *bus, uint32_t topic_id, const char **ret_na
  * the ring.
  *
  * @return 0, or JB_EAGAIN (a lossless subscriber, or a live publisher that claimed and has not
- * committed, is a whole ring behind; nothing was published, counted in `n_full`), JB_ETOOBIG,
+ * committed, is a whole ring behind: counted in `n_full`; or this handle's budget is used up: counted
+ * in `n_over_budget`; nothing was published), JB_ETOOBIG,
  * JB_EINVAL, JB_ECORRUPT, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
@@ -206,6 +212,19 @@ JB_API int jb_bus_topic_name(jb_bus *bus, uint32_t topic_id, const char **ret_na
  */
 JB_API int jb_bus_publish(jb_bus *bus, const jb_event_head *head, const void *payload,
                           size_t len_bytes);
+
+/**
+ * Publish one event by copy, and wait for room where jb_bus_publish() would return JB_EAGAIN.
+ *
+ * @param timeout_ns  for how long; 0 does not wait.
+ *
+ * @return as jb_bus_publish() without JB_EAGAIN, and JB_ETIMEDOUT: nothing was published.
+ *
+ * Threads: any. Blocks: up to timeout_ns. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_bus_publish_wait(jb_bus *bus, const jb_event_head *head, const void *payload,
+                               size_t len_bytes, uint64_t timeout_ns);
 
 /** Room for one event that is not yet visible. Fill `payload`, then commit or abort; the rest is
  * the library's. */

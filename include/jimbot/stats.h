@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /** Counters of one subscription, by its owner or from outside. All only grow. n_delivered +
- * n_filtered + n_missed = every event published since it began, up to its cursor. */
+ * n_filtered + n_missed + n_conflated = every event published since it began, up to its cursor. */
 typedef struct jb_sub_stats {
     uint32_t size;        /**< sizeof, set by the caller */
     uint32_t idx;         /**< slot number, 0 .. max_subs - 1 */
@@ -20,8 +20,15 @@ typedef struct jb_sub_stats {
     uint32_t policy;      /**< enum jb_sub_policy */
     uint64_t n_delivered; /**< events it took */
     uint64_t n_filtered;  /**< events of topics it did not ask for */
-    uint64_t n_missed;    /**< events overwritten before it came to them; always 0 when lossless */
+    uint64_t n_missed;    /**< events overwritten before it came to them; 0 when lossless, unless it
+                             was evicted */
+    uint64_t n_conflated; /**< events replaced by newer ones of their topic and key */
+    uint64_t n_evicted;   /**< how often it was evicted */
     uint64_t lag_bytes;   /**< how far its cursor is behind the newest claim */
+    uint64_t lag_events;  /**< the same in events, of all topics */
+    uint64_t evict_after_ns; /**< jb_sub_opts.evict_after_ns */
+    uint64_t held_since_ns;  /**< publishers wait for it, and found it where it is at this time
+                                (jb_clock_now_ns()); 0: nobody does */
     char name[32];
     char pattern[128]; /**< its first pattern */
 } jb_sub_stats;
@@ -49,15 +56,19 @@ JB_API int jb_bus_sub_stats(jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats);
 
 /** Counters of one peer (one open handle). All only grow. */
 typedef struct jb_peer_stats {
-    uint32_t size;        /**< sizeof, set by the caller */
-    uint32_t idx;         /**< peer number */
-    uint32_t pid;         /**< process id */
-    uint32_t is_alive;    /**< 1 when the kernel says its process still holds its lock */
-    uint64_t start_ns;    /**< when it attached, monotonic */
-    uint64_t n_published; /**< events committed */
-    uint64_t n_bytes;     /**< payload bytes committed */
-    uint64_t n_aborted;   /**< claims given back, or taken away after its death */
-    uint64_t n_full;      /**< JB_EAGAIN answers */
+    uint32_t size;          /**< sizeof, set by the caller */
+    uint32_t idx;           /**< peer number */
+    uint32_t pid;           /**< process id */
+    uint32_t is_alive;      /**< 1 when the kernel says its process still holds its lock */
+    uint64_t start_ns;      /**< when it attached, monotonic */
+    uint64_t n_published;   /**< events committed */
+    uint64_t n_bytes;       /**< payload bytes committed */
+    uint64_t n_aborted;     /**< claims given back, or taken away after its death */
+    uint64_t n_full;        /**< JB_EAGAIN answers, because the ring was full */
+    uint64_t n_over_budget; /**< JB_EAGAIN answers, because its budget was used up */
+    uint64_t
+        stalled_since_ns; /**< others wait for a claim it has not committed, and found it open at
+                                  this time (jb_clock_now_ns()); 0: nobody does */
     char name[32];
 } jb_peer_stats;
 
@@ -87,7 +98,10 @@ typedef struct jb_bus_stats {
     uint64_t n_published;    /**< events committed by all peers, ever */
     uint64_t n_bytes;        /**< payload bytes committed by all peers, ever */
     uint64_t n_aborted;      /**< claims that became nothing */
-    uint64_t n_full;         /**< JB_EAGAIN answers */
+    uint64_t n_full;         /**< JB_EAGAIN answers, because the ring was full */
+    uint64_t n_over_budget;  /**< JB_EAGAIN answers, because a budget was used up */
+    uint64_t n_revoked;      /**< cancelled claims whose publishers have not come back yet */
+    uint64_t stall_after_ns; /**< jb_bus_opts.stall_after_ns of its creator */
     uint64_t utc_offset_ns;  /**< add to an event's time_ns to get UTC, as it was when the bus was
                                 created */
 } jb_bus_stats;

@@ -7,6 +7,7 @@
 #ifndef JBI_BUS_INTERNAL_H
 #define JBI_BUS_INTERNAL_H
 
+#include "bus/budget.h"
 #include "jimbot/jimbot.h"
 #include "ring/cursor.h"
 #include "shm/fork.h"
@@ -42,6 +43,7 @@ struct jb_bus {
     struct jbi_topic_table topics;
     struct jbi_topic_cache cache;
     struct jbi_peer_slot *self;
+    struct jbi_budget budget;
     _Atomic uint64_t notices[JBI_NOTICES]; /* 0: none */
     _Atomic bool has_notices;
     _Atomic(void *) first_thread; /* an address of the thread that published first */

@@ -111,6 +111,7 @@ static int bus_join(jb_bus *bus, const jb_bus_opts *opts, bool is_creator, jb_er
     int rc;
 
     jbi_geometry_place(bus);
+    bus->budget.limit_bytes = opts->budget_bytes;
     if (is_creator)
         jbi_ring_format(&bus->ring);
     /* It asks the system once how the kernel keeps time: now, and not on a game thread. */

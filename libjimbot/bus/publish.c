@@ -10,9 +10,10 @@
 
 #include <string.h>
 
-/* While waiting for room we look again this often: readers do not wake publishers, or each advance
- * would cost them. */
-#define SPACE_POLL_NS UINT64_C(200000)
+/* While waiting for room we look again after this long, and twice as long each time: readers do not
+ * wake publishers, or each advance would cost them. */
+#define SPACE_POLL_MIN_NS UINT64_C(12500)
+#define SPACE_POLL_MAX_NS UINT64_C(200000)
 
 int jbi_head_check(const jb_bus *bus, const jb_event_head *head)
 {
@@ -25,10 +26,17 @@ int jbi_head_check(const jb_bus *bus, const jb_event_head *head)
 
 int jbi_extent_claim(jb_bus *bus, uint64_t len_bytes, uint32_t n_events, struct jbi_slot *ret_slot)
 {
-    int rc = jbi_ring_claim(&bus->ring, len_bytes, n_events, ret_slot);
+    int rc;
 
+    if (!jbi_budget_allows(&bus->budget, &bus->ring, len_bytes)) {
+        atomic_fetch_add_explicit(&bus->self->n_over_budget, 1, memory_order_relaxed);
+        return JB_EAGAIN;
+    }
+    rc = jbi_ring_claim(&bus->ring, len_bytes, n_events, ret_slot);
     if (rc == JB_EAGAIN)
         atomic_fetch_add_explicit(&bus->self->n_full, 1, memory_order_relaxed);
+    if (rc == 0)
+        jbi_budget_spend(&bus->budget, &bus->ring, ret_slot->position, len_bytes);
     return rc;
 }
 
@@ -160,9 +168,18 @@ int jb_bus_publish_encoded(jb_bus *bus, const jb_encoded *encoded)
     return jb_bus_publish(bus, &head, encoded->data, encoded->len_bytes);
 }
 
+/* Is there room, in the ring and in our budget? */
+static int look_for_space(jb_bus *bus, uint64_t len_bytes)
+{
+    if (!jbi_budget_allows(&bus->budget, &bus->ring, len_bytes))
+        return JB_EAGAIN;
+    return jbi_ring_make_room(&bus->ring, len_bytes);
+}
+
 int jb_bus_wait_space(jb_bus *bus, size_t len_bytes, uint64_t timeout_ns)
 {
     uint64_t start = jbi_os_monotonic_ns();
+    uint64_t pause_ns = SPACE_POLL_MIN_NS;
 
     if (!bus)
         return JB_EINVAL;
@@ -171,14 +188,40 @@ int jb_bus_wait_space(jb_bus *bus, size_t len_bytes, uint64_t timeout_ns)
     if (len_bytes > JB_EVENT_MAX_BYTES)
         return JB_ETOOBIG;
     for (;;) {
-        int rc = jbi_ring_make_room(&bus->ring, sizeof(struct jbi_record) + len_bytes);
-        uint64_t passed;
+        int rc = look_for_space(bus, sizeof(struct jbi_record) + len_bytes);
+        uint64_t left;
 
         if (rc != JB_EAGAIN)
             return rc;
-        passed = jbi_os_monotonic_ns() - start;
-        if (passed >= timeout_ns)
+        left = jbi_os_monotonic_ns() - start;
+        if (left >= timeout_ns)
             return JB_ETIMEDOUT;
-        jbi_os_sleep_ns(timeout_ns - passed < SPACE_POLL_NS ? timeout_ns - passed : SPACE_POLL_NS);
+        left = timeout_ns - left;
+        jbi_os_sleep_ns(left < pause_ns ? left : pause_ns);
+        if (pause_ns < SPACE_POLL_MAX_NS)
+            pause_ns *= 2;
+    }
+}
+
+int jb_bus_publish_wait(jb_bus *bus, const jb_event_head *head, const void *payload,
+                        size_t len_bytes, uint64_t timeout_ns)
+{
+    uint64_t start = 0;
+
+    for (;;) {
+        int rc = jb_bus_publish(bus, head, payload, len_bytes);
+        uint64_t now;
+
+        if (rc != JB_EAGAIN)
+            return rc;
+        now = jbi_os_monotonic_ns();
+        if (!start)
+            start = now;
+        if (now - start >= timeout_ns)
+            return JB_ETIMEDOUT;
+        /* Another publisher may take the room we were told of; then we wait again. */
+        rc = jb_bus_wait_space(bus, len_bytes, timeout_ns - (now - start));
+        if (rc)
+            return rc;
     }
 }

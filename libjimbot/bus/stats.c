@@ -29,6 +29,24 @@ static int stats_give(void *to, uint32_t to_size, void *from, uint32_t from_size
     return 0;
 }
 
+static uint64_t n_published(const jb_bus *bus)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < bus->peers.n_slots; i++)
+        n += jbi_peer_n_published(&bus->peers.slots[i]);
+    return n;
+}
+
+/* Since when publishers have found a subscription in their way, 0 if it has moved since. */
+static uint64_t held_since(const struct jbi_reader_slot *slot, uint64_t cursor)
+{
+    bool is_held =
+        atomic_load_explicit(&slot->held_cursor, memory_order_acquire) == cursor && cursor != 0;
+
+    return is_held ? counter(&slot->held_since_ns) : 0;
+}
+
 static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
 {
     const struct jbi_reader_slot *slot = &bus->ring.readers[idx];
@@ -36,19 +54,27 @@ static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
     enum jbi_reader_state state = jbi_reader_state(word);
     uint64_t cursor = counter(&slot->cursor);
     uint64_t tail = jbi_ring_tail(&bus->ring);
+    uint64_t n_before, n_all;
     jb_sub_stats stats = {0};
 
     if (!jbi_bus_is_usable(bus))
         return JB_ESTATE;
-    if (state < JBI_READER_LATEST)
+    if (state < JBI_READER_LATEST || state > JBI_READER_EVICTED)
         return JB_ENOENT;
     stats.idx = idx;
     stats.peer = jbi_reader_peer(word);
-    stats.policy = state == JBI_READER_LATEST ? JB_SUB_LATEST : JB_SUB_LOSSLESS;
+    stats.policy = slot->policy;
     stats.n_delivered = counter(&slot->n_delivered);
     stats.n_filtered = counter(&slot->n_filtered);
     stats.n_missed = counter(&slot->n_missed);
+    stats.n_conflated = counter(&slot->n_conflated);
+    stats.n_evicted = counter(&slot->n_evicted);
     stats.lag_bytes = tail > cursor ? tail - cursor : 0;
+    n_before = counter(&slot->n_before);
+    n_all = n_published(bus);
+    stats.lag_events = n_all > n_before ? n_all - n_before : 0;
+    stats.evict_after_ns = slot->evict_after_ns;
+    stats.held_since_ns = held_since(slot, cursor);
     name_copy(stats.name, sizeof stats.name, slot->name);
     name_copy(stats.pattern, sizeof stats.pattern, slot->pattern);
     return stats_give(ret_stats, ret_stats->size, &stats, sizeof stats);
@@ -64,6 +90,20 @@ int jb_bus_sub_stats(jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
     if (!bus || !ret_stats)
         return JB_EINVAL;
     return idx < bus->max_subs ? sub_stats(bus, idx, ret_stats) : JB_ELIMIT;
+}
+
+/* Since when others have found an open claim of that peer in their way. */
+static uint64_t stalled_since(const jb_bus *bus, uint32_t peer)
+{
+    const struct jbi_ring *ring = &bus->ring;
+    uint64_t position =
+        atomic_load_explicit(&ring->control->stalled_position, memory_order_acquire);
+    uint64_t since = counter(&ring->control->stalled_since_ns);
+    uint64_t mark = jbi_ring_mark_load(ring, position);
+    bool is_open = position && jbi_mark_age(ring, mark, position) == 0 &&
+                   jbi_mark_state(mark) == JBI_CLAIMED && jbi_mark_owner(mark) == peer;
+
+    return is_open ? since : 0;
 }
 
 int jb_bus_peer_stats(jb_bus *bus, uint32_t idx, jb_peer_stats *ret_stats)
@@ -88,6 +128,8 @@ int jb_bus_peer_stats(jb_bus *bus, uint32_t idx, jb_peer_stats *ret_stats)
     stats.n_bytes = jbi_peer_n_bytes(slot) - slot->base[1];
     stats.n_aborted = counter(&slot->n_aborted) - slot->base[2];
     stats.n_full = counter(&slot->n_full) - slot->base[3];
+    stats.n_over_budget = counter(&slot->n_over_budget) - slot->base_over_budget;
+    stats.stalled_since_ns = stalled_since(bus, idx);
     name_copy(stats.name, sizeof stats.name, slot->name);
     return stats_give(ret_stats, ret_stats->size, &stats, sizeof stats);
 }
@@ -102,6 +144,7 @@ static void sum_peers(const jb_bus *bus, jb_bus_stats *stats)
         stats->n_bytes += jbi_peer_n_bytes(slot);
         stats->n_aborted += counter(&slot->n_aborted);
         stats->n_full += counter(&slot->n_full);
+        stats->n_over_budget += counter(&slot->n_over_budget);
     }
 }
 
@@ -117,6 +160,8 @@ int jb_bus_get_stats(jb_bus *bus, jb_bus_stats *ret_stats)
     sum_peers(bus, &stats);
     for (uint32_t i = 0; i < bus->max_subs; i++)
         stats.n_subs += jbi_reader_state(counter(&bus->ring.readers[i].word)) >= JBI_READER_LATEST;
+    stats.n_revoked = counter(&bus->ring.control->n_revoked);
+    stats.stall_after_ns = bus->ring.stall_after_ns;
     head = jbi_head_position(counter(&bus->ring.control->head));
     tail = jbi_ring_tail(&bus->ring);
     stats.n_topics = atomic_load_explicit(&bus->topics.control->n_topics, memory_order_relaxed);

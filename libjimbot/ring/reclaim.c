@@ -39,6 +39,13 @@ static uint64_t readers_limit(const struct jbi_ring *ring, uint32_t *ret_idx)
     return limit;
 }
 
+uint64_t jbi_ring_readers_limit(const struct jbi_ring *ring)
+{
+    uint32_t last;
+
+    return readers_limit(ring, &last);
+}
+
 /* Rate limit for questions to the kernel: true for one caller every ten milliseconds. */
 static bool may_check(struct jbi_ring *ring)
 {

@@ -78,6 +78,10 @@ int jbi_ring_abort(struct jbi_ring *ring, uint64_t position, uint64_t mark);
 /* Move the head to `need` or further. 0, JB_EAGAIN, JB_ECORRUPT. */
 int jbi_ring_reclaim(struct jbi_ring *ring, uint64_t need);
 
+/* The last cursor of a lossless reader: what lies before it, nobody waits for. UINT64_MAX when there
+ * is none. */
+uint64_t jbi_ring_readers_limit(const struct jbi_ring *ring);
+
 /* Could len_bytes be claimed now? 0, JB_EAGAIN, JB_ETOOBIG, JB_ECORRUPT. Makes room if it can. */
 int jbi_ring_make_room(struct jbi_ring *ring, uint64_t len_bytes);
 

@@ -48,6 +48,7 @@ static void slot_fill(struct jbi_peer_slot *slot, const char *name)
     slot->base[1] = jbi_peer_n_bytes(slot);
     slot->base[2] = atomic_load_explicit(&slot->n_aborted, memory_order_relaxed);
     slot->base[3] = atomic_load_explicit(&slot->n_full, memory_order_relaxed);
+    slot->base_over_budget = atomic_load_explicit(&slot->n_over_budget, memory_order_relaxed);
     atomic_store_explicit(&slot->state, 1, memory_order_release);
 }
 

@@ -76,7 +76,9 @@ struct jbi_peer_slot {
      * for it is alone on these. */
     _Atomic uint64_t n_published_first;
     _Atomic uint64_t n_bytes_first;
-    uint64_t _pad1[6];
+    _Atomic uint64_t n_over_budget;
+    uint64_t base_over_budget;
+    uint64_t _pad1[4];
 };
 
 static_assert(sizeof(struct jbi_segment_header) <= JBI_SEGMENT_HEADER_BYTES, "one page");
