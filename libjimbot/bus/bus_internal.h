@@ -46,6 +46,7 @@ struct jb_bus {
     struct jbi_budget budget;
     _Atomic uint64_t notices[JBI_NOTICES]; /* 0: none */
     _Atomic bool has_notices;
+    _Atomic uint32_t next_request; /* correlation id */
     _Atomic(void *) first_thread; /* an address of the thread that published first */
     uint32_t peer;
     uint32_t max_topics;

@@ -125,6 +125,9 @@ static int bus_join(jb_bus *bus, const jb_bus_opts *opts, bool is_creator, jb_er
          * and the statistics speak of the living. */
         jbi_peer_bury_dead(&bus->peers, bus->peer, bury, bus);
         bus->ring.owner = bus->peer;
+        /* Of microseconds: they go by faster than anybody asks, so who has a peer number next
+         * begins behind what its last owner used. */
+        bus->next_request = (uint32_t)(jbi_os_monotonic_ns() / 1000);
         bus->self = jbi_peer_slot_get(&bus->peers, bus->peer);
         rc = jbi_fork_guard_add(&bus->guard, &bus->segment);
         if (rc) {
