@@ -25,7 +25,7 @@ struct life {
 };
 
 struct role_total {
-    uint64_t n_lives;
+    uint64_t n_lives; /* or visits, of those who are brief */
     uint64_t n_events;
     uint64_t n_bytes;
     uint64_t n_missed;
@@ -39,9 +39,11 @@ struct books {
     uint64_t n_full; /* JB_EAGAIN answers */
     uint64_t n_doubted;
     uint64_t n_doubts_published;
-    uint64_t n_balanced; /* lives and moments of lives found in balance */
-    uint64_t n_laps;     /* of rings, by the bytes read */
-    uint64_t n_aborted;  /* claims the bus counted as become nothing */
+    uint64_t n_notices[SOAK_NOTICES]; /* that the bus published about itself */
+    uint64_t n_revoked;               /* claims that producers say were taken from them */
+    uint64_t n_balanced;              /* lives and moments of lives found in balance */
+    uint64_t n_laps;                  /* of rings, by the bytes read */
+    uint64_t n_aborted;               /* claims the bus counted as become nothing */
     struct life *pending;
     uint32_t n_pending;
 };

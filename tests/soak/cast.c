@@ -39,10 +39,12 @@ static void actor_start(struct cast *cast, struct actor *actor)
     pid_t parent = getpid();
 
     actor->is_killed = false;
-    if (actor->role && actor->role->is_reader)
+    if (actor->role && actor->role->is_reader) {
         memset(&ledger->readers[actor->row], 0, sizeof ledger->readers[actor->row]);
-    else
+    } else {
         atomic_store(&ledger->producers[actor->row].wants_end, 0);
+        atomic_store(&ledger->producers[actor->row].is_dying, 0);
+    }
     actor->pid = fork();
     if (actor->pid == 0) {
         signal(SIGINT, SIG_IGN); /* the director sees to it */
@@ -113,15 +115,26 @@ static void producer_gone(struct ledger *ledger, const struct actor *actor)
 
 static void actor_gone(struct cast *cast, struct actor *actor, int status)
 {
-    bool is_well = WIFEXITED(status) ? WEXITSTATUS(status) == 0
-                                     : actor->is_killed && WTERMSIG(status) == SIGKILL;
+    bool is_well;
+
+    if (!(actor->role && actor->role->is_reader) &&
+        atomic_load(&cast->ledger->producers[actor->row].is_dying)) {
+        cast->n_own_deaths += !actor->is_killed;
+        actor->is_killed = true;
+    }
+    is_well = WIFEXITED(status) ? WEXITSTATUS(status) == 0
+                                : actor->is_killed && WTERMSIG(status) == SIGKILL;
 
     if (!is_well)
         ledger_fail(cast->ledger, "a %s in place %u ended with %s %d", actor_name(actor),
                     actor->row, WIFEXITED(status) ? "exit code" : "signal",
                     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     actor->state = ACTOR_GONE;
-    actor->wake_ns = jb_clock_now_ns() + soak_below(&cast->random, GONE_NS);
+    /* At once, so that a successor has the places of the dead before anyone looks; or later, so
+     * that somebody else must bury them. */
+    actor->wake_ns = jb_clock_now_ns();
+    if (soak_below(&cast->random, 3))
+        actor->wake_ns += soak_below(&cast->random, GONE_NS);
     if (!actor->role)
         return;
     if (actor->role->is_reader) {
@@ -130,6 +143,18 @@ static void actor_gone(struct cast *cast, struct actor *actor, int status)
         producer_gone(cast->ledger, actor);
         cast->books->roles[actor->role - soak_roles].n_lives++;
     }
+}
+
+static bool may_start(const struct cast *cast)
+{
+    uint32_t n_producers = 0;
+
+    if (cast->is_ending || !cast->is_holding)
+        return !cast->is_ending;
+    for (uint32_t i = 0; i < cast->n_actors; i++)
+        n_producers += !cast->actors[i].role->is_reader && cast->actors[i].state != ACTOR_GONE &&
+                       !cast->actors[i].is_killed;
+    return n_producers < 2;
 }
 
 void cast_tick(struct cast *cast)
@@ -149,7 +174,7 @@ void cast_tick(struct cast *cast)
         if (actor->state == ACTOR_STOPPED && (now >= actor->wake_ns || cast->is_ending)) {
             kill(actor->pid, SIGCONT);
             actor->state = ACTOR_RUNS;
-        } else if (actor->state == ACTOR_GONE && now >= actor->wake_ns && !cast->is_ending) {
+        } else if (actor->state == ACTOR_GONE && now >= actor->wake_ns && may_start(cast)) {
             actor_start(cast, actor);
         }
     }

@@ -31,8 +31,10 @@ struct cast {
     uint64_t random;
     struct actor actors[CAST_MAX];
     uint32_t n_actors;
-    bool is_ending; /* nobody is started again */
+    bool is_ending;  /* nobody is started again */
+    bool is_holding; /* nor now, as long as there are producers: the living must help themselves */
     uint64_t n_starts;
+    uint64_t n_own_deaths; /* producers that killed themselves with an open claim */
 };
 
 /* Everyone of the table of roles, nobody started yet. */

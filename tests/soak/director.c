@@ -66,6 +66,7 @@ static void kill_some(struct director *self)
         self->soak->deeds.n_kills++;
     }
     self->soak->deeds.n_kill_rounds++;
+    self->cast.is_holding = soak_below(&self->random, 2) == 0;
     self->is_timed = cast_count(&self->cast, ACTOR_STOPPED) == 0;
     atomic_store(&recovery->first_ns, 0);
     atomic_store(&recovery->lap_ns, 0);
@@ -115,6 +116,7 @@ static void watch_recovery(struct director *self)
         deeds->first_us[deeds->n_timed] = (uint32_t)(atomic_load(&recovery->first_ns) / 1000);
         deeds->lap_us[deeds->n_timed++] = (uint32_t)(lap_ns / 1000);
     }
+    self->cast.is_holding = false;
     atomic_store(&recovery->kill_ns, 0);
 }
 
@@ -154,7 +156,7 @@ static void look(struct director *self)
     report_progress(self->soak, ledger);
     for (uint32_t i = 0; i < self->cast.n_actors; i++)
         if (self->cast.actors[i].state != ACTOR_GONE && self->cast.actors[i].role &&
-            self->cast.actors[i].role->is_reader)
+            self->cast.actors[i].role->is_reader && !self->cast.actors[i].role->is_brief)
             (void)books_take(&self->soak->books, ledger, self->cast.actors[i].role,
                              self->cast.actors[i].row, false);
 }
@@ -171,7 +173,7 @@ static void tick(struct director *self)
     actor_nap_us(500);
 }
 
-enum await { AWAIT_AUDITOR, AWAIT_PRODUCERS, AWAIT_READY, AWAIT_CLOSER, AWAIT_ALL };
+enum await { AWAIT_AUDITOR, AWAIT_PRODUCERS, AWAIT_READY, AWAIT_CLOSER, AWAIT_ANSWER, AWAIT_ALL };
 
 static bool blocks(const struct director *self, const struct actor *actor, enum await what)
 {
@@ -185,6 +187,10 @@ static bool blocks(const struct director *self, const struct actor *actor, enum 
         return !is_reader && actor->state != ACTOR_GONE;
     case AWAIT_READY:
         return is_reader && actor->state != ACTOR_GONE && phase == READER_STARTING;
+    case AWAIT_ANSWER:
+        return is_reader && actor->state != ACTOR_GONE &&
+               atomic_load(&self->ledger->readers[actor->row].calls) !=
+                   atomic_load(&self->ledger->calls);
     case AWAIT_CLOSER:
         return !actor->role && actor->state != ACTOR_GONE;
     case AWAIT_ALL:
@@ -216,6 +222,9 @@ static void await(struct director *self, enum await what)
 /* The producers leave, the closer says the last word, the readers read up to it. */
 static void finish(struct director *self)
 {
+    uint64_t last;
+    uint32_t n_calls;
+
     self->cast.is_ending = true;
     atomic_store(&self->ledger->recovery.kill_ns, 0);
     atomic_store(&self->ledger->stop, 1);
@@ -225,7 +234,14 @@ static void finish(struct director *self)
         cast_closer(&self->cast);
         await(self, AWAIT_CLOSER);
     }
-    atomic_store(&self->ledger->closed, 1);
+    /* The bus may still have something to say about the dead, each time somebody looks. */
+    do {
+        last = atomic_load(&self->ledger->readers[0].turn);
+        n_calls = atomic_fetch_add(&self->ledger->calls, 1);
+        await(self, AWAIT_ANSWER);
+    } while (!must_break_off(self) &&
+             (n_calls == 0 || last != atomic_load(&self->ledger->readers[0].turn)));
+    atomic_store(&self->ledger->final, 1);
     await(self, AWAIT_ALL);
 }
 
@@ -247,13 +263,16 @@ static int round_end(struct director *self)
     struct ledger *ledger = self->ledger;
 
     if (!must_break_off(self)) {
-        (void)books_close(&self->soak->books, ledger, self->n_kills);
+        (void)books_close(&self->soak->books, ledger, self->n_kills + self->cast.n_own_deaths);
         check_nothing_left(self);
     }
     cast_break_off(&self->cast);
     self->soak->deeds.n_starts += self->cast.n_starts;
-    for (uint32_t p = 0; p < SOAK_PRODUCERS; p++)
+    self->soak->deeds.n_own_deaths += self->cast.n_own_deaths;
+    for (uint32_t p = 0; p < SOAK_PRODUCERS; p++) {
         self->soak->books.n_full += atomic_load(&ledger->producers[p].n_full);
+        self->soak->books.n_revoked += atomic_load(&ledger->producers[p].n_revoked);
+    }
     if (atomic_load(&ledger->failed)) {
         report_failure(self->soak, ledger);
         return 1;
@@ -283,6 +302,8 @@ int director_round(struct soak *soak, uint64_t seconds, uint64_t capacity_bytes)
     self.ledger->recipe.max_bytes = (uint32_t)(capacity_bytes / 4 - SOAK_RECORD_BYTES);
     self.ledger->capacity_bytes = capacity_bytes;
     self.ledger->slow = soak->options.slow;
+    /* In every other round nobody may stand still with a claim. */
+    self.ledger->stall_after_ns = soak->round % 2 ? 0 : 10 * MS;
     snprintf(self.ledger->bus_name, sizeof self.ledger->bus_name, "soak-%u", soak->round);
     fflush(stdout);
     cast_init(&self.cast, self.ledger, &soak->books, soak_random(&self.random));

@@ -104,16 +104,19 @@ bool ledger_account(const struct reader_row *row, struct account *ret_account)
     return false;
 }
 
-bool ledger_is_doubtful(const struct ledger *ledger, uint32_t producer, uint64_t number,
-                        uint32_t *hint)
+bool ledger_may_lack(const struct ledger *ledger, uint32_t producer, uint64_t first, uint64_t last,
+                     uint32_t *hint)
 {
     uint32_t n = atomic_load_explicit(&ledger->n_doubts[producer], memory_order_acquire);
 
-    for (; *hint < n; (*hint)++) {
+    for (; *hint < n && first <= last; (*hint)++) {
         const struct doubt *doubt = &ledger->doubts[producer][*hint];
 
-        if (number <= doubt->last)
-            return number >= doubt->first;
+        if (doubt->last < first)
+            continue;
+        if (doubt->first != first || doubt->last > last)
+            return false;
+        first = doubt->last + 1;
     }
-    return false;
+    return first > last;
 }

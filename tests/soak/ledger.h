@@ -40,6 +40,8 @@ struct producer_row {
     _Atomic uint64_t done;
     _Atomic uint64_t n_full;    /* JB_EAGAIN answers */
     _Atomic uint64_t n_given;   /* claims given back */
+    _Atomic uint64_t n_revoked; /* claims taken away, for standing too long */
+    _Atomic uint32_t is_dying;  /* it is about to kill itself */
     _Atomic uint32_t wants_end; /* the director asks it to close and leave */
 };
 
@@ -54,6 +56,7 @@ struct reader_row {
     uint64_t final_sequence;                 /* where its cursor was when it had drained */
     uint64_t n_missed_total;                 /* as its statistics said then */
     _Atomic uint32_t phase;                  /* enum reader_phase */
+    _Atomic uint32_t calls; /* the last of `calls` after which it found nothing more to read */
     _Atomic uint32_t wants_end;
 };
 
@@ -75,13 +78,16 @@ struct recovery {
 struct ledger {
     struct recipe recipe;
     uint64_t capacity_bytes;
-    uint64_t max_events; /* places in `order` */
-    uint32_t slow;       /* how many times longer than usual one waits before calling it a hang */
+    uint64_t max_events;     /* places in `order` */
+    uint64_t stall_after_ns; /* of the bus */
+    uint32_t slow; /* how many times longer than usual one waits before calling it a hang */
     char bus_name[32];
 
-    _Atomic uint32_t go;     /* the auditor is there: begin */
-    _Atomic uint32_t stop;   /* producers finish */
-    _Atomic uint32_t closed; /* the closer is gone: nobody publishes any more */
+    _Atomic uint32_t go;   /* the auditor is there: begin */
+    _Atomic uint32_t stop; /* producers finish */
+    _Atomic uint32_t
+        calls; /* the closer is gone, and the director asks who has nothing more to read */
+    _Atomic uint32_t final; /* nobody has: leave */
     _Atomic uint32_t failed;
     char failure[1024];
 
@@ -118,8 +124,10 @@ void ledger_tally(const struct ledger *ledger, uint64_t sequence, struct tally *
  * so fast that none could be had. */
 bool ledger_account(const struct reader_row *row, struct account *ret_account);
 
-/* Is that number of that producer in doubt? `hint` is where the caller found one before. */
-bool ledger_is_doubtful(const struct ledger *ledger, uint32_t producer, uint64_t number,
-                        uint32_t *hint);
+/* Events of one producer from `first` to `last` were not read: true if each was in doubt after a
+ * death, and every batch is either there or lacking as a whole. `hint` is where the caller found
+ * doubts before. */
+bool ledger_may_lack(const struct ledger *ledger, uint32_t producer, uint64_t first, uint64_t last,
+                     uint32_t *hint);
 
 #endif

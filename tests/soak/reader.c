@@ -5,35 +5,33 @@
  * checked and written into the account that is not current, which then becomes current, and only
  * then is it taken from the bus.
  */
-#include "role.h"
+#include "witness.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_MAX = 4096, TOPIC_IDS = 64 };
+enum { BATCH_MAX = 4096 };
 
 struct reader {
     struct ledger *ledger;
     const struct role *role;
     struct reader_row *row;
+    struct witness witness;
     uint64_t random;
     jb_bus *bus;
     jb_sub *sub;
-    uint32_t n_max;                 /* events to look at in one go */
-    bool sleeps;                    /* waits in the kernel, or asks again and again */
-    uint32_t topics[TOPIC_IDS + 1]; /* 1 + topic of an id; 0 not looked up yet */
-    uint64_t last_number[SOAK_PRODUCERS];
-    uint32_t doubt_hint[SOAK_PRODUCERS];
-    uint32_t closed_topics; /* on which the closer's word has come */
+    uint32_t n_max; /* events to look at in one go */
+    uint64_t wait_most_ns;
+    bool has_begun; /* an event has been shown */
+    bool sleeps;    /* waits in the kernel, or asks again and again */
     jb_event *events;
     jb_event *again;
+    uint8_t *copies;
 };
 
-#define reader_fail(self, format, ...)                                                             \
-    ledger_fail((self)->ledger, "%s, reader %ld: " format, (self)->role->name,                     \
-                (long)((self)->row - (self)->ledger->readers), __VA_ARGS__)
+#define reader_fail(self, ...) witness_fail(&(self)->witness, __VA_ARGS__)
 
 static unsigned long ul(uint64_t n)
 {
@@ -51,125 +49,6 @@ static bool stats_of(struct reader *self, jb_sub_stats *ret_stats)
     return rc == 0;
 }
 
-static uint32_t topic_of_id(struct reader *self, uint32_t topic_id)
-{
-    const char *name;
-
-    if (topic_id == 0 || topic_id > TOPIC_IDS)
-        return SOAK_TOPICS;
-    if (self->topics[topic_id])
-        return self->topics[topic_id] - 1;
-    if (jb_bus_topic_name(self->bus, topic_id, &name) < 0)
-        return SOAK_TOPICS;
-    for (uint32_t t = 0; t < SOAK_TOPICS; t++)
-        if (strcmp(name, soak_topic_name(t)) == 0) {
-            self->topics[topic_id] = t + 1;
-            return t;
-        }
-    return SOAK_TOPICS;
-}
-
-/* The event must be what its producer's recipe says, to the last byte. */
-static bool check_content(struct reader *self, const jb_event *event, struct soak_event *ret_is)
-{
-    uint32_t topic = topic_of_id(self, event->topic_id);
-    unsigned long seq = ul(event->sequence);
-    int64_t at;
-
-    if (event->type < 1 || event->type > SOAK_PRODUCERS || !(event->source_time >= 1) ||
-        event->source_time > 9e15 || event->publisher == 0 || event->flags) {
-        reader_fail(self, "event %lu: impossible header: type %u, number %g, publisher %u", seq,
-                    event->type, event->source_time, event->publisher);
-        return false;
-    }
-    recipe_event(&self->ledger->recipe, event->type - 1u, (uint64_t)event->source_time, ret_is);
-    if (topic != ret_is->topic || event->len_bytes != ret_is->len_bytes ||
-        event->priority != ret_is->priority) {
-        reader_fail(self,
-                    "event %lu is number %lu of producer %u: topic %u, %u bytes, priority %u "
-                    "instead of %u, %u, %u",
-                    seq, ul(ret_is->number), ret_is->producer, topic, event->len_bytes,
-                    event->priority, ret_is->topic, ret_is->len_bytes, ret_is->priority);
-        return false;
-    }
-    at = recipe_compare(ret_is, event->payload);
-    if (at >= 0)
-        reader_fail(self, "event %lu, number %lu of producer %u, %u bytes: byte %ld is wrong", seq,
-                    ul(ret_is->number), ret_is->producer, ret_is->len_bytes, (long)at);
-    else if (!(self->role->wants & 1u << topic))
-        reader_fail(self, "event %lu on %s, which it did not ask for", seq, soak_topic_name(topic));
-    else
-        return true;
-    return false;
-}
-
-/* Its place: behind the last one, at a distance that n_missed explains, where all others saw it,
- * and behind what the same producer published before. */
-static bool check_place(struct reader *self, const jb_event *event, const struct soak_event *is,
-                        uint64_t before)
-{
-    unsigned long seq = ul(event->sequence);
-    uint64_t gap = event->sequence - before - 1;
-    bool is_exact = self->role->wants == (1u << SOAK_TOPICS) - 1;
-
-    if (event->sequence <= before)
-        reader_fail(self, "event %lu comes after event %lu", seq, ul(before));
-    else if (is_exact ? gap != event->n_missed : gap < event->n_missed)
-        reader_fail(self, "between events %lu and %lu lie %lu, but it was told of %lu missed",
-                    ul(before), seq, ul(gap), ul(event->n_missed));
-    else if (self->role->policy == JB_SUB_LOSSLESS && event->n_missed)
-        reader_fail(self, "event %lu: a lossless subscription has missed %lu", seq,
-                    ul(event->n_missed));
-    else if (is->number <= self->last_number[is->producer])
-        reader_fail(self, "event %lu: number %lu of producer %u after number %lu", seq,
-                    ul(is->number), is->producer, ul(self->last_number[is->producer]));
-    else if (ledger_order(self->ledger, event->sequence, is) != 0)
-        reader_fail(self, "event %lu is number %lu of producer %u here, and another elsewhere", seq,
-                    ul(is->number), is->producer);
-    else
-        return true;
-    return false;
-}
-
-/* The auditor sees every number of every producer, but for those that a death left in doubt. */
-static bool audit(struct reader *self, const struct soak_event *is, const struct account *account)
-{
-    struct ledger *ledger = self->ledger;
-
-    for (uint64_t n = self->last_number[is->producer] + 1; n < is->number; n++) {
-        if (!ledger_is_doubtful(ledger, is->producer, n, &self->doubt_hint[is->producer])) {
-            reader_fail(self, "number %lu of producer %u was never read, and %lu is here", ul(n),
-                        is->producer, ul(is->number));
-            return false;
-        }
-        ledger->n_holes[is->producer]++;
-    }
-    if (account->last_sequence % SOAK_SNAP_EVERY == 0)
-        ledger->snaps[account->last_sequence / SOAK_SNAP_EVERY] = account->got;
-    if (account->last_sequence > ledger->max_events / 16 * 15)
-        atomic_store(&ledger->stop, 1);
-    return true;
-}
-
-static bool enter(struct reader *self, const jb_event *event, struct account *account)
-{
-    struct soak_event is;
-
-    if (!check_content(self, event, &is) || !check_place(self, event, &is, account->last_sequence))
-        return false;
-    account->last_sequence = event->sequence;
-    account->n_events++;
-    account->n_bytes += event->len_bytes;
-    account->n_missed += event->n_missed;
-    account->got.n[is.producer][is.topic]++;
-    if (self->role->is_auditor && !audit(self, &is, account))
-        return false;
-    self->last_number[is.producer] = is.number;
-    if (is.producer == SOAK_CLOSER)
-        self->closed_topics |= 1u << is.topic;
-    return true;
-}
-
 /* For the director, who waits for everyone to go on after a kill. */
 static void audit_recovery(struct reader *self, uint32_t n)
 {
@@ -179,7 +58,7 @@ static void audit_recovery(struct reader *self, uint32_t n)
     uint64_t kill_ns = atomic_load_explicit(&recovery->kill_ns, memory_order_acquire);
 
     for (uint32_t i = 0; i < n; i++)
-        bytes += (SOAK_RECORD_BYTES + self->events[i].len_bytes + 63u) & ~63u;
+        bytes += (SOAK_RECORD_BYTES + self->events[i].len_bytes + 7u) & ~7u;
     atomic_store_explicit(&ledger->auditor_bytes, bytes, memory_order_relaxed);
     if (!kill_ns)
         return;
@@ -232,61 +111,110 @@ static int peek_again(struct reader *self, int n)
     return n_again;
 }
 
-/* One batch. How many were taken, or -1 after ledger_fail(). */
-static int take_batch(struct reader *self)
+/* An evictable reader's gate may be taken away while it looks; so it keeps copies, and looks at
+ * them when it knows that it still had the gate. */
+static void keep_copies(struct reader *self, int n)
+{
+    size_t used = 0;
+
+    for (int i = 0; i < n; i++) {
+        jb_event *event = &self->events[i];
+        uint8_t *copy = self->copies + used;
+
+        if (event->len_bytes > self->ledger->capacity_bytes - used)
+            event->len_bytes = 0; /* torn, as advance will say */
+        memcpy(copy, event->payload, event->len_bytes);
+        event->payload = copy;
+        used += event->len_bytes;
+    }
+}
+
+/* Takes the first n from the bus: n, 0 when it was evicted, or -1. */
+static int advance(struct reader *self, int n, bool is_all)
+{
+    int rc = is_all ? jb_sub_advance(self->sub) : jb_sub_advance_n(self->sub, (uint32_t)n);
+
+    if (rc == JB_EEVICTED && self->role->evict_after_ns)
+        return 0;
+    if (rc)
+        reader_fail(self, "jb_sub_advance: %s", jb_err_name(rc));
+    return rc ? -1 : n;
+}
+
+static bool enter_all(struct reader *self, int n)
 {
     struct reader_row *row = self->row;
     uint64_t turn = atomic_load_explicit(&row->turn, memory_order_relaxed);
     struct account *account = &row->accounts[(turn + 1) & 1];
-    int n = jb_sub_peek(self->sub, self->events, self->n_max), n_taken, rc;
 
-    if (n > 0 && soak_below(&self->random, 64) == 0)
+    *account = row->accounts[turn & 1];
+    for (int i = 0; i < n; i++)
+        if (!witness_enter(&self->witness, &self->events[i], account))
+            return false;
+    atomic_store_explicit(&row->turn, turn + 1, memory_order_release);
+    if (self->role->is_auditor)
+        audit_recovery(self, (uint32_t)n);
+    return true;
+}
+
+/* One batch. How many were shown, or -1 after ledger_fail(). */
+static int take_batch(struct reader *self)
+{
+    bool is_evictable = self->role->evict_after_ns;
+    int n = jb_sub_peek(self->sub, self->events, self->n_max), n_taken;
+
+    if (n > 0 && !is_evictable && soak_below(&self->random, 64) == 0)
         n = peek_again(self, n);
     if (n < 0)
         reader_fail(self, "jb_sub_peek: %s", jb_err_name(n));
     if (n <= 0)
         return n;
-    if (turn == 0 && !note_start(self))
+    if (!self->has_begun && !note_start(self))
         return -1;
+    self->has_begun = true;
     if (soak_below(&self->random, 64) == 0)
         actor_nap_us(soak_below(&self->random, 2000)); /* what is shown stays as it is */
     n_taken = soak_below(&self->random, 8) ? n : 1 + (int)soak_below(&self->random, (uint64_t)n);
-    *account = row->accounts[turn & 1];
-    for (int i = 0; i < n_taken; i++)
-        if (!enter(self, &self->events[i], account))
-            return -1;
-    atomic_store_explicit(&row->turn, turn + 1, memory_order_release);
-    if (self->role->is_auditor)
-        audit_recovery(self, (uint32_t)n_taken);
-    rc = n_taken == n ? jb_sub_advance(self->sub) : jb_sub_advance_n(self->sub, (uint32_t)n_taken);
-    if (rc)
-        reader_fail(self, "jb_sub_advance: %s", jb_err_name(rc));
-    return rc ? -1 : n_taken;
+    if (is_evictable) {
+        keep_copies(self, n_taken);
+        n_taken = advance(self, n_taken, n_taken == n);
+        if (n_taken <= 0)
+            return n_taken < 0 ? -1 : n;
+        return enter_all(self, n_taken) ? n : -1;
+    }
+    if (!enter_all(self, n_taken) || advance(self, n_taken, n_taken == n) < 0)
+        return -1;
+    return n;
 }
 
-static bool is_drained(const struct reader *self)
+/* Nothing to read: waits, and answers the director's calls. */
+static int rest(struct reader *self, uint32_t calls)
 {
-    return (self->closed_topics & self->role->wants) == self->role->wants;
+    int rc = 0;
+
+    if (witness_has_closed(&self->witness)) {
+        atomic_store(&self->row->phase, READER_DRAINED);
+        atomic_store(&self->row->calls, calls);
+        actor_nap_us(500);
+    } else if (self->sleeps) {
+        rc = jb_sub_wait(self->sub, soak_below(&self->random, self->wait_most_ns));
+    } else {
+        sched_yield();
+    }
+    if (rc < 0)
+        reader_fail(self, "jb_sub_wait: %s", jb_err_name(rc));
+    return rc < 0;
 }
 
-static int run(struct reader *self)
+static int run(struct reader *self, uint32_t n_batches)
 {
-    while (!is_drained(self) &&
-           !atomic_load_explicit(&self->row->wants_end, memory_order_relaxed)) {
+    while (n_batches-- && !atomic_load_explicit(&self->row->wants_end, memory_order_relaxed) &&
+           !atomic_load_explicit(&self->ledger->final, memory_order_relaxed)) {
+        uint32_t calls = atomic_load(&self->ledger->calls);
         int n = take_batch(self);
 
-        if (n < 0)
+        if (n < 0 || (n == 0 && rest(self, calls) != 0))
             return 1;
-        if (n == 0 && self->sleeps) {
-            int rc = jb_sub_wait(self->sub, soak_below(&self->random, 100000000));
-
-            if (rc < 0) {
-                reader_fail(self, "jb_sub_wait: %s", jb_err_name(rc));
-                return 1;
-            }
-        } else if (n == 0) {
-            sched_yield();
-        }
         if (self->role->nap_us && soak_below(&self->random, 32) == 0)
             actor_nap_us(soak_below(&self->random, self->role->nap_us));
     }
@@ -299,13 +227,9 @@ static int leave(struct reader *self)
 {
     struct account account;
     jb_sub_stats stats;
-    int n = 0;
+    bool is_drained = atomic_load(&self->row->phase) == READER_DRAINED;
+    int n = is_drained ? jb_sub_peek(self->sub, self->events, 1) : 0;
 
-    if (is_drained(self)) {
-        while (!atomic_load(&self->ledger->closed))
-            actor_nap_us(1000);
-        n = jb_sub_peek(self->sub, self->events, 1);
-    }
     if (n != 0) {
         reader_fail(self, "peek at the end: %d", n);
         return 1;
@@ -319,7 +243,7 @@ static int leave(struct reader *self)
                     ul(stats.n_missed));
         return 1;
     }
-    if (is_drained(self)) {
+    if (is_drained) {
         self->row->n_missed_total = stats.n_missed;
         self->row->final_sequence =
             self->row->start_sequence + stats.n_delivered + stats.n_filtered + stats.n_missed;
@@ -353,6 +277,9 @@ static int subscribe(struct reader *self)
     opts.policy = self->role->policy;
     opts.start = self->role->start;
     opts.name = self->role->name;
+    opts.wait = (uint32_t)soak_below(&self->random, 3);
+    opts.evict_after_ns = self->role->evict_after_ns;
+    self->wait_most_ns = opts.wait == JB_WAIT_BUSY ? 1000000 : 100000000;
     rc = jb_bus_subscribe(self->bus, patterns[0], strlen(patterns[0]), &opts, &self->sub, &err);
     if (!rc && patterns[1])
         rc = jb_sub_add(self->sub, patterns[1], strlen(patterns[1]));
@@ -366,9 +293,53 @@ static int subscribe(struct reader *self)
     return 0;
 }
 
-int reader_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed)
+/* One subscription, for n_batches or until the end. */
+static int visit(struct reader *self, uint32_t n_batches)
 {
     static const uint32_t batches[] = {1, 3, 16, 256, BATCH_MAX};
+    int rc;
+
+    self->n_max = batches[soak_below(&self->random, sizeof batches / sizeof batches[0])];
+    self->sleeps = soak_below(&self->random, 4) != 0;
+    rc = subscribe(self);
+    if (!rc)
+        rc = run(self, n_batches);
+    if (!rc)
+        rc = leave(self);
+    jb_sub_close(self->sub);
+    self->sub = NULL;
+    return rc;
+}
+
+/* Forget the last visit. First the step that makes the row void, in case we die here. */
+static void visit_anew(struct reader *self)
+{
+    atomic_store(&self->row->turn, 0);
+    atomic_store(&self->row->phase, READER_STARTING);
+    memset(self->row->accounts, 0, sizeof self->row->accounts);
+    memset(self->witness.last_number, 0, sizeof self->witness.last_number);
+    self->has_begun = false;
+    self->witness.closed_topics = 0;
+}
+
+/* A brief one comes many times, and does not come again when all end. */
+static int visits(struct reader *self)
+{
+    int rc = 0;
+
+    while (self->role->is_brief && !rc && !atomic_load(&self->ledger->stop) &&
+           !atomic_load(&self->row->wants_end)) {
+        rc = visit(self, (uint32_t)soak_below(&self->random, 4));
+        if (!rc)
+            visit_anew(self);
+    }
+    if (!rc && !atomic_load(&self->row->wants_end))
+        rc = visit(self, UINT32_MAX);
+    return rc;
+}
+
+int reader_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed)
+{
     struct reader *self = calloc(1, sizeof *self);
     int rc = 1;
 
@@ -378,20 +349,18 @@ int reader_live(struct ledger *ledger, const struct role *role, uint32_t row, ui
     self->role = role;
     self->row = &ledger->readers[row];
     self->random = seed;
-    self->n_max = batches[soak_below(&self->random, sizeof batches / sizeof batches[0])];
-    self->sleeps = soak_below(&self->random, 4) != 0;
     self->events = malloc(2 * BATCH_MAX * sizeof *self->events);
     self->again = self->events + BATCH_MAX;
+    self->copies = malloc(role->evict_after_ns ? ledger->capacity_bytes : 1);
     self->bus = actor_open_bus(ledger, role);
-    if (self->bus && self->events && subscribe(self) == 0) {
-        rc = run(self);
-        if (!rc)
-            rc = leave(self);
-        if (!rc && role->is_auditor)
-            rc = audit_bus(self);
-    }
-    jb_sub_close(self->sub);
+    self->witness =
+        (struct witness){.ledger = ledger, .role = role, .row = self->row, .bus = self->bus};
+    if (self->bus && self->events && self->copies)
+        rc = visits(self);
+    if (!rc && role->is_auditor)
+        rc = audit_bus(self);
     jb_bus_close(self->bus);
+    free(self->copies);
     free(self->events);
     free(self);
     return rc;

@@ -6,14 +6,16 @@
 
 #include <string.h>
 
-const char *soak_topic_name(uint32_t topic)
+const char *soak_topic_name(uint32_t producer, uint32_t topic)
 {
+    static const char *const notices[SOAK_NOTICES] = {
+        "system.bus.orphan", "system.bus.revoked", "system.bus.reader_died", "system.bus.evicted"};
     static const char *const names[SOAK_TOPICS] = {
         "soak.a.fast", "soak.a.slow",      "soak.b.fast", "soak.b.slow",
         "soak.c",      "soak.c.deep.down", "noise.x",     "noise.y.z",
     };
 
-    return names[topic];
+    return producer == SOAK_SYSTEM ? notices[topic] : names[topic];
 }
 
 static uint32_t size_of(const struct recipe *recipe, uint64_t key)
@@ -37,11 +39,26 @@ void recipe_event(const struct recipe *recipe, uint32_t producer, uint64_t numbe
 
     ret_event->producer = producer;
     ret_event->number = number;
+    ret_event->place = 0;
     ret_event->key = key;
     ret_event->topic =
         producer == SOAK_CLOSER ? (uint32_t)(number - 1) : (uint32_t)(key % SOAK_TOPICS);
     ret_event->priority = (uint8_t)((key >> 8 & 0xff) % 3);
     ret_event->len_bytes = producer == SOAK_CLOSER ? 8 : size_of(recipe, key);
+}
+
+uint32_t recipe_identify(const struct recipe *recipe, const jb_event *event,
+                         struct soak_event *ret_event)
+{
+    uint64_t number;
+
+    if (event->type < 1 || event->type > SOAK_CLOSER + 1 || !(event->source_time >= 1) ||
+        event->source_time > 1e12 || event->publisher == 0 || event->flags)
+        return SOAK_PRODUCERS;
+    number = (uint64_t)event->source_time;
+    recipe_event(recipe, event->type - 1u, number, ret_event);
+    ret_event->place = (uint32_t)((event->source_time - (double)number) * 4096);
+    return ret_event->producer;
 }
 
 void recipe_head(const struct soak_event *event, uint32_t topic_id, jb_event_head *ret_head)
@@ -50,7 +67,7 @@ void recipe_head(const struct soak_event *event, uint32_t topic_id, jb_event_hea
     ret_head->topic_id = topic_id;
     ret_head->type = (uint16_t)(event->producer + 1);
     ret_head->priority = event->priority;
-    ret_head->source_time = (double)event->number;
+    ret_head->source_time = (double)event->number + event->place / 4096.0;
 }
 
 static uint64_t word_at(const struct soak_event *event, uint32_t offset)

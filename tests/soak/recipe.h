@@ -3,8 +3,8 @@
  *
  * Invariant: all of it is a function of (seed, producer, number), so a reader needs no message from
  * the producer to know what it must see, and a byte from any other event is told from the right
- * one. The header of an event carries producer (type) and number (source_time), so that even an
- * empty payload says who it is.
+ * one. The header of an event carries producer (type), number and place in its batch (source_time),
+ * so that even an empty payload says who it is. Only the bus's own notices have no recipe.
  */
 #ifndef SOAK_RECIPE_H
 #define SOAK_RECIPE_H
@@ -12,8 +12,10 @@
 #include "jimbot/jimbot.h"
 
 enum {
-    SOAK_PRODUCERS = 16,              /* the last one is the closer */
-    SOAK_CLOSER = SOAK_PRODUCERS - 1, /* says one word on each topic when all others are silent */
+    SOAK_PRODUCERS = 17,
+    SOAK_CLOSER = 15, /* says one word on each topic when all others are silent */
+    SOAK_SYSTEM = 16, /* stands for the bus, which publishes notices of its own */
+    SOAK_NOTICES = 4, /* topics of that one */
     SOAK_TOPICS = 8,
     SOAK_RECORD_BYTES = 32, /* header of a record: bus.h */
 };
@@ -26,6 +28,7 @@ struct recipe {
 struct soak_event {
     uint32_t producer;
     uint64_t number; /* 1, 2, 3 ... of that producer */
+    uint32_t place;  /* in its batch; 0 for the first, and for one on its own */
     uint32_t topic;
     uint8_t priority;
     uint32_t len_bytes;
@@ -54,10 +57,14 @@ static inline uint64_t soak_below(uint64_t *state, uint64_t n)
     return soak_random(state) % n;
 }
 
-const char *soak_topic_name(uint32_t topic);
+const char *soak_topic_name(uint32_t producer, uint32_t topic);
 
 void recipe_event(const struct recipe *recipe, uint32_t producer, uint64_t number,
                   struct soak_event *ret_event);
+
+/* The event that an event of the bus says it is, SOAK_PRODUCERS when it is none of ours. */
+uint32_t recipe_identify(const struct recipe *recipe, const jb_event *event,
+                         struct soak_event *ret_event);
 
 /* What a publisher says about it. `topic_id` is the bus's. */
 void recipe_head(const struct soak_event *event, uint32_t topic_id, jb_event_head *ret_head);

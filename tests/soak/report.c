@@ -49,19 +49,19 @@ static void print_times(const char *what, uint32_t *times_us, uint32_t n)
 
 static void print_roles(const struct soak *soak)
 {
-    printf("\n  %-14s %5s %7s %13s %15s %12s %13s\n", "reader", "at a", "lives", "events", "bytes",
+    printf("\n  %-15s %5s %7s %13s %15s %12s %13s\n", "reader", "at a", "lives", "events", "bytes",
            "missed", "filtered");
     for (uint32_t i = 0; i < soak_n_roles; i++) {
         const struct role_total *total = &soak->books.roles[i];
 
         if (soak_roles[i].is_reader)
-            printf("  %-14s %5u %7lu %13lu %15lu %12lu %13lu\n", soak_roles[i].name,
+            printf("  %-15s %5u %7lu %13lu %15lu %12lu %13lu\n", soak_roles[i].name,
                    soak_roles[i].n_actors, ul(total->n_lives), ul(total->n_events),
                    ul(total->n_bytes), ul(total->n_missed), ul(total->n_filtered));
     }
     for (uint32_t i = 0; i < soak_n_roles; i++)
         if (!soak_roles[i].is_reader)
-            printf("  %-14s %5u %7lu\n", soak_roles[i].name, soak_roles[i].n_actors,
+            printf("  %-15s %5u %7lu\n", soak_roles[i].name, soak_roles[i].n_actors,
                    ul(soak->books.roles[i].n_lives));
 }
 
@@ -76,13 +76,20 @@ void report_totals(struct soak *soak)
            seconds_since(deeds->begin_ns), soak->round, ul(soak->options.seed));
     printf("  published %lu events, %lu bytes; %lu laps of the ring\n", ul(books->n_published),
            ul(books->n_bytes), ul(books->n_laps));
-    printf("  processes %lu: killed %lu, stopped %lu, asked to leave %lu\n", ul(deeds->n_starts),
-           ul(deeds->n_kills), ul(deeds->n_stops), ul(deeds->n_ends));
+    printf(
+        "  processes %lu: killed %lu, and %lu by themselves within a claim; stopped %lu, asked to "
+        "leave %lu\n",
+        ul(deeds->n_starts), ul(deeds->n_kills), ul(deeds->n_own_deaths), ul(deeds->n_stops),
+        ul(deeds->n_ends));
     printf("  in doubt after a kill %lu: published %lu, not published %lu, not settled 0\n",
            ul(books->n_doubted), ul(books->n_doubts_published),
            ul(books->n_doubted - books->n_doubts_published));
     printf("  claims that became nothing %lu; JB_EAGAIN %lu; accounts balanced %lu\n",
            ul(books->n_aborted), ul(books->n_full), ul(books->n_balanced));
+    printf("  notices of the bus: orphaned claims %lu, revoked claims %lu (%lu owners told), dead "
+           "readers %lu, evictions %lu\n",
+           ul(books->n_notices[0]), ul(books->n_notices[1]), ul(books->n_revoked),
+           ul(books->n_notices[2]), ul(books->n_notices[3]));
     printf("  recovered from %lu of %lu blows (1 to 4 kills at once); %u timed, nobody being "
            "stopped\n",
            ul(deeds->n_recovered), ul(deeds->n_kill_rounds), deeds->n_timed);

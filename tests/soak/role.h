@@ -18,10 +18,13 @@ struct role {
     int (*live)(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
     bool is_reader;
     bool is_auditor; /* reads everything, lives through the round, keeps the order's tally */
+    bool is_brief;   /* a reader that subscribes again and again */
     uint32_t policy; /* enum jb_sub_policy */
     uint32_t start;  /* enum jb_sub_start */
     const char *patterns[2]; /* the second may be NULL */
     uint32_t wants;          /* bit t: topic t */
+    bool wants_system;       /* the bus's notices */
+    uint64_t evict_after_ns; /* of a lossless one: it may miss events after all */
     uint32_t nap_us;         /* longest rest between batches; 0: none */
     bool claims;             /* a producer that claims, waits, fills, commits or gives back */
     bool batches;            /* a producer that publishes several at once */
@@ -31,6 +34,21 @@ enum { ROLE_AUDITOR = 0 }; /* the first of the table */
 
 extern const struct role soak_roles[];
 extern const uint32_t soak_n_roles;
+
+static inline bool role_wants(const struct role *role, uint32_t producer, uint32_t topic)
+{
+    return producer == SOAK_SYSTEM ? role->wants_system : role->wants >> topic & 1;
+}
+
+static inline bool role_wants_all(const struct role *role)
+{
+    return role->wants == (1u << SOAK_TOPICS) - 1 && role->wants_system;
+}
+
+static inline bool role_may_miss(const struct role *role)
+{
+    return role->policy != JB_SUB_LOSSLESS || role->evict_after_ns;
+}
 
 /* Opens the round's bus; the creator decides on its size. NULL after ledger_fail(). */
 jb_bus *actor_open_bus(struct ledger *ledger, const struct role *role);
