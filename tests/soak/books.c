@@ -49,6 +49,7 @@ bool books_take(struct books *books, struct ledger *ledger, const struct role *r
     life->start_sequence = from->start_sequence;
     life->final_sequence = from->final_sequence;
     life->n_missed_total = from->n_missed_total;
+    life->n_conflated_total = from->n_conflated_total;
     for (uint32_t p = 0; p < SOAK_PRODUCERS; p++)
         life->about_at_start[p] = from->about_at_start[p];
     books->n_pending++;
@@ -118,8 +119,10 @@ static int balance(struct books *books, struct ledger *ledger, const struct life
 
     if (measure(ledger, life, &span) != 0)
         return -1;
-    /* Missed are the wanted ones it lacks, and of the others those that were overwritten too. */
-    if (account->n_missed < span.n_lacking || account->n_missed > span.n_lacking + span.n_other) {
+    /* Missed are the wanted ones it lacks, unless newer ones have replaced them, and of the others
+     * those that were overwritten too. */
+    if ((account->n_missed < span.n_lacking && !life->role->conflates) ||
+        account->n_missed > span.n_lacking + span.n_other) {
         ledger_fail(ledger,
                     "%s, reader %u: lacks %lu events out of (%lu, %lu] and was told of %lu missed, "
                     "with %lu on other topics",
@@ -135,6 +138,12 @@ static int balance(struct books *books, struct ledger *ledger, const struct life
                     "last is %lu",
                     life->role->name, life->row, ul(life->final_sequence), ul(life->n_missed_total),
                     ul(account->n_missed), ul(end));
+        return -1;
+    }
+    if (life->is_drained && life->n_missed_total + life->n_conflated_total < span.n_lacking) {
+        ledger_fail(ledger, "%s, reader %u: lacks %lu events, missed %lu and was spared %lu",
+                    life->role->name, life->row, ul(span.n_lacking), ul(life->n_missed_total),
+                    ul(life->n_conflated_total));
         return -1;
     }
     books->n_balanced++;

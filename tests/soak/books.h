@@ -22,6 +22,7 @@ struct life {
     uint64_t about_at_start[SOAK_PRODUCERS];
     uint64_t final_sequence;
     uint64_t n_missed_total;
+    uint64_t n_conflated_total;
 };
 
 struct role_total {

@@ -55,7 +55,8 @@ struct reader_row {
     uint64_t about_at_start[SOAK_PRODUCERS]; /* `about` of each when the subscription stood */
     uint64_t final_sequence;                 /* where its cursor was when it had drained */
     uint64_t n_missed_total;                 /* as its statistics said then */
-    _Atomic uint32_t phase;                  /* enum reader_phase */
+    uint64_t n_conflated_total;
+    _Atomic uint32_t phase; /* enum reader_phase */
     _Atomic uint32_t calls; /* the last of `calls` after which it found nothing more to read */
     _Atomic uint32_t wants_end;
 };

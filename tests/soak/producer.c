@@ -92,13 +92,18 @@ static void load_make(struct producer *self, uint64_t number, uint32_t n_wanted)
 static int publish_copy(struct producer *self)
 {
     const struct load *load = &self->load;
+    int rc;
 
     for (uint32_t i = 0; i < load->n_events; i++)
         recipe_fill(&load->events[i], load->slots[i]);
     if (self->role->batches)
         return jb_bus_publish_batch(self->bus, load->heads, load->payloads, load->lens_bytes,
                                     load->n_events);
-    return jb_bus_publish(self->bus, &load->heads[0], load->payloads[0], load->lens_bytes[0]);
+    if (soak_below(&self->random, 4))
+        return jb_bus_publish(self->bus, &load->heads[0], load->payloads[0], load->lens_bytes[0]);
+    rc = jb_bus_publish_wait(self->bus, &load->heads[0], load->payloads[0], load->lens_bytes[0],
+                             soak_below(&self->random, 10000000));
+    return rc == JB_ETIMEDOUT ? JB_EAGAIN : rc;
 }
 
 /* A claim stands for a while now and then, where death and SIGSTOP may find it; where the bus takes

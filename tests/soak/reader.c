@@ -79,7 +79,7 @@ static bool note_start(struct reader *self)
 
     if (!stats_of(self, &stats))
         return false;
-    passed = stats.n_filtered + stats.n_missed;
+    passed = stats.n_filtered + stats.n_missed + stats.n_conflated;
     if (stats.n_delivered || passed >= first->sequence || stats.n_missed != first->n_missed) {
         reader_fail(self,
                     "first event %lu, missed %lu; statistics: %lu delivered, %lu filtered, "
@@ -245,8 +245,9 @@ static int leave(struct reader *self)
     }
     if (is_drained) {
         self->row->n_missed_total = stats.n_missed;
-        self->row->final_sequence =
-            self->row->start_sequence + stats.n_delivered + stats.n_filtered + stats.n_missed;
+        self->row->n_conflated_total = stats.n_conflated;
+        self->row->final_sequence = self->row->start_sequence + stats.n_delivered +
+                                    stats.n_filtered + stats.n_missed + stats.n_conflated;
         atomic_store(&self->row->phase, READER_DRAINED);
     }
     return 0;

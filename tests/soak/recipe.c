@@ -44,6 +44,7 @@ void recipe_event(const struct recipe *recipe, uint32_t producer, uint64_t numbe
     ret_event->topic =
         producer == SOAK_CLOSER ? (uint32_t)(number - 1) : (uint32_t)(key % SOAK_TOPICS);
     ret_event->priority = (uint8_t)((key >> 8 & 0xff) % 3);
+    ret_event->about = producer << 8 | (uint32_t)(key >> 12 & 3);
     ret_event->len_bytes = producer == SOAK_CLOSER ? 8 : size_of(recipe, key);
 }
 
@@ -67,6 +68,7 @@ void recipe_head(const struct soak_event *event, uint32_t topic_id, jb_event_hea
     ret_head->topic_id = topic_id;
     ret_head->type = (uint16_t)(event->producer + 1);
     ret_head->priority = event->priority;
+    ret_head->key = event->about;
     ret_head->source_time = (double)event->number + event->place / 4096.0;
 }
 

@@ -31,6 +31,7 @@ struct soak_event {
     uint32_t place;  /* in its batch; 0 for the first, and for one on its own */
     uint32_t topic;
     uint8_t priority;
+    uint32_t about; /* jb_event_head.key: a few for each producer */
     uint32_t len_bytes;
     uint64_t key;
 };

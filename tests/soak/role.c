@@ -96,6 +96,12 @@ const struct role soak_roles[] = {
      .nap_us = 20000},
     {.name = "producer", .n_actors = 4, .live = producer_live, .nap_us = 200},
     {.name = "claimer", .n_actors = 2, .live = producer_live, .nap_us = 200, .claims = true},
+    {.name = "budgeted",
+     .n_actors = 1,
+     .live = producer_live,
+     .nap_us = 200,
+     .batches = true,
+     .budget = 2},
     {.name = "batcher", .n_actors = 1, .live = producer_live, .nap_us = 200, .batches = true},
     {.name = "batch claimer",
      .n_actors = 1,
@@ -146,6 +152,7 @@ jb_bus *actor_open_bus(struct ledger *ledger, const struct role *role)
     opts.max_peers = n_actors(true) + n_actors(false) + 4;
     opts.peer_name = role->name;
     opts.stall_after_ns = ledger->stall_after_ns;
+    opts.budget_bytes = role->budget ? ledger->capacity_bytes / role->budget : 0;
     /* Somebody who is stopped in the middle of opening holds up the others. */
     for (uint32_t i = 0; i < 10 * ledger->slow && rc == JB_ETIMEDOUT; i++)
         rc = jb_bus_open(ledger->bus_name, &opts, &bus, &err);

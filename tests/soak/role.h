@@ -24,10 +24,12 @@ struct role {
     const char *patterns[2]; /* the second may be NULL */
     uint32_t wants;          /* bit t: topic t */
     bool wants_system;       /* the bus's notices */
+    bool conflates; /* events replaced by newer ones of their topic and key are not shown */
     uint64_t evict_after_ns; /* of a lossless one: it may miss events after all */
     uint32_t nap_us;         /* longest rest between batches; 0: none */
     bool claims;             /* a producer that claims, waits, fills, commits or gives back */
     bool batches;            /* a producer that publishes several at once */
+    uint32_t budget; /* a producer that may have one part in so many of the ring unread; 0: all */
 };
 
 enum { ROLE_AUDITOR = 0 }; /* the first of the table */

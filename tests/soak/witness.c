@@ -63,7 +63,7 @@ static bool check_content(struct witness *self, const jb_event *event, struct so
         return false;
     }
     if (!is_notice && (topic != ret_is->topic + 1 || event->len_bytes != ret_is->len_bytes ||
-                       event->priority != ret_is->priority)) {
+                       event->priority != ret_is->priority || event->key != ret_is->about)) {
         witness_fail(self,
                      "event %lu is number %lu of producer %u: topic %u, %u bytes, priority %u "
                      "instead of %u, %u, %u",
@@ -94,7 +94,8 @@ static bool check_place(struct witness *self, const jb_event *event, const struc
 
     if (event->sequence <= before)
         witness_fail(self, "event %lu comes after event %lu", seq, ul(before));
-    else if (role_wants_all(self->role) ? gap != event->n_missed : gap < event->n_missed)
+    else if (role_wants_all(self->role) && !self->role->conflates ? gap != event->n_missed
+                                                                  : gap < event->n_missed)
         witness_fail(self, "between events %lu and %lu lie %lu, but it was told of %lu missed",
                      ul(before), seq, ul(gap), ul(event->n_missed));
     else if (!role_may_miss(self->role) && event->n_missed)
