@@ -22,8 +22,8 @@ int __wrap_jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr);
 int __wrap_jbi_os_reserve(uint64_t size_bytes, void **ret_addr);
 void __wrap_jbi_os_unmap(void *addr, uint64_t size_bytes);
 
-enum { PAGE = 4096, N_PARTS = 10, CAPACITY = 65536, CPU_LIMIT_NS = 2000000000 };
-enum { MODE_LIVE_PEER = 1, MODE_SEAL = 2, MODE_WHOLE = 4, MODE_OPEN = 8 };
+enum { PAGE = 4096, N_PARTS = 10, CAPACITY = 65536, CPU_LIMIT_NS = 500000000 };
+enum { MODE_LIVE_PEER = 1, MODE_SEAL = 2, MODE_WHOLE = 4, MODE_OPEN = 8, MODE_WAIT = 16 };
 
 static char path[64];
 static uint8_t *sound;
@@ -91,6 +91,7 @@ static jb_sub *subscribe(jb_bus *bus, const char *pattern, uint32_t policy, uint
     jb_sub_opts_init(&opts, sizeof opts);
     opts.policy = policy;
     opts.start = start;
+    opts.evict_after_ns = 1000000;
     (void)jb_bus_subscribe(bus, pattern, strlen(pattern), &opts, &sub, NULL);
     return sub;
 }
@@ -308,7 +309,7 @@ static void look_around(jb_bus *bus)
     }
 }
 
-static void use(jb_bus *bus)
+static void use(jb_bus *bus, bool may_wait)
 {
     jb_sub *subs[3];
     jb_event_head head = {.topic_id = 1, .type = JB_EVENT_CUSTOM};
@@ -326,6 +327,12 @@ static void use(jb_bus *bus)
     if (jb_bus_claim(bus, &head, 10000, &claim) == 0)
         (void)jb_bus_abort(bus, &claim);
     (void)jb_bus_wait_space(bus, CAPACITY / 8, 0);
+    if (may_wait) {
+        /* Long enough to look after whoever is in the way, twice. */
+        (void)jb_bus_wait_space(bus, CAPACITY / 4 - 32, 25000000);
+        if (subs[2])
+            (void)jb_sub_wait(subs[2], 100000);
+    }
     for (int i = 0; i < 3; i++)
         drain(subs[i]);
     publish(bus, "a.b", CAPACITY / 4 - 32);
@@ -395,7 +402,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rc = (mode & MODE_OPEN ? jb_bus_open : jb_bus_attach)(path, &opts, &bus, &err);
     require(rc == 0 || (rc < 0 && err.code == rc && err.msg[0]));
     if (rc == 0)
-        use(bus);
+        use(bus, mode & MODE_WAIT);
     check();
     jb_bus_close(bus);
     close(fd);
