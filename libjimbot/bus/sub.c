@@ -122,13 +122,11 @@ static int sub_start(jb_sub *sub, uint32_t start)
         return rc;
     if (sub->policy == JB_SUB_LATEST) {
         atomic_store_explicit(&sub->slot->cursor, sub->cursor.position, memory_order_relaxed);
-        atomic_store_explicit(&sub->slot->word,
-                              jbi_reader_word(sub->word, ring->owner, JBI_READER_LATEST),
-                              memory_order_release);
+        sub->word = jbi_reader_word(sub->word, ring->owner, JBI_READER_LATEST);
+        atomic_store_explicit(&sub->slot->word, sub->word, memory_order_release);
     } else {
-        jbi_reader_gate(ring, sub->slot, &sub->cursor);
+        sub->word = jbi_reader_gate(ring, sub->slot, &sub->cursor);
     }
-    sub->word = atomic_load_explicit(&sub->slot->word, memory_order_relaxed);
     atomic_store_explicit(&sub->slot->n_before, sub->cursor.n_before, memory_order_relaxed);
     sub->scanned = sub->cursor;
     return 0;

@@ -38,39 +38,57 @@ static void tail_hint(struct jbi_ring *ring, uint64_t position)
         atomic_store_explicit(&ring->control->tail, position, memory_order_release);
 }
 
-/* The chain's end as far as marks tell now, and the stale mark that stands there. JB_ECORRUPT on a
- * broken chain. */
-static int chain_end(const struct jbi_ring *ring, uint64_t *ret_position, uint64_t *ret_mark)
+/* Walks from *position on, for two laps of the smallest extents at most: 0 when it stands at the
+ * chain's end, JB_EAGAIN when it has not come so far, JB_ECORRUPT on a broken chain. */
+static int walk_to_end(const struct jbi_ring *ring, uint64_t *position, uint64_t *ret_mark)
 {
-    uint64_t position = jbi_ring_tail(ring);
     uint64_t n_blocks = ring->capacity_bytes >> JBI_BLOCK_SHIFT;
 
-    /* A sound chain ends within one lap of the hint; twice that many steps means somebody
-     * scribbled. */
     for (uint64_t steps = 0; steps < 2 * n_blocks; steps++) {
-        uint64_t mark = jbi_ring_mark_load(ring, position);
-        int age = jbi_mark_age(ring, mark, position);
+        uint64_t mark = jbi_ring_mark_load(ring, *position);
+        int age = jbi_mark_age(ring, mark, *position);
         uint64_t bytes;
 
         if (age < 0) {
-            *ret_position = position;
             *ret_mark = mark;
             return 0;
         }
         if (age > 0) {
             /* The hint is from an earlier lap: its writer was stopped between looking at it and
-             * moving it, and so took it back. The head is a record's start too, and never more than
-             * a lap behind the end. */
-            position =
+             * moving it, and so took it back. The head is an extent's start too, and never more
+             * than a lap behind the end. */
+            *position =
                 jbi_head_position(atomic_load_explicit(&ring->control->head, memory_order_acquire));
             continue;
         }
-        bytes = jbi_mark_bytes(ring, mark, position);
+        bytes = jbi_mark_bytes(ring, mark, *position);
         if (!bytes)
             return JB_ECORRUPT;
-        position += bytes;
+        *position += bytes;
     }
-    return JB_ECORRUPT;
+    return JB_EAGAIN;
+}
+
+/* The chain's end as far as marks tell now, and the stale mark that stands there. JB_ECORRUPT on a
+ * broken chain. */
+static int chain_end(const struct jbi_ring *ring, uint64_t *ret_position, uint64_t *ret_mark)
+{
+    uint64_t seen = UINT64_MAX;
+
+    *ret_position = jbi_ring_tail(ring);
+    for (;;) {
+        int rc = walk_to_end(ring, ret_position, ret_mark);
+        uint64_t head;
+
+        if (rc != JB_EAGAIN)
+            return rc;
+        /* The end may have run away from us while we were stopped; then the head has moved too. If
+         * it has not, the chain is longer than the ring: somebody has scribbled. */
+        head = atomic_load_explicit(&ring->control->head, memory_order_acquire);
+        if (head == seen)
+            return JB_ECORRUPT;
+        seen = head;
+    }
 }
 
 static int blocks_for(const struct jbi_ring *ring, uint64_t len_bytes, uint32_t n_records,

@@ -30,8 +30,10 @@ int jbi_cursor_damage(const struct jbi_ring *ring, const struct jbi_cursor *curs
 int jbi_cursor_open(const struct jbi_ring *ring, struct jbi_cursor *cursor)
 {
     uint64_t n_blocks = ring->capacity_bytes >> JBI_BLOCK_SHIFT;
+    struct jbi_cursor first = *cursor;
 
-    for (uint64_t steps = 0; steps < n_blocks; steps++) {
+    /* A whole ring of aborted extents, and what comes after it. */
+    for (uint64_t steps = 0; steps <= n_blocks; steps++) {
         uint64_t position = cursor->position;
         uint64_t mark = jbi_ring_mark_load(ring, position);
         int age = jbi_mark_age(ring, mark, position);
@@ -54,7 +56,8 @@ int jbi_cursor_open(const struct jbi_ring *ring, struct jbi_cursor *cursor)
             return JBI_STEP_EVENT;
         return jbi_cursor_damage(ring, cursor);
     }
-    return JB_ECORRUPT;
+    /* No chain is that long, unless it grew while we were stopped: then the head has passed us. */
+    return jbi_cursor_damage(ring, &first);
 }
 
 int jbi_cursor_skip(const struct jbi_ring *ring, struct jbi_cursor *cursor)
@@ -139,14 +142,15 @@ bool jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t wor
     return true;
 }
 
-void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, struct jbi_cursor *cursor)
+uint64_t jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
+                         struct jbi_cursor *cursor)
 {
-    uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(&slot->word, memory_order_relaxed);
+    uint64_t word = jbi_reader_word(before, ring->owner, JBI_READER_LOSSLESS);
     uint64_t head;
 
     atomic_store_explicit(&slot->cursor, cursor->position, memory_order_relaxed);
-    atomic_store_explicit(&slot->word, jbi_reader_word(word, ring->owner, JBI_READER_LOSSLESS),
-                          memory_order_release);
+    atomic_store_explicit(&slot->word, word, memory_order_release);
     /* From this swap on every reclaimer sees the slot: one that loaded the head before it fails its
      * own swap, one that loads it later acquires what we released. */
     head = atomic_load_explicit(&ring->control->head, memory_order_acquire);
@@ -160,4 +164,5 @@ void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, struct
         jbi_cursor_oldest(ring, cursor);
         atomic_store_explicit(&slot->cursor, cursor->position, memory_order_release);
     }
+    return word;
 }

@@ -45,9 +45,10 @@ int jbi_cursor_catch_up(const struct jbi_ring *ring, struct jbi_cursor *cursor);
 int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor);
 
 /* Make a reader gate reclamation from a cursor on; the cursor moves forward if that place is gone
- * already. */
-void jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
-                     struct jbi_cursor *cursor);
+ * already. Returns the slot's word as long as it does: reading it afterwards may find that it was
+ * evicted meanwhile. */
+uint64_t jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
+                         struct jbi_cursor *cursor);
 
 /* Free a reader's slot if it still holds that word, whoever owns it. False if it does not. */
 bool jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t word);
