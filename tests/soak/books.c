@@ -178,18 +178,26 @@ int books_settle(struct books *books, struct ledger *ledger)
     return 0;
 }
 
+static uint64_t doubted_of(const struct ledger *ledger, uint32_t producer)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < atomic_load(&ledger->n_doubts[producer]); i++)
+        n += ledger->doubts[producer][i].last - ledger->doubts[producer][i].first + 1;
+    return n;
+}
+
 /* What it was told is published was read, and of the rest all numbers that are lacking were in
  * doubt: those between others the auditor has looked at, those behind the last are left. */
 static int close_producer(struct books *books, struct ledger *ledger, const struct tally *all,
                           uint32_t producer)
 {
     const struct producer_row *row = &ledger->producers[producer];
-    uint64_t about = atomic_load(&row->about), n_there = sum_of(all, producer), n_doubted = 0;
+    uint64_t about = atomic_load(&row->about), n_there = sum_of(all, producer),
+             n_doubted = doubted_of(ledger, producer);
     uint64_t last = n_there + ledger->n_holes[producer];
     uint32_t hint = 0;
 
-    for (uint32_t i = 0; i < atomic_load(&ledger->n_doubts[producer]); i++)
-        n_doubted += ledger->doubts[producer][i].last - ledger->doubts[producer][i].first + 1;
     if (!ledger_may_lack(ledger, producer, last + 1, about, &hint)) {
         ledger_fail(ledger,
                     "producer %u: of numbers %lu to %lu some are published and none was read",
@@ -205,6 +213,26 @@ static int close_producer(struct books *books, struct ledger *ledger, const stru
     }
     books->n_doubted += n_doubted;
     books->n_doubts_published += n_there - (about - n_doubted);
+    return 0;
+}
+
+/* Questions, or answers: as many were read as all who publish them know of, and some in doubt. */
+static int close_talk(struct books *books, struct ledger *ledger, enum talk talk, uint64_t n_read)
+{
+    uint64_t n_about = 0, n_doubted = 0;
+
+    for (uint32_t p = 0; p < SOAK_SYSTEM; p++)
+        if (atomic_load(&ledger->producers[p].talks) == talk) {
+            n_about += atomic_load(&ledger->producers[p].about);
+            n_doubted += doubted_of(ledger, p);
+        }
+    if (n_read > n_about || n_read < n_about - n_doubted) {
+        ledger_fail(ledger, "%lu %s were begun, %lu are in doubt, and %lu were read", ul(n_about),
+                    talk == TALK_ASKS ? "questions" : "answers", ul(n_doubted), ul(n_read));
+        return -1;
+    }
+    books->n_doubted += n_doubted;
+    books->n_doubts_published += n_read - (n_about - n_doubted);
     return 0;
 }
 
@@ -241,9 +269,12 @@ int books_close(struct books *books, struct ledger *ledger, uint64_t n_kills)
     ledger_tally(ledger, auditor->last_sequence, &all);
     n_doubted = books->n_doubted;
     for (uint32_t p = 0; p < SOAK_SYSTEM; p++)
-        if (close_producer(books, ledger, &all, p) != 0)
+        if (!atomic_load(&ledger->producers[p].talks) &&
+            close_producer(books, ledger, &all, p) != 0)
             return -1;
-    if (close_notices(books, ledger, &all, n_kills) != 0)
+    if (close_talk(books, ledger, TALK_ASKS, all.n[SOAK_SYSTEM][SOAK_QUESTION]) != 0 ||
+        close_talk(books, ledger, TALK_ANSWERS, all.n[SOAK_SYSTEM][SOAK_ANSWER]) != 0 ||
+        close_notices(books, ledger, &all, n_kills) != 0)
         return -1;
     n_doubted = books->n_doubted - n_doubted;
     /* Whoever is killed between committing and counting leaves the counter behind. */
@@ -252,6 +283,9 @@ int books_close(struct books *books, struct ledger *ledger, uint64_t n_kills)
                     ul(n_counted), ul(n_read), ul(n_kills));
         return -1;
     }
+    books->n_replied += atomic_load(&ledger->n_replied);
+    books->n_timed_out += atomic_load(&ledger->n_timed_out);
+    books->n_late += atomic_load(&ledger->n_late);
     books->n_published += n_read;
     books->n_bytes += auditor->n_bytes;
     books->n_laps += atomic_load(&ledger->auditor_bytes) / ledger->capacity_bytes;

@@ -42,9 +42,12 @@ struct books {
     uint64_t n_doubts_published;
     uint64_t n_notices[SOAK_NOTICES]; /* that the bus published about itself */
     uint64_t n_revoked;               /* claims that producers say were taken from them */
-    uint64_t n_balanced;              /* lives and moments of lives found in balance */
-    uint64_t n_laps;                  /* of rings, by the bytes read */
-    uint64_t n_aborted;               /* claims the bus counted as become nothing */
+    uint64_t n_replied;               /* requests */
+    uint64_t n_timed_out;
+    uint64_t n_late;     /* replies */
+    uint64_t n_balanced; /* lives and moments of lives found in balance */
+    uint64_t n_laps;     /* of rings, by the bytes read */
+    uint64_t n_aborted;  /* claims the bus counted as become nothing */
     struct life *pending;
     uint32_t n_pending;
 };

@@ -152,8 +152,8 @@ static bool may_start(const struct cast *cast)
     if (cast->is_ending || !cast->is_holding)
         return !cast->is_ending;
     for (uint32_t i = 0; i < cast->n_actors; i++)
-        n_producers += !cast->actors[i].role->is_reader && cast->actors[i].state != ACTOR_GONE &&
-                       !cast->actors[i].is_killed;
+        n_producers += cast->actors[i].role->live == producer_live &&
+                       cast->actors[i].state != ACTOR_GONE && !cast->actors[i].is_killed;
     return n_producers < 2;
 }
 

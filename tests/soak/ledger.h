@@ -35,6 +35,8 @@ struct account {
     struct tally got;
 };
 
+enum talk { TALK_NONE, TALK_ASKS, TALK_ANSWERS };
+
 struct producer_row {
     _Atomic uint64_t about;
     _Atomic uint64_t done;
@@ -42,6 +44,7 @@ struct producer_row {
     _Atomic uint64_t n_given;   /* claims given back */
     _Atomic uint64_t n_revoked; /* claims taken away, for standing too long */
     _Atomic uint32_t is_dying;  /* it is about to kill itself */
+    _Atomic uint32_t talks;     /* enum talk: its numbers are not of a producer's events */
     _Atomic uint32_t wants_end; /* the director asks it to close and leave */
 };
 
@@ -97,6 +100,9 @@ struct ledger {
     uint64_t n_holes[SOAK_PRODUCERS]; /* doubtful numbers that the auditor found missing */
     uint64_t bus_published;           /* the bus's own counter, at the end */
     uint64_t bus_aborted;
+    _Atomic uint64_t n_replied; /* requests, as their askers balanced them */
+    _Atomic uint64_t n_timed_out;
+    _Atomic uint64_t n_late; /* and replies for which it was too late */
 
     struct producer_row producers[SOAK_PRODUCERS];
     struct reader_row readers[SOAK_READERS];

@@ -8,14 +8,15 @@
 
 const char *soak_topic_name(uint32_t producer, uint32_t topic)
 {
-    static const char *const notices[SOAK_NOTICES] = {
-        "system.bus.orphan", "system.bus.revoked", "system.bus.reader_died", "system.bus.evicted"};
+    static const char *const others[SOAK_SYSTEM_TOPICS] = {
+        "system.bus.orphan",  "system.bus.revoked", "system.bus.reader_died",
+        "system.bus.evicted", "talk.ask.now",       "system.reply."};
     static const char *const names[SOAK_TOPICS] = {
         "soak.a.fast", "soak.a.slow",      "soak.b.fast", "soak.b.slow",
         "soak.c",      "soak.c.deep.down", "noise.x",     "noise.y.z",
     };
 
-    return producer == SOAK_SYSTEM ? notices[topic] : names[topic];
+    return producer == SOAK_SYSTEM ? others[topic] : names[topic];
 }
 
 static uint32_t size_of(const struct recipe *recipe, uint64_t key)

@@ -4,7 +4,8 @@
  * Invariant: all of it is a function of (seed, producer, number), so a reader needs no message from
  * the producer to know what it must see, and a byte from any other event is told from the right
  * one. The header of an event carries producer (type), number and place in its batch (source_time),
- * so that even an empty payload says who it is. Only the bus's own notices have no recipe.
+ * so that even an empty payload says who it is. Only the bus's own notices, questions and answers
+ * have no recipe.
  */
 #ifndef SOAK_RECIPE_H
 #define SOAK_RECIPE_H
@@ -13,9 +14,12 @@
 
 enum {
     SOAK_PRODUCERS = 17,
-    SOAK_CLOSER = 15, /* says one word on each topic when all others are silent */
-    SOAK_SYSTEM = 16, /* stands for the bus, which publishes notices of its own */
-    SOAK_NOTICES = 4, /* topics of that one */
+    SOAK_CLOSER = 15,  /* says one word on each topic when all others are silent */
+    SOAK_SYSTEM = 16,  /* stands for the bus, which publishes notices of its own */
+    SOAK_NOTICES = 4,  /* topics of that one */
+    SOAK_QUESTION = 4, /* and those of questions and answers, which have no recipe either */
+    SOAK_ANSWER = 5,
+    SOAK_SYSTEM_TOPICS = 6,
     SOAK_TOPICS = 8,
     SOAK_RECORD_BYTES = 32, /* header of a record: bus.h */
 };

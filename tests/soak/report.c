@@ -90,6 +90,8 @@ void report_totals(struct soak *soak)
            "readers %lu, evictions %lu\n",
            ul(books->n_notices[0]), ul(books->n_notices[1]), ul(books->n_revoked),
            ul(books->n_notices[2]), ul(books->n_notices[3]));
+    printf("  requests answered %lu, timed out %lu; answers late or too many %lu\n",
+           ul(books->n_replied), ul(books->n_timed_out), ul(books->n_late));
     printf("  recovered from %lu of %lu blows (1 to 4 kills at once); %u timed, nobody being "
            "stopped\n",
            ul(deeds->n_recovered), ul(deeds->n_kill_rounds), deeds->n_timed);

@@ -16,7 +16,7 @@ const struct role soak_roles[] = {
      .start = JB_SUB_FROM_OLDEST,
      .patterns = {">"},
      .wants = 0xff,
-     .wants_system = true},
+     .wants_system = 0x3f},
     {.name = "lossless, all",
      .n_actors = 2,
      .live = reader_live,
@@ -25,7 +25,7 @@ const struct role soak_roles[] = {
      .start = JB_SUB_FROM_NOW,
      .patterns = {">"},
      .wants = 0xff,
-     .wants_system = true,
+     .wants_system = 0x3f,
      .nap_us = 300},
     {.name = "lossless, *",
      .n_actors = 1,
@@ -43,7 +43,7 @@ const struct role soak_roles[] = {
      .start = JB_SUB_FROM_NOW,
      .patterns = {"noise.>", "system.bus.*"},
      .wants = 0xc0,
-     .wants_system = true,
+     .wants_system = 0x0f,
      .nap_us = 1000},
     {.name = "lossless, brief",
      .n_actors = 1,
@@ -54,7 +54,7 @@ const struct role soak_roles[] = {
      .start = JB_SUB_FROM_OLDEST,
      .patterns = {">"},
      .wants = 0xff,
-     .wants_system = true},
+     .wants_system = 0x3f},
     {.name = "evictable",
      .n_actors = 1,
      .live = reader_live,
@@ -63,7 +63,7 @@ const struct role soak_roles[] = {
      .start = JB_SUB_FROM_NOW,
      .patterns = {">"},
      .wants = 0xff,
-     .wants_system = true,
+     .wants_system = 0x3f,
      .nap_us = 20000,
      .evict_after_ns = 2000000},
     {.name = "latest, all",
@@ -74,7 +74,7 @@ const struct role soak_roles[] = {
      .start = JB_SUB_FROM_OLDEST,
      .patterns = {">"},
      .wants = 0xff,
-     .wants_system = true},
+     .wants_system = 0x3f},
     {.name = "latest, some",
      .n_actors = 1,
      .live = reader_live,
@@ -92,7 +92,7 @@ const struct role soak_roles[] = {
      .start = JB_SUB_FROM_NOW,
      .patterns = {">"},
      .wants = 0xff,
-     .wants_system = true,
+     .wants_system = 0x3f,
      .nap_us = 20000},
     {.name = "producer", .n_actors = 4, .live = producer_live, .nap_us = 200},
     {.name = "claimer", .n_actors = 2, .live = producer_live, .nap_us = 200, .claims = true},
@@ -109,6 +109,8 @@ const struct role soak_roles[] = {
      .nap_us = 200,
      .claims = true,
      .batches = true},
+    {.name = "asker", .n_actors = 2, .live = asker_live},
+    {.name = "answerer", .n_actors = 2, .live = answerer_live},
 };
 
 const uint32_t soak_n_roles = sizeof soak_roles / sizeof soak_roles[0];
@@ -147,8 +149,8 @@ jb_bus *actor_open_bus(struct ledger *ledger, const struct role *role)
     opts.capacity_bytes = ledger->capacity_bytes;
     opts.max_topics = 64;
     /* Hardly more places than actors, so that those of the dead are needed again at once. The spare
-     * ones are for slots that somebody who is stopped has half freed. */
-    opts.max_subs = n_actors(true) + 4;
+     * ones are for askers, answerers and slots that somebody who is stopped has half freed. */
+    opts.max_subs = n_actors(true) + 8;
     opts.max_peers = n_actors(true) + n_actors(false) + 4;
     opts.peer_name = role->name;
     opts.stall_after_ns = ledger->stall_after_ns;

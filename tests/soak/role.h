@@ -23,7 +23,7 @@ struct role {
     uint32_t start;  /* enum jb_sub_start */
     const char *patterns[2]; /* the second may be NULL */
     uint32_t wants;          /* bit t: topic t */
-    bool wants_system;       /* the bus's notices */
+    uint32_t wants_system;   /* bit t: topic t of SOAK_SYSTEM */
     bool conflates; /* events replaced by newer ones of their topic and key are not shown */
     uint64_t evict_after_ns; /* of a lossless one: it may miss events after all */
     uint32_t nap_us;         /* longest rest between batches; 0: none */
@@ -39,12 +39,13 @@ extern const uint32_t soak_n_roles;
 
 static inline bool role_wants(const struct role *role, uint32_t producer, uint32_t topic)
 {
-    return producer == SOAK_SYSTEM ? role->wants_system : role->wants >> topic & 1;
+    return producer == SOAK_SYSTEM ? role->wants_system >> topic & 1 : role->wants >> topic & 1;
 }
 
 static inline bool role_wants_all(const struct role *role)
 {
-    return role->wants == (1u << SOAK_TOPICS) - 1 && role->wants_system;
+    return role->wants == (1u << SOAK_TOPICS) - 1 &&
+           role->wants_system == (1u << SOAK_SYSTEM_TOPICS) - 1;
 }
 
 static inline bool role_may_miss(const struct role *role)
@@ -62,6 +63,9 @@ void actor_nap_us(uint64_t us);
 
 int producer_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
 int reader_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
+
+int asker_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
+int answerer_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
 
 /* Publishes the last word on each topic. */
 int closer_live(struct ledger *ledger);

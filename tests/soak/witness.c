@@ -21,9 +21,13 @@ static uint32_t topic_lookup(struct witness *self, uint32_t topic_id)
     for (uint32_t t = 0; t < SOAK_TOPICS; t++)
         if (strcmp(name, soak_topic_name(0, t)) == 0)
             return 1 + t;
-    for (uint32_t t = 0; t < SOAK_NOTICES; t++)
+    for (uint32_t t = 0; t < SOAK_ANSWER; t++)
         if (strcmp(name, soak_topic_name(SOAK_SYSTEM, t)) == 0)
             return 1 + SOAK_TOPICS + t;
+    /* Each asker has a topic of its own. */
+    if (strncmp(name, soak_topic_name(SOAK_SYSTEM, SOAK_ANSWER),
+                strlen(soak_topic_name(SOAK_SYSTEM, SOAK_ANSWER))) == 0)
+        return 1 + SOAK_TOPICS + SOAK_ANSWER;
     return 0;
 }
 
@@ -36,15 +40,18 @@ static uint32_t topic_of_id(struct witness *self, uint32_t topic_id)
     return self->topics[topic_id];
 }
 
-/* A notice of the bus: nobody has a recipe for it, but all must read the same. */
+/* A notice, a question or an answer: there is no recipe for it, but all must read the same. */
 static bool identify_notice(const jb_event *event, uint32_t topic, struct soak_event *ret_is)
 {
-    uint64_t hash = event->len_bytes;
+    uint64_t hash = soak_mix((uint64_t)event->key << 32 | event->len_bytes);
 
     *ret_is = (struct soak_event){.producer = SOAK_SYSTEM, .topic = topic};
     for (uint32_t i = 0; i < event->len_bytes; i++)
         hash = soak_mix(hash ^ event->payload[i]);
     ret_is->number = hash;
+    if (topic == SOAK_QUESTION || topic == SOAK_ANSWER)
+        return event->len_bytes == 8 &&
+               event->flags == (topic == SOAK_QUESTION ? JB_EVENT_IS_REQUEST : JB_EVENT_IS_REPLY);
     return event->type == JB_EVENT_CUSTOM && event->priority == JB_PRIORITY_HIGH;
 }
 
