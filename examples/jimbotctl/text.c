@@ -144,6 +144,8 @@ const char *policy_name(uint32_t policy)
         return "lossless";
     case JB_SUB_LATEST:
         return "latest";
+    case JB_SUB_CONFLATE:
+        return "conflate";
     default: /* of a newer library */
         return "?";
     }

@@ -32,7 +32,19 @@ typedef struct jb_sub jb_sub;
 /** What a subscription does when it is slow. */
 enum jb_sub_policy {
     JB_SUB_LOSSLESS = 0, /**< publishers get JB_EAGAIN rather than overwrite what it has not read */
-    JB_SUB_LATEST = 1    /**< it is overtaken, and told exactly how many events it missed */
+    JB_SUB_LATEST = 1,   /**< it is overtaken, and told exactly how many events it missed */
+    JB_SUB_CONFLATE = 2  /**< as latest, but of each topic and jb_event_head.key it is shown the
+                            newest event only, in the order of the bus; those replaced are counted
+                            in `n_conflated`. With more than 4096 topics and keys at once it is
+                            shown the newest of as many as fit, then of those that follow */
+};
+
+/** Flags of jb_sub_opts. */
+enum jb_sub_flags {
+    JB_SUB_HIGH_FIRST = 1 /**< lossless only: events of JB_PRIORITY_HIGH are shown before all others
+                             that are there when it peeks, so a peek shows either. They are in order
+                             among themselves, and so are the others; an event that was shown is not
+                             overtaken. The ring keeps what was overtaken until that is taken */
 };
 
 /** Where a subscription begins. */
@@ -60,6 +72,8 @@ typedef struct jb_sub_opts {
     uint64_t evict_after_ns; /**< lossless: when publishers are held back by it and it has not
                                 advanced for so long, it holds them back no more, see
                                 jb_sub_advance(); 0, the default: never */
+    uint32_t flags;          /**< enum jb_sub_flags; default 0 */
+    uint32_t _reserved;      /**< 0 */
 } jb_sub_opts;
 
 /**
@@ -138,8 +152,8 @@ JB_API int jb_sub_advance(jb_sub *sub);
 
 /**
  * Take only the first n events that the last jb_sub_peek() showed; the rest is shown again by the
- * next one, except that a latest subscription may have been overtaken meanwhile: then the rest
- * counts as missed.
+ * next one, except that a latest or conflating subscription may have been overtaken meanwhile: then
+ * the rest counts as missed, or as conflated where something newer has come.
  *
  * @return 0, or JB_EINVAL (n is more than was shown), and as jb_sub_advance().
  *

@@ -70,6 +70,10 @@ struct jbi_pace {
 };
 
 struct jbi_reading;
+struct jbi_conflation;
+struct jbi_ahead;
+struct jbi_watch;
+struct jbi_watcher;
 
 struct jb_sub {
     jb_bus *bus;
@@ -77,6 +81,7 @@ struct jb_sub {
     struct jbi_reader_slot *slot;
     uint32_t idx;
     uint32_t policy;
+    uint32_t flags; /* enum jb_sub_flags */
     uint64_t word; /* the slot's, while it is ours */
     struct jbi_filter filter;
     struct jbi_cursor cursor;  /* everything before it is taken */
@@ -93,6 +98,9 @@ struct jb_sub {
     jb_event *kept;             /* what was shown, and its copies */
     uint8_t *arena;
     size_t arena_bytes;
+    struct jbi_conflation *conflation; /* see conflate.c */
+    struct jbi_ahead *ahead;           /* see ahead.c */
+    struct jbi_watch *watch;           /* see watch.c; NULL: nobody waits on a descriptor */
 };
 
 /* Size of a segment with these params, 0 when one is out of range: a jbi_segment_size_fn. */

@@ -5,13 +5,15 @@
  */
 #include "bus/scan.h"
 
-void jbi_sub_move(jb_sub *sub, const struct jbi_cursor *to, uint64_t n_delivered, uint64_t n_missed)
+void jbi_sub_pass(jb_sub *sub, const struct jbi_cursor *to, const struct jbi_books *books)
 {
-    uint64_t n_passed = to->n_before - sub->cursor.n_before;
+    uint64_t n_filtered = to->n_before - sub->cursor.n_before - books->n_delivered -
+                          books->n_missed - books->n_conflated - books->n_ahead;
 
-    jbi_count(&sub->slot->n_delivered, n_delivered);
-    jbi_count(&sub->slot->n_missed, n_missed);
-    jbi_count(&sub->slot->n_filtered, n_passed - n_delivered - n_missed);
+    jbi_count(&sub->slot->n_delivered, books->n_delivered);
+    jbi_count(&sub->slot->n_missed, books->n_missed);
+    jbi_count(&sub->slot->n_conflated, books->n_conflated);
+    jbi_count(&sub->slot->n_filtered, n_filtered);
     sub->cursor = *to;
     /* Pairs with the acquire in readers_limit(): we have finished with every byte before the
      * cursor. */

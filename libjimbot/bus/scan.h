@@ -20,13 +20,41 @@ struct jbi_reading {
 
 extern const struct jbi_reading jbi_reading_lossless;
 extern const struct jbi_reading jbi_reading_latest;
+extern const struct jbi_reading jbi_reading_conflate;
+extern const struct jbi_reading jbi_reading_ahead;
+
+/* What the last two need besides; false when there is no memory for it. Free takes what was never
+ * made. */
+bool jbi_conflation_create(jb_sub *sub);
+void jbi_conflation_free(jb_sub *sub);
+bool jbi_ahead_create(jb_sub *sub);
+void jbi_ahead_free(jb_sub *sub);
+
+/* A subscription that reads ahead has its place now. */
+void jbi_ahead_start(jb_sub *sub);
+
+/* A subscription that reads ahead is about to want more topics than it did. */
+void jbi_ahead_widen(jb_sub *sub);
 
 /* Ask the patterns about a topic that is new to the subscription. */
 enum jbi_verdict jbi_sub_decide(jb_sub *sub, uint32_t topic_id);
 
-/* Take everything up to `to`; what is neither delivered nor missed was filtered. */
-void jbi_sub_move(jb_sub *sub, const struct jbi_cursor *to, uint64_t n_delivered,
-                  uint64_t n_missed);
+/* What became of the events up to a place. */
+struct jbi_books {
+    uint64_t n_delivered;
+    uint64_t n_missed;
+    uint64_t n_conflated;
+    uint64_t n_ahead; /* delivered before, ahead of the cursor, and counted then */
+};
+
+/* Take everything up to `to`; what is in none of the books was filtered. */
+void jbi_sub_pass(jb_sub *sub, const struct jbi_cursor *to, const struct jbi_books *books);
+
+static inline void jbi_sub_move(jb_sub *sub, const struct jbi_cursor *to, uint64_t n_delivered,
+                                uint64_t n_missed)
+{
+    jbi_sub_pass(sub, to, &(struct jbi_books){.n_delivered = n_delivered, .n_missed = n_missed});
+}
 
 static inline bool jbi_sub_wants(jb_sub *sub, uint32_t topic_id)
 {

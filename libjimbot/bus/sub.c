@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define SUB_FLAGS ((uint32_t)JB_SUB_HIGH_FIRST)
+
 /* Copies of a latest subscription: one event of the largest size, and room for a batch of smaller
  * ones. */
 #define ARENA_EXTRA_BYTES ((size_t)512 * 1024)
@@ -40,11 +42,18 @@ static int opts_take(const jb_sub_opts *given, jb_sub_opts *ret_opts, jb_error *
                                  given->size);
         memcpy(ret_opts, given, given->size);
     }
-    if (ret_opts->policy > JB_SUB_LATEST || ret_opts->start > JB_SUB_FROM_OLDEST ||
+    if (ret_opts->policy > JB_SUB_CONFLATE || ret_opts->start > JB_SUB_FROM_OLDEST ||
         ret_opts->wait > JB_WAIT_BUSY)
         return jbi_error_set(err, JB_EINVAL,
                              "jb_sub_opts has an unknown policy (%u), start (%u) or wait (%u)",
                              ret_opts->policy, ret_opts->start, ret_opts->wait);
+    if (ret_opts->flags & ~SUB_FLAGS || ret_opts->_reserved)
+        return jbi_error_set(err, JB_EINVAL, "jb_sub_opts.flags has unknown bits: 0x%x",
+                             ret_opts->flags);
+    if (ret_opts->flags & JB_SUB_HIGH_FIRST && ret_opts->policy != JB_SUB_LOSSLESS)
+        return jbi_error_set(err, JB_EINVAL,
+                             "JB_SUB_HIGH_FIRST is for lossless subscriptions: others hold nothing "
+                             "back that could be read later");
     return 0;
 }
 
@@ -100,6 +109,7 @@ static void slot_fill(jb_sub *sub, const jb_sub_opts *opts, const char *pattern,
     memset(slot->pattern, 0, sizeof slot->pattern);
     memcpy(slot->pattern, pattern, len_bytes);
     slot->policy = opts->policy;
+    slot->flags = opts->flags;
     slot->evict_after_ns = opts->evict_after_ns;
     atomic_store_explicit(&slot->n_delivered, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->n_filtered, 0, memory_order_relaxed);
@@ -120,7 +130,7 @@ static int sub_start(jb_sub *sub, uint32_t start)
         rc = jbi_cursor_newest(ring, &sub->cursor);
     if (rc)
         return rc;
-    if (sub->policy == JB_SUB_LATEST) {
+    if (sub->policy != JB_SUB_LOSSLESS) {
         atomic_store_explicit(&sub->slot->cursor, sub->cursor.position, memory_order_relaxed);
         sub->word = jbi_reader_word(sub->word, ring->owner, JBI_READER_LATEST);
         atomic_store_explicit(&sub->slot->word, sub->word, memory_order_release);
@@ -129,6 +139,8 @@ static int sub_start(jb_sub *sub, uint32_t start)
     }
     atomic_store_explicit(&sub->slot->n_before, sub->cursor.n_before, memory_order_relaxed);
     sub->scanned = sub->cursor;
+    if (sub->ahead)
+        jbi_ahead_start(sub);
     return 0;
 }
 
@@ -141,6 +153,10 @@ static void sub_free(jb_sub *sub)
     jbi_alloc_free(&alloc, sub->shown, JBI_SUB_BATCH * sizeof *sub->shown);
     jbi_alloc_free(&alloc, sub->kept, JBI_SUB_BATCH * sizeof *sub->kept);
     jbi_alloc_free(&alloc, sub->arena, sub->arena_bytes);
+    if (sub->conflation)
+        jbi_conflation_free(sub);
+    if (sub->ahead)
+        jbi_ahead_free(sub);
     jbi_alloc_free(&alloc, sub, sizeof *sub);
 }
 
@@ -150,17 +166,25 @@ static bool sub_alloc_reading(jb_sub *sub)
     const jb_alloc *alloc = &sub->bus->alloc;
 
     if (sub->policy == JB_SUB_LOSSLESS) {
-        sub->reading = &jbi_reading_lossless;
+        bool is_ahead = sub->flags & JB_SUB_HIGH_FIRST;
+
+        sub->reading = is_ahead ? &jbi_reading_ahead : &jbi_reading_lossless;
         sub->shown_sequences =
             alloc->alloc(JBI_SUB_BATCH * sizeof *sub->shown_sequences, alloc->ctx);
-        return sub->shown_sequences;
+        return sub->shown_sequences && (!is_ahead || jbi_ahead_create(sub));
     }
-    sub->reading = &jbi_reading_latest;
     sub->arena_bytes = sub->bus->ring.max_record_bytes + ARENA_EXTRA_BYTES;
     sub->arena = alloc->alloc(sub->arena_bytes, alloc->ctx);
     sub->kept = alloc->alloc(JBI_SUB_BATCH * sizeof *sub->kept, alloc->ctx);
+    if (!sub->arena || !sub->kept)
+        return false;
+    if (sub->policy == JB_SUB_CONFLATE) {
+        sub->reading = &jbi_reading_conflate;
+        return jbi_conflation_create(sub);
+    }
+    sub->reading = &jbi_reading_latest;
     sub->shown = alloc->alloc(JBI_SUB_BATCH * sizeof *sub->shown, alloc->ctx);
-    return sub->arena && sub->kept && sub->shown;
+    return sub->shown;
 }
 
 static jb_sub *sub_alloc(jb_bus *bus, const jb_sub_opts *opts)
@@ -171,6 +195,7 @@ static jb_sub *sub_alloc(jb_bus *bus, const jb_sub_opts *opts)
         return NULL;
     sub->bus = bus;
     sub->policy = opts->policy;
+    sub->flags = opts->flags;
     sub->pace.strategy = opts->wait;
     sub->pace.spin_ns = opts->wait == JB_WAIT_BLOCK ? 0 : opts->spin_ns;
     if (jbi_filter_init(&sub->filter, bus->max_topics, &bus->alloc) || !sub_alloc_reading(sub)) {
@@ -232,6 +257,8 @@ int jb_sub_add(jb_sub *sub, const char *pattern, size_t len_bytes)
         return JB_EINVAL;
     if (!jbi_bus_is_usable(sub->bus))
         return JB_ESTATE;
+    if (sub->ahead)
+        jbi_ahead_widen(sub);
     return jbi_filter_add(&sub->filter, pattern, len_bytes);
 }
 

@@ -110,8 +110,7 @@ static void subscriptions(jbi_service *s, jbi_htext *out)
         name(out, sub.name, sizeof(sub.name));
         jbi_htext_str(out, ",\"pattern\":");
         name(out, sub.pattern, sizeof(sub.pattern));
-        jbi_htext_str(out, sub.policy == JB_SUB_LATEST ? ",\"policy\":\"latest\""
-                                                       : ",\"policy\":\"lossless\"");
+        jbi_htext_printf(out, ",\"policy\":\"%s\"", jbi_htext_policy(sub.policy));
         member(out, "delivered", sub.n_delivered);
         member(out, "filtered", sub.n_filtered);
         member(out, "missed", sub.n_missed);

@@ -143,3 +143,10 @@ void jbi_htext_json(jbi_htext *t, const char *s, size_t n)
     jbi_htext_add(t, s + plain, n - plain);
     jbi_htext_add(t, "\"", 1);
 }
+
+const char *jbi_htext_policy(uint32_t policy)
+{
+    static const char *const words[] = {"lossless", "latest", "conflate"};
+
+    return policy < sizeof(words) / sizeof(*words) ? words[policy] : "unknown";
+}

@@ -35,4 +35,7 @@ void jbi_htext_printf(jbi_htext *t, const char *fmt, ...) __attribute__((format(
  * is UTF-8 already. */
 void jbi_htext_json(jbi_htext *t, const char *s, size_t n);
 
+/* The word for an enum jb_sub_policy. */
+const char *jbi_htext_policy(uint32_t policy);
+
 #endif

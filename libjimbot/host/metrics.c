@@ -153,7 +153,7 @@ static void subscriptions(jbi_service *s, jbi_htext *out)
             if (rc < 0)
                 break;
             jbi_htext_printf(out, "%s{slot=\"%u\",policy=\"%s\",name=", names[which][0], i,
-                             sub.policy == JB_SUB_LATEST ? "latest" : "lossless");
+                             jbi_htext_policy(sub.policy));
             label(out, sub.name);
             jbi_htext_str(out, ",pattern=");
             label(out, sub.pattern);
