@@ -13,7 +13,7 @@
 static int print_peers(const snapshot *s)
 {
     static const char *const titles[] = {">#",         "NAME",   ">PID",     "STATE", ">OPEN FOR",
-                                         ">PUBLISHED", ">BYTES", ">ABORTED", ">FULL"};
+                                         ">PUBLISHED", ">BYTES", ">ABORTED", ">FULL", ">BUDGET"};
     table t;
 
     if (table_begin(&t, titles, sizeof(titles) / sizeof(*titles)) < 0)
@@ -24,21 +24,24 @@ static int print_peers(const snapshot *s)
         table_cell(&t, "%" PRIu32, p->idx);
         table_cell(&t, "%s", clean_text(p->name).text);
         table_cell(&t, "%" PRIu32, p->pid);
-        table_cell(&t, "%s", p->idx == s->bus.peer ? "this" : p->is_alive ? "alive" : "DEAD");
-        table_cell(&t, "%s", human_age(s->now_ns > p->start_ns ? s->now_ns - p->start_ns : 0).text);
+        table_cell(&t, "%s", peer_state(s, p).text);
+        table_cell(&t, "%s", time_since(s, p->start_ns).text);
         table_cell(&t, "%" PRIu64, p->n_published);
         table_cell(&t, "%s", human_bytes((double)p->n_bytes).text);
         table_cell(&t, "%" PRIu64, p->n_aborted);
         table_cell(&t, "%" PRIu64, p->n_full);
+        table_cell(&t, "%" PRIu64, p->n_over_budget);
     }
     table_end(&t, stdout, 0);
+    put_waits(stdout, s, "", "\n");
     return 0;
 }
 
 static int print_subs(const snapshot *s)
 {
-    static const char *const titles[] = {">#",        "NAME",    "PEER", "POLICY",   ">DELIVERED",
-                                         ">FILTERED", ">MISSED", ">LAG", ">OF RING", "PATTERN"};
+    static const char *const titles[] = {
+        ">#",         "NAME",     "PEER",    "POLICY",   ">DELIVERED", ">FILTERED", ">MISSED",
+        ">CONFLATED", ">EVICTED", ">BEHIND", ">OF RING", "STATE",      "PATTERN"};
     table t;
 
     if (table_begin(&t, titles, sizeof(titles) / sizeof(*titles)) < 0)
@@ -54,11 +57,15 @@ static int print_subs(const snapshot *s)
         table_cell(&t, "%" PRIu64, u->n_delivered);
         table_cell(&t, "%" PRIu64, u->n_filtered);
         table_cell(&t, "%" PRIu64, u->n_missed);
-        table_cell(&t, "%s", human_bytes((double)u->lag_bytes).text);
+        table_cell(&t, "%" PRIu64, u->n_conflated);
+        table_cell(&t, "%" PRIu64, u->n_evicted);
+        table_cell(&t, "%" PRIu64, u->lag_events);
         table_cell(&t, "%s", human_percent(u->lag_bytes, s->bus.capacity_bytes).text);
+        table_cell(&t, "%s", sub_holds(s, u).text);
         table_cell(&t, "%s", clean_text(u->pattern).text);
     }
     table_end(&t, stdout, 0);
+    put_waits(stdout, s, "", "\n");
     return 0;
 }
 

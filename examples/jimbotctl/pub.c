@@ -6,6 +6,7 @@
  */
 #include "ctl.h"
 #include "lines.h"
+#include "snapshot.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -28,25 +29,31 @@ typedef struct pub {
     uint64_t n_refused;
 } pub;
 
-/* Returns 0, or JB_EAGAIN when the time ran out or we are to stop, or what is wrong. */
+/* Returns 0, or JB_ETIMEDOUT when the time ran out or we are to stop, or what is wrong. */
 static int publish_in_time(pub *p, const jb_event_head *head, const jb_encoded *event)
 {
-    uint64_t start_ns = jb_clock_now_ns();
+    uint64_t left_ns = p->opts->timeout_ns;
+    uint64_t wait_ns;
     int rc;
 
-    while ((rc = jb_bus_publish(p->bus, head, event->data, event->len_bytes)) == JB_EAGAIN) {
-        uint64_t waited_ns = jb_clock_now_ns() - start_ns;
-        uint64_t left_ns;
-
-        if (waited_ns >= p->opts->timeout_ns || is_stopped())
-            return JB_EAGAIN;
-        left_ns = p->opts->timeout_ns - waited_ns;
-        rc = jb_bus_wait_space(p->bus, event->len_bytes,
-                               left_ns < LOOK_UP_NS ? left_ns : LOOK_UP_NS);
-        if (rc < 0 && rc != JB_ETIMEDOUT)
-            return rc;
-    }
+    do {
+        wait_ns = left_ns < LOOK_UP_NS ? left_ns : LOOK_UP_NS;
+        left_ns -= wait_ns;
+        rc = jb_bus_publish_wait(p->bus, head, event->data, event->len_bytes, wait_ns);
+    } while (rc == JB_ETIMEDOUT && left_ns && !is_stopped());
     return rc;
+}
+
+static void complain_no_room(pub *p, const char *where)
+{
+    char *who = tell_waits(p->bus);
+
+    if (is_stopped())
+        complain("%s: stopped while waiting for room", where);
+    else
+        complain("%s: no room within %g s%s", where, (double)p->opts->timeout_ns / 1e9,
+                 who ? who : "");
+    free(who);
 }
 
 /* `where` names the event in complaints. Returns false when the work has to end. */
@@ -68,11 +75,8 @@ static bool publish(pub *p, const jb_encoded *event, const char *where)
         return true;
     }
     p->n_refused++;
-    if (rc == JB_EAGAIN && is_stopped())
-        complain("%s: stopped while waiting for room", where);
-    else if (rc == JB_EAGAIN)
-        complain("%s: no room within %g s: a lossless subscriber is behind, see jimbotctl subs",
-                 where, (double)p->opts->timeout_ns / 1e9);
+    if (rc == JB_ETIMEDOUT)
+        complain_no_room(p, where);
     else
         complain("%s: %s", where, jb_strerror(rc));
     return rc == JB_ETOOBIG;

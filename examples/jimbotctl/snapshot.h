@@ -6,6 +6,8 @@
 #ifndef JIMBOTCTL_SNAPSHOT_H
 #define JIMBOTCTL_SNAPSHOT_H
 
+#include "text.h"
+
 #include "jimbot/jimbot.h"
 
 #include <stdio.h>
@@ -30,6 +32,19 @@ const jb_sub_stats *snapshot_sub_before(const snapshot *before, const jb_sub_sta
 
 /* Name of a peer, NULL when there is none of that number. Not clean. */
 const char *snapshot_peer_name(const snapshot *s, uint32_t idx);
+
+/* A sentence for each who holds others back, between two texts. Returns how many. */
+uint32_t put_waits(FILE *out, const snapshot *s, const char *before, const char *after);
+
+/* The same sentences of the bus as it is now; the caller frees them. NULL when there is no memory. */
+char *tell_waits(jb_bus *bus);
+
+/* A word for a table. */
+clean peer_state(const snapshot *s, const jb_peer_stats *peer);
+clean sub_holds(const snapshot *s, const jb_sub_stats *sub);
+
+/* How long ago something was when the snapshot was taken. */
+label time_since(const snapshot *s, uint64_t since_ns);
 
 /* Per second; of a counter that was not there before, all of it is new. */
 double rate_of(uint64_t now, uint64_t before, double seconds);

@@ -32,6 +32,8 @@ static void put_peer(FILE *out, const jb_peer_stats *p, uint64_t now_ns)
     put_figure(out, "n_bytes", p->n_bytes);
     put_figure(out, "n_aborted", p->n_aborted);
     put_figure(out, "n_full", p->n_full);
+    put_figure(out, "n_over_budget", p->n_over_budget);
+    put_figure(out, "stalled_since_ns", p->stalled_since_ns);
     putc('}', out);
 }
 
@@ -45,7 +47,12 @@ static void put_sub(FILE *out, const jb_sub_stats *s)
     put_figure(out, "n_delivered", s->n_delivered);
     put_figure(out, "n_filtered", s->n_filtered);
     put_figure(out, "n_missed", s->n_missed);
+    put_figure(out, "n_conflated", s->n_conflated);
+    put_figure(out, "n_evicted", s->n_evicted);
     put_figure(out, "lag_bytes", s->lag_bytes);
+    put_figure(out, "lag_events", s->lag_events);
+    put_figure(out, "evict_after_ns", s->evict_after_ns);
+    put_figure(out, "held_since_ns", s->held_since_ns);
     putc('}', out);
 }
 
@@ -81,6 +88,9 @@ void put_json_snapshot(FILE *out, const snapshot *s, const char *bus)
     put_figure(out, "n_bytes", s->bus.n_bytes);
     put_figure(out, "n_aborted", s->bus.n_aborted);
     put_figure(out, "n_full", s->bus.n_full);
+    put_figure(out, "n_over_budget", s->bus.n_over_budget);
+    put_figure(out, "n_revoked", s->bus.n_revoked);
+    put_figure(out, "stall_after_ns", s->bus.stall_after_ns);
     put_figure(out, "n_topics", s->bus.n_topics);
     put_figure(out, "max_topics", s->bus.max_topics);
     put_figure(out, "n_peers", s->bus.n_peers);

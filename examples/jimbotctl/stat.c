@@ -16,26 +16,29 @@ static uint32_t count_dead(const snapshot *s)
     return n;
 }
 
-static void print_furthest(const snapshot *s)
+static void print_subs(const snapshot *s)
 {
     const jb_sub_stats *furthest = NULL;
     uint64_t n_missed = 0;
+    uint64_t n_evicted = 0;
 
     for (uint32_t i = 0; i < s->n_subs; i++) {
         const jb_sub_stats *sub = &s->subs[i];
 
         n_missed += sub->n_missed;
+        n_evicted += sub->n_evicted;
         if (sub->lag_bytes && (!furthest || sub->lag_bytes > furthest->lag_bytes))
             furthest = sub;
     }
     if (furthest)
-        printf("behind     %s by %s, %s of the ring (subscription %u, %s)\n",
-               clean_text(furthest->name).text, human_bytes((double)furthest->lag_bytes).text,
+        printf("behind     %s by %s events, %s of the ring (subscription %u, %s)\n",
+               clean_text(furthest->name).text, human_count((double)furthest->lag_events).text,
                human_percent(furthest->lag_bytes, s->bus.capacity_bytes).text, furthest->idx,
                policy_name(furthest->policy));
     else
         printf("behind     nobody\n");
-    printf("missed     %s events by open subscriptions\n", human_count((double)n_missed).text);
+    printf("missed     %s events by open subscriptions, %s evictions\n",
+           human_count((double)n_missed).text, human_count((double)n_evicted).text);
 }
 
 static void print_stat(const snapshot *s, const char *bus)
@@ -48,13 +51,17 @@ static void print_stat(const snapshot *s, const char *bus)
            human_percent(b->used_bytes, b->capacity_bytes).text);
     printf("published  %s events, %s\n", human_count((double)b->n_published).text,
            human_bytes((double)b->n_bytes).text);
-    printf("aborted    %s claims\n", human_count((double)b->n_aborted).text);
-    printf("full       %s times a publisher found no room\n", human_count((double)b->n_full).text);
-    print_furthest(s);
+    printf("refused    %s times for want of room, %s times over a budget\n",
+           human_count((double)b->n_full).text, human_count((double)b->n_over_budget).text);
+    printf("claims     %s became nothing, %s cancelled and not given back\n",
+           human_count((double)b->n_aborted).text, human_count((double)b->n_revoked).text);
+    print_subs(s);
     printf("topics     %u of %u\n", b->n_topics, b->max_topics);
     printf("peers      %u of %u, %u dead, this one included\n", b->n_peers, b->max_peers,
            count_dead(s));
     printf("subs       %u of %u\n", b->n_subs, b->max_subs);
+    if (!put_waits(stdout, s, "waiting    ", "\n"))
+        printf("waiting    nobody\n");
 }
 
 int run_stat(const ctl_opts *opts, jb_bus *bus)

@@ -81,11 +81,30 @@ static void put_head(FILE *out, const top *t)
             bar(fill, WIDE_BAR_WIDTH, b->used_bytes, b->capacity_bytes),
             human_percent(b->used_bytes, b->capacity_bytes).text,
             human_bytes((double)b->capacity_bytes).text);
-    fprintf(out, "flow  %s events/s  %s/s  full %s/s  aborted %s\n", per_second(events).text,
-            human_bytes(bytes).text, per_second(rate_of(b->n_full, was->n_full, t->seconds)).text,
+    fprintf(out, "flow  %s events/s  %s/s  refused %s/s  aborted %s\n", per_second(events).text,
+            human_bytes(bytes).text,
+            per_second(
+                rate_of(b->n_full + b->n_over_budget, was->n_full + was->n_over_budget, t->seconds))
+                .text,
             human_count((double)b->n_aborted).text);
     fprintf(out, "ever  %s events  %s\n", human_count((double)b->n_published).text,
             human_bytes((double)b->n_bytes).text);
+}
+
+/* One line, empty when nobody waits. */
+static void put_waiting(FILE *out, const top *t)
+{
+    char *text = NULL;
+    size_t len_bytes = 0;
+    FILE *waits = open_memstream(&text, &len_bytes);
+    uint32_t n = waits ? put_waits(waits, &t->now, "", "; ") : 0;
+
+    if (waits)
+        fclose(waits);
+    if (n)
+        fprintf(out, "%cwait  %.*s", TABLE_MARK, (int)(len_bytes - 2), text);
+    putc('\n', out);
+    free(text);
 }
 
 static void put_left_out(FILE *out, uint32_t n_all, uint32_t n_shown, const char *what)
@@ -99,7 +118,7 @@ static void put_left_out(FILE *out, uint32_t n_all, uint32_t n_shown, const char
 static int put_peers(FILE *out, top *t, uint32_t n_rows)
 {
     static const char *const titles[] = {">#",       "PUBLISHER", ">PID",    "STATE", ">EV/S",
-                                         ">BYTES/S", ">FULL/S",   ">EVENTS", ">BYTES"};
+                                         ">BYTES/S", ">REF/S",    ">EVENTS", ">BYTES"};
     uint32_t n = t->now.n_peers < n_rows ? t->now.n_peers : n_rows;
     table list;
 
@@ -112,15 +131,14 @@ static int put_peers(FILE *out, top *t, uint32_t n_rows)
         table_cell(&list, "%" PRIu32, p->idx);
         table_cell(&list, "%s", clean_text(p->name).text);
         table_cell(&list, "%" PRIu32, p->pid);
-        table_cell(&list, "%s",
-                   p->idx == t->now.bus.peer ? "this"
-                   : p->is_alive             ? "alive"
-                                             : "DEAD");
+        table_cell(&list, "%s", peer_state(&t->now, p).text);
         table_cell(&list, "%s", per_second(t->peers[i].rate).text);
         table_cell(&list, "%s",
                    human_bytes(rate_of(p->n_bytes, was ? was->n_bytes : 0, t->seconds)).text);
         table_cell(&list, "%s",
-                   per_second(rate_of(p->n_full, was ? was->n_full : 0, t->seconds)).text);
+                   per_second(rate_of(p->n_full + p->n_over_budget,
+                                      was ? was->n_full + was->n_over_budget : 0, t->seconds))
+                       .text);
         table_cell(&list, "%s", human_count((double)p->n_published).text);
         table_cell(&list, "%s", human_bytes((double)p->n_bytes).text);
     }
@@ -131,8 +149,8 @@ static int put_peers(FILE *out, top *t, uint32_t n_rows)
 
 static int put_subs(FILE *out, top *t, uint32_t n_rows)
 {
-    static const char *const titles[] = {">#",      "SUBSCRIPTION", "POLICY",  ">EV/S",  ">MISS/S",
-                                         ">MISSED", "LAG",          ">BEHIND", "PATTERN"};
+    static const char *const titles[] = {">#",      "SUBSCRIPTION", "POLICY",  ">EV/S", ">MISS/S",
+                                         ">MISSED", "LAG",          ">BEHIND", "STATE", "PATTERN"};
     uint32_t n = t->now.n_subs < n_rows ? t->now.n_subs : n_rows;
     char fill[BAR_WIDTH + 1];
     table list;
@@ -151,7 +169,8 @@ static int put_subs(FILE *out, top *t, uint32_t n_rows)
                    per_second(rate_of(s->n_missed, was ? was->n_missed : 0, t->seconds)).text);
         table_cell(&list, "%s", human_count((double)s->n_missed).text);
         table_cell(&list, "[%s]", bar(fill, BAR_WIDTH, s->lag_bytes, t->now.bus.capacity_bytes));
-        table_cell(&list, "%s", human_bytes((double)s->lag_bytes).text);
+        table_cell(&list, "%s", human_count((double)s->lag_events).text);
+        table_cell(&list, "%s", sub_holds(&t->now, s).text);
         table_cell(&list, "%s", clean_text(s->pattern).text);
     }
     table_end(&list, out, 1);
@@ -205,7 +224,7 @@ static int draw(top *t, screen *s)
         sort_all(t);
         share_rows(t, s, &n_peers, &n_subs);
         put_head(out, t);
-        putc('\n', out);
+        put_waiting(out, t);
         rc = put_peers(out, t, n_peers);
         if (rc == 0)
             rc = put_subs(out, t, n_subs);

@@ -32,7 +32,8 @@ def test_stat_says_what_the_bus_counts(bus: jimbot.Bus, ctl: Ctl) -> None:
     assert "published  5 events, " in out
     assert "topics     1 of 4096\n" in out
     assert "peers      2 of 64, 0 dead" in out
-    assert re.search(r"behind     slow by \d+ B, <?0\.\d % of the ring \(subscription 0, lossless\)", out)
+    assert re.search(r"behind     slow by 5 events, <?0\.\d % of the ring \(subscription 0, lossless\)\n", out)
+    assert "waiting    nobody\n" in out
 
 
 def test_json_holds_every_figure_of_the_binding(bus: jimbot.Bus, ctl: Ctl) -> None:
@@ -50,6 +51,37 @@ def test_json_holds_every_figure_of_the_binding(bus: jimbot.Bus, ctl: Ctl) -> No
     (sub,) = found["subs"]
     assert (sub["name"], sub["pattern"], sub["policy"], sub["peer"]) == ("slow", "game.>", "latest", game["idx"])
     assert sub["lag_bytes"] == subscriptions[0]["lag_bytes"] > 0
+    assert (sub["lag_events"], sub["held_since_ns"], game["stalled_since_ns"]) == (5, 0, 0)
+
+
+def test_who_holds_publishers_back_is_named(bus: jimbot.Bus, ctl: Ctl) -> None:
+    event = jimbot.encode("ERROR", {"message": "x" * 1000})
+    with bus.subscribe(">", name="slow\x1b"):
+        with pytest.raises(jimbot.Full):
+            while True:
+                bus.publish("system.error", event)
+        sentence = rf"publishers wait for subscription 0, slow\\x1b, pid {os.getpid()}: \d+s\n"
+        assert re.search("^waiting    " + sentence, ctl.good("stat"), re.M)
+        assert re.search("^" + sentence, ctl.good("subs"), re.M)
+        assert re.search(r"  HOLDS \d+s  >$", ctl.good("subs"), re.M)
+        assert json.loads(ctl.good("subs", "--json"))[0]["held_since_ns"] > 0
+        assert re.search("^wait  " + sentence, ctl.good("top", "-n", "1", "-i", "0.1"), re.M)
+        assert re.search("^refused    [1-9]\\d* times for want of room", ctl.good("stat"), re.M)
+    assert "waiting    nobody\n" in ctl.good("stat")
+
+
+def test_who_stalls_everybody_is_named(bus: jimbot.Bus, ctl: Ctl, stalled: subprocess.Popen[bytes]) -> None:
+    with bus.subscribe(">") as sub:
+        bus.publish("HEARTBEAT", {})
+        assert len(sub.poll(timeout=0.3)) == 0, "the claim stands before it"
+        sentence = rf"everybody waits for a claim of peer 2, \S+, pid {stalled.pid}: \d+s"
+        assert re.search("^waiting    " + sentence, ctl.good("stat"), re.M)
+        assert re.search(rf"{stalled.pid}  STALLS \d+s  ", ctl.good("peers"))
+        assert json.loads(ctl.good("peers", "--json"))[1]["stalled_since_ns"] > 0
+        stalled.kill()
+        stalled.wait()
+        assert "system.heartbeat" in [x.topic for x in sub.poll(timeout=5)]
+        assert "waiting    nobody\n" in ctl.good("stat")
 
 
 def test_peers_and_subs_are_tables(bus: jimbot.Bus, ctl: Ctl) -> None:
@@ -64,7 +96,7 @@ def test_peers_and_subs_are_tables(bus: jimbot.Bus, ctl: Ctl) -> None:
     assert columns(peers[1])[:4] == ["1", "game", str(os.getpid()), "alive"]
     assert columns(peers[1])[5] == "5"
     assert columns(peers[2])[1::2][:2] == ["jimbotctl", "this"]
-    assert columns(subs[1]) == ["0", "viewer", "1 game", "latest", "4", "1", "0", "0 B", "0 %", "game.>"]
+    assert columns(subs[1]) == ["0", "viewer", "1 game", "latest", *"410000", "0 %", "-", "game.>"]
 
 
 def test_tables_are_json_too(bus: jimbot.Bus, ctl: Ctl) -> None:

@@ -48,7 +48,7 @@ def test_the_screen_shows_rates_and_lags(bus: jimbot.Bus, ctl: Ctl) -> None:
         assert terminal.modes == {"1049": True, "25": False, "7": False}
         rates = r"alive +\d\d+(\.\d)? +[\d.]+ (B|KiB) +0 +\d+ +[\d.]+ (B|KiB)$"
         assert terminal.until(lambda: re.search(rates, terminal.line("1  game"))), terminal.text()
-        lag = r"\[#\.{5}\] +[\d.]+ (B|KiB)  game\.>$"
+        lag = r"\[#\.{5}\] +\d+  -      game\.>$"
         assert terminal.until(lambda: re.search(lag, terminal.line("0  slow"))), terminal.text()
         assert terminal.until(lambda: "this" in terminal.line("2  jimbotctl")), terminal.text()
         terminal.press(b"q")
