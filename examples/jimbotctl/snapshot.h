@@ -36,7 +36,7 @@ const char *snapshot_peer_name(const snapshot *s, uint32_t idx);
 /* A sentence for each who holds others back, between two texts. Returns how many. */
 uint32_t put_waits(FILE *out, const snapshot *s, const char *before, const char *after);
 
-/* The same sentences of the bus as it is now; the caller frees them. NULL when there is no memory. */
+/* The same sentences of the bus as it is now; the caller frees them. NULL: no memory. */
 char *tell_waits(jb_bus *bus);
 
 /* A word for a table. */
