@@ -68,6 +68,7 @@ static void write_turns(struct flow *flow, unsigned idx)
 
 const struct peer ours_alone = {
     .name = "jimbot, publish",
+    .is_ring = true,
     .prepare = prepare,
     .write = write_alone,
     .finish = ours_remove,
@@ -75,6 +76,7 @@ const struct peer ours_alone = {
 
 const struct peer ours_turns = {
     .name = "jimbot, publish and poll",
+    .is_ring = true,
     .prepare = prepare,
     .write = write_turns,
     .finish = ours_remove,

@@ -26,6 +26,7 @@ struct shape {
     unsigned n_writers, n_readers;
     unsigned batch;    /* events made visible at once */
     unsigned mode;     /* means what the peer says */
+    unsigned n_cores;  /* the ends share so many; 0: all there are */
     uint64_t n_events; /* by all writers, after the first n_warm */
     uint64_t n_warm;   /* not measured: the ring is touched and the caches settle */
 };
@@ -59,6 +60,7 @@ struct flow {
 
 struct peer {
     const char *name;
+    bool is_ring;               /* events lie in a ring of bench_capacity_bytes */
     bool is_across;             /* its ends are processes, not threads */
     const char *(*start)(void); /* its server, once for a row; a word when it cannot be had */
     void (*stop)(void);

@@ -8,7 +8,7 @@
 
 #include <ck_ring.h>
 
-enum { N_SLOTS = 8192 };
+enum { N_SLOTS = 65536 };
 
 struct pointers {
     ck_ring_t ring;

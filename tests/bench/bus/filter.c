@@ -77,6 +77,7 @@ static void finish_subs(struct flow *flow)
 
 const struct peer ours_among_subs = {
     .name = "jimbot",
+    .is_ring = true,
     .prepare = prepare_subs,
     .write = ours_write,
     .read = ours_read,
@@ -137,6 +138,7 @@ static void read_patterns(struct flow *flow, unsigned idx)
 
 const struct peer ours_among_patterns = {
     .name = "jimbot",
+    .is_ring = true,
     .prepare = prepare_patterns,
     .write = write_patterns,
     .read = read_patterns,

@@ -28,16 +28,25 @@ struct end {
     bool is_writer;
 };
 
+static unsigned n_cores(const struct flow *flow)
+{
+    cpu_set_t allowed;
+    unsigned n = 1;
+
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        n = (unsigned)CPU_COUNT(&allowed);
+    return flow->shape.n_cores && flow->shape.n_cores < n ? flow->shape.n_cores : n;
+}
+
 /* Writers from the first allowed core on, then readers; round again when there are more. */
-static void pin(unsigned end)
+static void pin(const struct flow *flow, unsigned end)
 {
     cpu_set_t allowed, mine;
-    unsigned n, k;
+    unsigned k;
 
     if (sched_getaffinity(0, sizeof allowed, &allowed))
         return;
-    n = (unsigned)CPU_COUNT(&allowed);
-    k = end % n;
+    k = end % n_cores(flow);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, &allowed) || k--)
             continue;
@@ -53,7 +62,7 @@ static void *end_main(void *arg)
     const struct end *end = arg;
     struct flow *flow = end->flow;
 
-    pin(end->is_writer ? end->idx : flow->shape.n_writers + end->idx);
+    pin(flow, end->is_writer ? end->idx : flow->shape.n_writers + end->idx);
     if (end->is_writer)
         flow->peer->write(flow, end->idx);
     else
@@ -99,7 +108,7 @@ void flow_run(struct flow *flow)
     unsigned n_ends = shape->n_writers + shape->n_readers;
     double ns = 0;
 
-    flow->is_crowded = (long)n_ends > sysconf(_SC_NPROCESSORS_ONLN);
+    flow->is_crowded = n_ends > n_cores(flow);
     if (flow->peer->prepare)
         flow->peer->prepare(flow);
     for (unsigned i = 0; i < n_ends; i++) {

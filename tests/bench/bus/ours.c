@@ -247,6 +247,7 @@ static void prepare_ours(struct flow *flow)
 
 const struct peer ours_inside = {
     .name = "jimbot",
+    .is_ring = true,
     .prepare = prepare_ours,
     .write = ours_write,
     .read = ours_read,
@@ -255,6 +256,7 @@ const struct peer ours_inside = {
 
 const struct peer ours_across = {
     .name = "jimbot",
+    .is_ring = true,
     .is_across = true,
     .prepare = prepare_ours,
     .write = ours_write,

@@ -5,6 +5,7 @@
  */
 #include "row.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 static const char *what(const struct entry *entry)
@@ -29,18 +30,41 @@ static const char *sign(const struct row *row)
     return row->sense == TIMES_AS_FAST ? ">=" : "<=";
 }
 
-void print_head(unsigned n_runs)
+/* The processor as it calls itself. */
+static const char *processor(void)
 {
-    printf("Medians of %u runs, entries of a row in turns; cores %s; rings of %llu KiB.\n"
-           "The ratio is the first line's (ours) to this line's: \"3.0x >= 2.5 reached\" says that "
-           "ours is\n3.0 times as fast, and that 2.5 was wanted; \"<=\" is of time: less is better."
-           "\n",
-           n_runs, "pinned in order: writers, then readers",
-           (unsigned long long)(bench_capacity_bytes >> 10));
-    if (sysconf(_SC_NPROCESSORS_ONLN) < 4)
-        printf("This machine has %ld cores.\n", sysconf(_SC_NPROCESSORS_ONLN));
+    static char line[256];
+    FILE *info = fopen("/proc/cpuinfo", "r");
+    char *colon;
+
+    while (info && fgets(line, sizeof line, info))
+        if (!strncmp(line, "model name", 10) && (colon = strchr(line, ':'))) {
+            fclose(info);
+            colon[strcspn(colon, "\n")] = 0;
+            return colon + 2;
+        }
+    if (info)
+        fclose(info);
+    return "a processor without a name";
 }
 
+void print_head(unsigned n_runs)
+{
+    double load = 0;
+
+    (void)getloadavg(&load, 1);
+    printf(
+        "Medians of %u runs; the entries of a row take turns. Cores pinned: writers, then readers."
+        "\n%ld cores, %s. Rings of %llu KiB. Load before: %.1f%s.\n"
+        "A ratio compares ours (a row's first line) with that line: \"3.0x >= 2.5 reached\" is "
+        "ours 3 times\nas fast where 2.5 was wanted; with \"<=\" it is of time, and less is "
+        "better.\n",
+        n_runs, sysconf(_SC_NPROCESSORS_ONLN), processor(),
+        (unsigned long long)(bench_capacity_bytes >> 10), load,
+        load > 0.5 ? " (others are at work: figures are disturbed)" : "");
+}
+
+/* What was wanted and whether it is so, with the ratio before it. */
 static void print_ratio(const struct row *row, double of, double wanted)
 {
     char text[32] = "";
@@ -48,46 +72,57 @@ static void print_ratio(const struct row *row, double of, double wanted)
     if (wanted > 0)
         snprintf(text, sizeof text, "%s %.4g %s", sign(row), wanted,
                  is_reached(row, of, wanted) ? "reached" : "short");
-    printf("  %7.2fx %-15s", of, text);
+    printf("%8.2fx %-15s", of, text);
+}
+
+static void print_columns(const struct row *row)
+{
+    if (row->is_latency)
+        printf("  %-25s %-25s %-42s %9s %9s %9s  %s\n", "   ratio of p50", "   ratio of p99", "",
+               "p50 ns", "p99 ns", "p99.9 ns", "p50 least..most");
+    else
+        printf("  %-25s %-42s %9s %9s  %s\n", "   ratio", "", "M/s", "ns/event", "ns least..most");
 }
 
 static void print_figures(const struct row *row, const struct result *result)
 {
     if (row->is_latency)
-        printf(" %9.1f %9.1f %9.1f  %.4g..%.4g\n", result->p50_ns, result->p99_ns, result->p999_ns,
+        printf(" %9.1f %9.1f %9.1f  %.1f..%.1f\n", result->p50_ns, result->p99_ns, result->p999_ns,
                result->min_ns, result->max_ns);
     else
-        printf(" %9.3f %9.1f  %.4g..%.4g\n", 1e3 / result->ns, result->ns, result->min_ns,
+        printf(" %9.3f %9.1f  %.1f..%.1f\n", 1e3 / result->ns, result->ns, result->min_ns,
                result->max_ns);
+}
+
+static void print_entry(const struct row *row, const struct result *ours, const struct entry *entry,
+                        const struct result *result)
+{
+    bool is_compared = result != ours && !result->word && !ours->word;
+
+    printf("  ");
+    if (is_compared)
+        print_ratio(row, ratio(row, ours->ns, result->ns), entry->wanted);
+    else
+        printf("%25s", "");
+    if (row->is_latency && is_compared) {
+        putchar(' ');
+        print_ratio(row, ratio(row, ours->p99_ns, result->p99_ns), entry->wanted_p99);
+    } else if (row->is_latency)
+        printf("%26s", "");
+    printf(" %-42s", what(entry));
+    if (result->word)
+        printf("  -- %s\n", result->word);
+    else
+        print_figures(row, result);
 }
 
 void print_row(const struct row *row, const struct result *results)
 {
-    const struct result *ours = &results[0];
-
     printf("\n%s: %s%s%s\n", row->name, row->title, row->aim ? "; aim " : "",
            row->aim ? row->aim : "");
-    printf("  %-24s%s%-44s %s\n", "   ratio", row->is_latency ? "  p99 ratio               " : "",
-           "",
-           row->is_latency ? " p50 ns    p99 ns  p99.9 ns  p50 least..most"
-                           : "   M/s  ns/event  least..most");
-    for (int i = 0; i < ROW_MAX_ENTRIES && row->entries[i].peer; i++) {
-        const struct entry *entry = &row->entries[i];
-        const struct result *result = &results[i];
-
-        if (i == 0 || result->word || ours->word) {
-            printf("  %24s%s", "", row->is_latency ? "                          " : "");
-        } else {
-            print_ratio(row, ratio(row, ours->ns, result->ns), entry->wanted);
-            if (row->is_latency)
-                print_ratio(row, ratio(row, ours->p99_ns, result->p99_ns), entry->wanted_p99);
-        }
-        printf("%-44s", what(entry));
-        if (result->word)
-            printf("  -- %s\n", result->word);
-        else
-            print_figures(row, result);
-    }
+    print_columns(row);
+    for (int i = 0; i < ROW_MAX_ENTRIES && row->entries[i].peer; i++)
+        print_entry(row, &results[0], &row->entries[i], &results[i]);
     fflush(stdout);
 }
 

@@ -18,8 +18,8 @@ enum {
     RUN_LIMIT_S = 20,
     N_FIRST = 2000, /* events of the first look */
     N_MOST = 40000000,
-    SLOW_NS = 1000, /* a peer as slow as that never fills a ring */
-    N_LAPS = 8,     /* what lies in the ring when the clock begins must not matter */
+    N_LAPS = 8,
+    MOST_STRETCH = 16,
     MOST_GROWTH = 64
 };
 
@@ -128,16 +128,28 @@ static struct figure run_once(const struct entry *entry, uint64_t n_events, uint
     return board->figure;
 }
 
+/* Events that fill the ring, if there is one. */
 static uint64_t lap_of(const struct entry *entry)
 {
-    return bench_capacity_bytes / (entry->shape.len_bytes + 32);
+    return entry->peer->is_ring ? bench_capacity_bytes / (entry->shape.len_bytes + 32) : 0;
 }
 
-static uint64_t warm_up(const struct entry *entry, uint64_t n_events, double ns)
+/* What lies in the ring when the clock begins must not matter: N_LAPS of it are measured, unless
+ * that takes far longer than a run should. */
+static double enough_laps(const struct entry *entry, double want)
+{
+    double laps = (double)(N_LAPS * lap_of(entry));
+
+    if (laps > want * MOST_STRETCH)
+        laps = want * MOST_STRETCH;
+    return laps > want ? laps : want;
+}
+
+static uint64_t warm_up(const struct entry *entry, uint64_t n_events)
 {
     uint64_t lap = lap_of(entry) * 5 / 4;
 
-    return ns < SLOW_NS && lap > n_events / 8 ? lap : n_events / 8;
+    return lap > n_events / 8 ? lap : n_events / 8;
 }
 
 /* How many events take about bench_run_s: looks at ever longer runs. */
@@ -146,7 +158,7 @@ static bool choose_n(const struct entry *entry, struct result *result)
     uint64_t n = N_FIRST;
 
     for (int i = 0; i < 4; i++) {
-        struct figure figure = run_once(entry, n, warm_up(entry, n, SLOW_NS));
+        struct figure figure = run_once(entry, n, warm_up(entry, n));
         double want;
 
         if (!figure.is_set) {
@@ -154,10 +166,8 @@ static bool choose_n(const struct entry *entry, struct result *result)
             result->word = result->word_text;
             return false;
         }
-        result->ns = figure.turn_ns > 0 ? figure.turn_ns : figure.ns;
-        want = bench_run_s * 1e9 / result->ns;
-        if (result->ns < SLOW_NS && want < (double)(N_LAPS * lap_of(entry)))
-            want = (double)(N_LAPS * lap_of(entry));
+        want = bench_run_s * 1e9 / (figure.turn_ns > 0 ? figure.turn_ns : figure.ns);
+        want = enough_laps(entry, want);
         if (want < (double)n * 1.5 || n >= N_MOST)
             break;
         n = want > (double)n * MOST_GROWTH ? n * MOST_GROWTH : (uint64_t)want;
@@ -195,8 +205,7 @@ static void take_turns(const struct row *row, unsigned n_runs, struct runs *runs
 
             if (result->word)
                 continue;
-            figure =
-                run_once(entry, result->n_events, warm_up(entry, result->n_events, result->ns));
+            figure = run_once(entry, result->n_events, warm_up(entry, result->n_events));
             if (!figure.is_set) {
                 snprintf(result->word_text, sizeof result->word_text, "%s", figure.word);
                 result->word = result->word_text;

@@ -117,6 +117,7 @@ static void read_spsc(struct flow *flow, unsigned idx)
 
 const struct peer spsc_each = {
     .name = "bare SPSC byte ring, tail per record",
+    .is_ring = true,
     .prepare = prepare,
     .write = write_spsc,
     .read = read_spsc,
@@ -124,6 +125,7 @@ const struct peer spsc_each = {
 
 const struct peer spsc_64 = {
     .name = "bare SPSC byte ring, tail per 64",
+    .is_ring = true,
     .prepare = prepare,
     .write = write_spsc,
     .read = read_spsc,
@@ -131,6 +133,7 @@ const struct peer spsc_64 = {
 
 const struct peer copy_in_out = {
     .name = "memcpy in, memcpy out, nothing else",
+    .is_ring = true,
     .prepare = prepare,
     .write = write_spsc,
     .read = read_spsc,
