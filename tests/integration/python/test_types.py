@@ -43,7 +43,8 @@ def test_event_types_are_those_of_the_library_and_the_header() -> None:
     assert {k.upper(): v for k, v in _core.event_types().items() if v != 0} == {
         k: v for k, v in named.items() if v != 0
     }
-    header = (ROOT / "include/jimbot/event.h").read_text().split("enum jb_event_type {")[1]
+    text = (ROOT / "include/jimbot/event.h").read_text()
+    header = text.split("enum jb_event_type {")[1].split("};")[0]
     in_header = {k: int(v) for k, v in re.findall(r"JB_EVENT_([A-Z_]+) = (\d+)", header)}
     assert named == in_header
 
