@@ -3,7 +3,8 @@
  * them.
  *
  * Usage: test_model                    what `./dev test` runs
- *        test_model deep               more threads, more records, two deaths: minutes
+ *        test_model deep               one switch and one death more: minutes, and gigabytes
+ *        test_model NAME               one scenario
  *        test_model NAME SCHEDULE      replay what a failure has printed, step by step
  *
  * Explored is sequential consistency alone: orders of whole operations. That the fences are right
@@ -28,6 +29,8 @@ struct scenario {
 };
 
 static const struct scenario *now;
+static bool is_deep;
+static const char *only; /* this scenario; NULL: all */
 
 static void reset(void)
 {
@@ -213,14 +216,20 @@ static const struct scenario scenarios[] = {
 
 enum { N_SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
-static void explore_scenario(const struct scenario *scenario, uint64_t n_executions)
+static void explore_scenario(const struct scenario *scenario)
 {
-    struct explore_limits limits = {scenario->n_switches, n_executions};
+    struct explore_limits limits = {scenario->n_switches, MODEL_EXECUTIONS};
     struct explore_model model = model_of(scenario);
     struct explore_figures f;
+    const char *complaint;
     clock_t start = clock();
-    const char *complaint = explore(&model, &limits, &f);
 
+    if (is_deep) {
+        limits.n_switches += limits.n_switches == ANY ? 0 : 1;
+        limits.n_executions = UINT64_MAX;
+        model.n_deaths++;
+    }
+    complaint = explore(&model, &limits, &f);
     printf("%-38s %9llu states %9llu executions %8llu ends, depth %u, %.1f s%s\n", scenario->name,
            (unsigned long long)f.n_states, (unsigned long long)f.n_executions,
            (unsigned long long)f.n_ends, f.depth, (double)(clock() - start) / CLOCKS_PER_SEC,
@@ -231,7 +240,8 @@ static void explore_scenario(const struct scenario *scenario, uint64_t n_executi
 
 START_TEST(test_every_order)
 {
-    explore_scenario(&scenarios[_i], UINT64_MAX);
+    if (!only || strcmp(only, scenarios[_i].name) == 0)
+        explore_scenario(&scenarios[_i]);
 }
 END_TEST
 
@@ -255,6 +265,8 @@ int main(int argc, char **argv)
         }
         return 2;
     }
+    is_deep = argc == 2 && strcmp(argv[1], "deep") == 0;
+    only = argc == 2 && !is_deep ? argv[1] : NULL;
     tcase_set_timeout(tc, 0);
     tcase_add_loop_test(tc, test_every_order, 0, N_SCENARIOS);
     return suite_run(suite);
