@@ -24,6 +24,7 @@ _Mask: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.bool_]]
 _Uint64: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.uint64]]
 _Uint32: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.uint32]]
 _Uint16: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.uint16]]
+_Uint8: TypeAlias = numpy.ndarray[tuple[int], numpy.dtype[numpy.uint8]]
 
 _Readable: TypeAlias = bytes | bytearray | memoryview | Event
 _Scalar: TypeAlias = str | bool | SupportsIndex | SupportsFloat | None
@@ -31,6 +32,8 @@ _Json: TypeAlias = _Scalar | dict[str, Any] | list[Any] | tuple[Any, ...]
 _Data: TypeAlias = _Json | _Readable
 _Cls: TypeAlias = type[BaseException] | None  # for classes that have a member `type`
 _Name: TypeAlias = str | os.PathLike[str] | None
+_Policy: TypeAlias = Literal["lossless", "latest", "conflate"]
+_Wait: TypeAlias = Literal["block", "spin", "busy"]
 
 version: str
 
@@ -100,6 +103,8 @@ class Bus:
         mode: int = ...,
         peer_name: str | None = None,
         keep: bool = False,
+        stall_after_ns: int = 0,
+        budget_bytes: int = 0,
     ) -> Bus: ...
     @classmethod
     def create(
@@ -113,6 +118,8 @@ class Bus:
         mode: int = ...,
         peer_name: str | None = None,
         keep: bool = False,
+        stall_after_ns: int = 0,
+        budget_bytes: int = 0,
     ) -> Bus: ...
     @classmethod
     def attach(
@@ -126,6 +133,8 @@ class Bus:
         mode: int = ...,
         peer_name: str | None = None,
         keep: bool = False,
+        stall_after_ns: int = 0,
+        budget_bytes: int = 0,
     ) -> Bus: ...
     @property
     def name(self) -> _Name: ...
@@ -147,10 +156,14 @@ class Bus:
     def subscribe(
         self,
         pattern: str | Sequence[str],
-        policy: Literal["lossless", "latest"] = "lossless",
+        policy: _Policy = "lossless",
         *,
         start: Literal["now", "oldest"] = "now",
         name: str | None = None,
+        wait: _Wait = "spin",
+        spin_ns: int = 10_000,
+        evict_after_ns: int = 0,
+        high_first: bool = False,
     ) -> Subscription: ...
     def send_command(
         self,
@@ -209,6 +222,16 @@ class Batch:
     def topic_id(self) -> _Uint32: ...
     @property
     def type(self) -> _Uint16: ...
+    @property
+    def key(self) -> _Uint32: ...
+    @property
+    def priority(self) -> _Uint8: ...
+    @property
+    def flags(self) -> _Uint8: ...
+    @property
+    def publisher(self) -> _Uint32: ...
+    @property
+    def len_bytes(self) -> _Uint32: ...
     @overload
     def column(
         self, path: str, dtype: Literal["f8"] = "f8", *, with_valid: Literal[False] = False
@@ -262,6 +285,12 @@ class Event:
     def priority(self) -> int: ...
     @property
     def publisher(self) -> int: ...
+    @property
+    def key(self) -> int: ...
+    @property
+    def is_request(self) -> bool: ...
+    @property
+    def is_reply(self) -> bool: ...
     @property
     def payload(self) -> memoryview: ...
     def to_dict(self) -> dict[str, Any]: ...

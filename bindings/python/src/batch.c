@@ -337,6 +337,11 @@ static PyGetSetDef batch_getset[] = {
     HEADER("n_missed", 'Q', n_missed, "Events lost before each one, uint64."),
     HEADER("topic_id", 'I', topic_id, "Topic numbers, uint32; see Bus.topic_id()."),
     HEADER("type", 'H', type, "Event types, uint16; see EventType."),
+    HEADER("key", 'I', key, "What each is about within its topic, uint32; correlation ids."),
+    HEADER("priority", 'B', priority, "0 normal, 1 low, 2 high; uint8."),
+    HEADER("flags", 'B', flags, "1 a request, 2 a reply; uint8."),
+    HEADER("publisher", 'I', publisher, "Peer numbers of the publishers, uint32."),
+    HEADER("len_bytes", 'I', len_bytes, "Lengths of the payloads, uint32."),
     {NULL, NULL, NULL, NULL, NULL},
 };
 

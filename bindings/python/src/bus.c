@@ -7,7 +7,6 @@
  */
 #include "core.h"
 
-#include <limits.h>
 #include <unistd.h>
 
 typedef int (*open_fn)(const char *, const jb_bus_opts *, jb_bus **, jb_error *);
@@ -71,35 +70,11 @@ static PyObject *name_bytes(PyObject *name, const char **ret_name)
     return bytes;
 }
 
-/* Converters for PyArg_Parse, whose own formats for unsigned numbers drop bits that do not fit. */
-static int to_uint64(PyObject *number, void *ret)
-{
-    unsigned long long value = PyLong_AsUnsignedLongLong(number);
-
-    if (value == ULLONG_MAX && PyErr_Occurred())
-        return 0;
-    *(uint64_t *)ret = value;
-    return 1;
-}
-
-static int to_uint32(PyObject *number, void *ret)
-{
-    uint64_t value;
-
-    if (!to_uint64(number, &value))
-        return 0;
-    if (value > UINT32_MAX) {
-        PyErr_SetString(PyExc_OverflowError, "the number does not fit 32 bits");
-        return 0;
-    }
-    *(uint32_t *)ret = (uint32_t)value;
-    return 1;
-}
-
 static PyObject *open_with(PyObject *cls, PyObject *args, PyObject *kwargs, open_fn fn)
 {
-    static char *const keys[] = {"name", "capacity",  "max_topics", "max_subs", "max_peers",
-                                 "mode", "peer_name", "keep",       NULL};
+    static char *const keys[] = {"name",           "capacity",     "max_topics", "max_subs",
+                                 "max_peers",      "mode",         "peer_name",  "keep",
+                                 "stall_after_ns", "budget_bytes", NULL};
     jbpy_state *st = PyType_GetModuleState((PyTypeObject *)cls);
     PyObject *name = Py_None, *bytes;
     const char *c_name;
@@ -110,10 +85,11 @@ static PyObject *open_with(PyObject *cls, PyObject *args, PyObject *kwargs, open
 
     jb_error_init(&err);
     jb_bus_opts_init(&opts, sizeof opts);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$O&O&O&O&O&zp", (char **)keys, &name,
-                                     to_uint64, &opts.capacity_bytes, to_uint32, &opts.max_topics,
-                                     to_uint32, &opts.max_subs, to_uint32, &opts.max_peers,
-                                     to_uint32, &opts.mode, &opts.peer_name, &keep))
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "|O$O&O&O&O&O&zpO&O&", (char **)keys, &name, jbpy_to_uint64,
+            &opts.capacity_bytes, jbpy_to_uint32, &opts.max_topics, jbpy_to_uint32, &opts.max_subs,
+            jbpy_to_uint32, &opts.max_peers, jbpy_to_uint32, &opts.mode, &opts.peer_name, &keep,
+            jbpy_to_uint64, &opts.stall_after_ns, jbpy_to_uint64, &opts.budget_bytes))
         return NULL;
     if (keep)
         opts.flags |= JB_BUS_KEEP;
@@ -252,7 +228,7 @@ static PyMethodDef bus_methods[] = {
     {"publish", METHOD(jbpy_bus_publish), KEYWORDS,
      "Publish one event: a payload under a type name, or a whole event on a topic or None."},
     {"subscribe", METHOD(jbpy_bus_subscribe), KEYWORDS,
-     "Subscribe to a pattern or several; policy 'lossless' or 'latest', start 'now' or 'oldest'."},
+     "Subscribe to a pattern or several; policy 'lossless', 'latest' or 'conflate'."},
     {"send_command", METHOD(jbpy_bus_send_command), KEYWORDS, "Send a command to the game."},
     {"topic_id", METHOD(bus_topic_id), METH_O, "The number of a topic on this bus."},
     {"topic_name", METHOD(bus_topic_name), METH_O, "The topic of a number."},

@@ -93,6 +93,8 @@ int jbpy_timeout(PyObject *seconds, uint64_t *ret_timeout_ns);
 uint64_t jbpy_deadline(uint64_t timeout_ns);
 uint64_t jbpy_slice(uint64_t deadline_ns);
 void jbpy_nap(void);
+int jbpy_to_uint64(PyObject *number, void *ret);
+int jbpy_to_uint32(PyObject *number, void *ret);
 PyObject *jbpy_json(jbpy_state *st, const void *data, size_t len_bytes);
 
 /* error.c */
@@ -122,11 +124,17 @@ PyObject *jbpy_bus_stats(jbpy_bus *self, PyObject *ignored);
 PyObject *jbpy_bus_peers(jbpy_bus *self, PyObject *ignored);
 PyObject *jbpy_bus_subscriptions(jbpy_bus *self, PyObject *ignored);
 PyObject *jbpy_sub_stats(jbpy_sub *self, PyObject *ignored);
+PyObject *jbpy_asker_dict(const jb_requester_stats *stats);
 
 /* sub.c */
 extern PyType_Spec jbpy_sub_spec;
-PyObject *jbpy_bus_subscribe(jbpy_bus *self, PyObject *args, PyObject *kwargs);
 void jbpy_sub_shut(jbpy_sub *self);
+
+/* subscribe.c */
+extern const char *const jbpy_policies[4];
+extern const char *const jbpy_waits[4];
+PyObject *jbpy_bus_subscribe(jbpy_bus *self, PyObject *args, PyObject *kwargs);
+int jbpy_choose(const char *what, const char *word, const char *const *words, uint32_t *ret);
 
 /* batch.c */
 extern PyType_Spec jbpy_batch_spec;

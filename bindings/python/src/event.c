@@ -123,6 +123,27 @@ static PyObject *event_get_publisher(jbpy_event *self, void *ignored)
     return event == NULL ? NULL : PyLong_FromUnsignedLong(event->publisher);
 }
 
+static PyObject *event_get_key(jbpy_event *self, void *ignored)
+{
+    const jb_event *event = event_of(self);
+
+    return event == NULL ? NULL : PyLong_FromUnsignedLong(event->key);
+}
+
+static PyObject *event_get_is_request(jbpy_event *self, void *ignored)
+{
+    const jb_event *event = event_of(self);
+
+    return event == NULL ? NULL : PyBool_FromLong(event->flags & JB_EVENT_IS_REQUEST);
+}
+
+static PyObject *event_get_is_reply(jbpy_event *self, void *ignored)
+{
+    const jb_event *event = event_of(self);
+
+    return event == NULL ? NULL : PyBool_FromLong(event->flags & JB_EVENT_IS_REPLY);
+}
+
 static PyObject *event_get_payload(jbpy_event *self, void *ignored)
 {
     return PyMemoryView_FromObject((PyObject *)self);
@@ -256,6 +277,10 @@ static PyGetSetDef event_getset[] = {
     {"n_missed", (getter)event_get_n_missed, NULL, "Events lost before this one.", NULL},
     {"priority", (getter)event_get_priority, NULL, "0 normal, 1 low, 2 high.", NULL},
     {"publisher", (getter)event_get_publisher, NULL, "Peer number of the publisher.", NULL},
+    {"key", (getter)event_get_key, NULL,
+     "What it is about within its topic; the correlation id of requests and replies.", NULL},
+    {"is_request", (getter)event_get_is_request, NULL, "Whether Bus.reply() answers it.", NULL},
+    {"is_reply", (getter)event_get_is_reply, NULL, "Whether it answers a request.", NULL},
     {"payload", (getter)event_get_payload, NULL, "The serialised jimbot.v1.Event.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -6,6 +6,7 @@
  */
 #include "core.h"
 
+#include <limits.h>
 #include <math.h>
 #include <time.h>
 
@@ -59,6 +60,31 @@ void jbpy_nap(void)
     Py_BEGIN_ALLOW_THREADS
         nanosleep(&nap, NULL);
     Py_END_ALLOW_THREADS
+}
+
+/* Converters for PyArg_Parse, whose own formats for unsigned numbers drop bits that do not fit. */
+int jbpy_to_uint64(PyObject *number, void *ret)
+{
+    unsigned long long value = PyLong_AsUnsignedLongLong(number);
+
+    if (value == ULLONG_MAX && PyErr_Occurred())
+        return 0;
+    *(uint64_t *)ret = value;
+    return 1;
+}
+
+int jbpy_to_uint32(PyObject *number, void *ret)
+{
+    uint64_t value;
+
+    if (!jbpy_to_uint64(number, &value))
+        return 0;
+    if (value > UINT32_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "the number does not fit 32 bits");
+        return 0;
+    }
+    *(uint32_t *)ret = (uint32_t)value;
+    return 1;
 }
 
 PyObject *jbpy_json(jbpy_state *st, const void *data, size_t len_bytes)

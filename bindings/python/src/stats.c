@@ -5,36 +5,105 @@
  */
 #include "core.h"
 
-static PyObject *bus_dict(const jb_bus_stats *s)
+#include <stddef.h>
+#include <string.h>
+
+typedef struct figure {
+    const char *name;
+    size_t offset;
+    size_t bytes; /* 4 or 8 */
+} figure;
+
+#define FIGURE(type, member)                                                                       \
+    {                                                                                              \
+#member, offsetof(type, member), sizeof(((type *)0)->member)                               \
+    }
+#define OF_BUS(member)   FIGURE(jb_bus_stats, member)
+#define OF_PEER(member)  FIGURE(jb_peer_stats, member)
+#define OF_SUB(member)   FIGURE(jb_sub_stats, member)
+#define OF_ASKER(member) FIGURE(jb_requester_stats, member)
+
+static const figure bus_figures[] = {
+    OF_BUS(n_peers),       OF_BUS(n_subs),        OF_BUS(n_topics),  OF_BUS(max_topics),
+    OF_BUS(max_subs),      OF_BUS(max_peers),     OF_BUS(peer),      OF_BUS(capacity_bytes),
+    OF_BUS(used_bytes),    OF_BUS(n_published),   OF_BUS(n_bytes),   OF_BUS(n_aborted),
+    OF_BUS(n_full),        OF_BUS(n_over_budget), OF_BUS(n_revoked), OF_BUS(stall_after_ns),
+    OF_BUS(utc_offset_ns), {NULL, 0, 0},
+};
+
+static const figure peer_figures[] = {
+    OF_PEER(idx),         OF_PEER(pid),           OF_PEER(start_ns),
+    OF_PEER(n_published), OF_PEER(n_bytes),       OF_PEER(n_aborted),
+    OF_PEER(n_full),      OF_PEER(n_over_budget), OF_PEER(stalled_since_ns),
+    {NULL, 0, 0},
+};
+
+static const figure sub_figures[] = {
+    OF_SUB(idx),        OF_SUB(peer),           OF_SUB(n_delivered),   OF_SUB(n_filtered),
+    OF_SUB(n_missed),   OF_SUB(n_conflated),    OF_SUB(n_evicted),     OF_SUB(lag_bytes),
+    OF_SUB(lag_events), OF_SUB(evict_after_ns), OF_SUB(held_since_ns), {NULL, 0, 0},
+};
+
+static const figure asker_figures[] = {
+    OF_ASKER(n_in_flight), OF_ASKER(n_sent), OF_ASKER(n_replied),   OF_ASKER(n_timed_out),
+    OF_ASKER(n_cancelled), OF_ASKER(n_late), OF_ASKER(n_duplicate), OF_ASKER(n_unknown),
+    OF_ASKER(n_missed),    {NULL, 0, 0},
+};
+
+/* Takes over `value`, which may be NULL with an exception set, and drops `dict` on failure. */
+static PyObject *with(PyObject *dict, const char *name, PyObject *value)
 {
-    return Py_BuildValue(
-        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "n_peers", s->n_peers,
-        "n_subs", s->n_subs, "n_topics", s->n_topics, "max_topics", s->max_topics, "max_subs",
-        s->max_subs, "max_peers", s->max_peers, "peer", s->peer, "capacity_bytes",
-        (unsigned long long)s->capacity_bytes, "used_bytes", (unsigned long long)s->used_bytes,
-        "n_published", (unsigned long long)s->n_published, "n_bytes",
-        (unsigned long long)s->n_bytes, "n_aborted", (unsigned long long)s->n_aborted, "n_full",
-        (unsigned long long)s->n_full, "utc_offset_ns", (unsigned long long)s->utc_offset_ns);
+    if (dict != NULL && (value == NULL || PyDict_SetItemString(dict, name, value) < 0))
+        Py_CLEAR(dict);
+    Py_XDECREF(value);
+    return dict;
+}
+
+static PyObject *to_dict(const void *stats, const figure *figures)
+{
+    PyObject *dict = PyDict_New();
+
+    for (; dict != NULL && figures->name != NULL; figures++) {
+        const char *at = (const char *)stats + figures->offset;
+        uint64_t wide;
+        uint32_t narrow;
+
+        if (figures->bytes == sizeof wide)
+            memcpy(&wide, at, sizeof wide);
+        else
+            memcpy(&narrow, at, sizeof narrow), wide = narrow;
+        dict = with(dict, figures->name, PyLong_FromUnsignedLongLong(wide));
+    }
+    return dict;
+}
+
+/* Names come from shared memory, so they may be any bytes. */
+static PyObject *text(const char *field, size_t cap_bytes)
+{
+    return PyUnicode_DecodeUTF8(field, (Py_ssize_t)strnlen(field, cap_bytes), "replace");
 }
 
 static PyObject *peer_dict(const jb_peer_stats *p)
 {
-    return Py_BuildValue(
-        "{s:I,s:I,s:N,s:K,s:K,s:K,s:K,s:K,s:s}", "idx", p->idx, "pid", p->pid, "is_alive",
-        PyBool_FromLong(p->is_alive != 0), "start_ns", (unsigned long long)p->start_ns,
-        "n_published", (unsigned long long)p->n_published, "n_bytes",
-        (unsigned long long)p->n_bytes, "n_aborted", (unsigned long long)p->n_aborted, "n_full",
-        (unsigned long long)p->n_full, "name", p->name);
+    PyObject *dict = to_dict(p, peer_figures);
+
+    dict = with(dict, "is_alive", PyBool_FromLong(p->is_alive != 0));
+    return with(dict, "name", text(p->name, sizeof p->name));
 }
 
 static PyObject *sub_dict(const jb_sub_stats *s)
 {
-    return Py_BuildValue("{s:I,s:I,s:s,s:K,s:K,s:K,s:K,s:s,s:s}", "idx", s->idx, "peer", s->peer,
-                         "policy", s->policy == JB_SUB_LATEST ? "latest" : "lossless",
-                         "n_delivered", (unsigned long long)s->n_delivered, "n_filtered",
-                         (unsigned long long)s->n_filtered, "n_missed",
-                         (unsigned long long)s->n_missed, "lag_bytes",
-                         (unsigned long long)s->lag_bytes, "name", s->name, "pattern", s->pattern);
+    const char *policy = s->policy <= JB_SUB_CONFLATE ? jbpy_policies[s->policy] : "unknown";
+    PyObject *dict = to_dict(s, sub_figures);
+
+    dict = with(dict, "policy", PyUnicode_FromString(policy));
+    dict = with(dict, "name", text(s->name, sizeof s->name));
+    return with(dict, "pattern", text(s->pattern, sizeof s->pattern));
+}
+
+PyObject *jbpy_asker_dict(const jb_requester_stats *stats)
+{
+    return to_dict(stats, asker_figures);
 }
 
 /* Takes over `item`. */
@@ -57,7 +126,7 @@ PyObject *jbpy_bus_stats(jbpy_bus *self, PyObject *ignored)
     rc = jb_bus_get_stats(bus, &stats);
     if (rc < 0)
         return jbpy_raise(jbpy_state_of((PyObject *)self), rc, NULL, "stats");
-    return bus_dict(&stats);
+    return to_dict(&stats, bus_figures);
 }
 
 PyObject *jbpy_bus_peers(jbpy_bus *self, PyObject *ignored)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_EVENTS = 1 << 20 };
+enum { MAX_EVENTS = 1 << 20, LOOKS_MAX = 8 };
 
 static PyObject *raise_for(jbpy_sub *self, int code, const char *what)
 {
@@ -48,134 +48,6 @@ void jbpy_sub_shut(jbpy_sub *self)
     self->next = self->prev = NULL;
     wait_for_sleeper(self);
     jb_sub_close(sub);
-}
-
-static jbpy_sub *sub_new(jbpy_state *st, jbpy_bus *bus, PyObject *patterns)
-{
-    jbpy_sub *self = PyObject_New(jbpy_sub, st->sub_type);
-
-    if (self == NULL)
-        return NULL;
-    self->sub = NULL;
-    self->next = self->prev = NULL;
-    self->scratch = NULL;
-    self->n_scratch = 0;
-    self->is_used = self->is_waiting = false;
-    self->bus = (jbpy_bus *)Py_NewRef((PyObject *)bus);
-    self->patterns = Py_NewRef(patterns);
-    return self;
-}
-
-static void join_bus(jbpy_sub *self, jb_sub *sub)
-{
-    self->sub = sub;
-    self->next = self->bus->subs;
-    if (self->next != NULL)
-        self->next->prev = self;
-    self->bus->subs = self;
-}
-
-/* One pattern or several become a tuple of str, never empty. */
-static PyObject *pattern_tuple(PyObject *patterns)
-{
-    PyObject *tuple;
-
-    if (PyUnicode_Check(patterns))
-        return PyTuple_Pack(1, patterns);
-    tuple = PySequence_Tuple(patterns);
-    if (tuple == NULL)
-        return NULL;
-    if (PyTuple_Size(tuple) == 0) {
-        PyErr_SetString(PyExc_ValueError, "a subscription needs at least one pattern");
-        Py_CLEAR(tuple);
-    }
-    return tuple;
-}
-
-static const char *pattern_at(PyObject *patterns, Py_ssize_t i, Py_ssize_t *ret_len)
-{
-    PyObject *pattern = PyTuple_GetItem(patterns, i);
-
-    if (!PyUnicode_Check(pattern)) {
-        PyErr_Format(PyExc_TypeError, "pattern %zd is not a str", i);
-        return NULL;
-    }
-    return PyUnicode_AsUTF8AndSize(pattern, ret_len);
-}
-
-static PyObject *raise_pattern(jbpy_state *st, int rc, const jb_error *err, const char *pattern)
-{
-    char what[192];
-
-    PyOS_snprintf(what, sizeof what, "pattern '%.140s'", pattern);
-    return jbpy_raise(st, rc, err, what);
-}
-
-/* Open the C subscription and add the other patterns. */
-static int open_patterns(jbpy_sub *self, const jb_sub_opts *opts)
-{
-    jbpy_state *st = jbpy_state_of((PyObject *)self);
-    Py_ssize_t len;
-    const char *pattern = pattern_at(self->patterns, 0, &len);
-    jb_sub *sub = NULL;
-    jb_error err;
-    int rc;
-
-    if (pattern == NULL)
-        return -1;
-    jb_error_init(&err);
-    rc = jb_bus_subscribe(self->bus->bus, pattern, (size_t)len, opts, &sub, &err);
-    if (rc < 0)
-        return raise_pattern(st, rc, &err, pattern), -1;
-    join_bus(self, sub);
-    for (Py_ssize_t i = 1; i < PyTuple_Size(self->patterns); i++) {
-        pattern = pattern_at(self->patterns, i, &len);
-        if (pattern == NULL)
-            return -1;
-        rc = jb_sub_add(sub, pattern, (size_t)len);
-        if (rc < 0)
-            return raise_pattern(st, rc, NULL, pattern), -1;
-    }
-    return 0;
-}
-
-static int choose(const char *what, const char *word, const char *const words[2], uint32_t *ret)
-{
-    for (uint32_t i = 0; i < 2; i++) {
-        if (strcmp(word, words[i]) == 0) {
-            *ret = i;
-            return 0;
-        }
-    }
-    PyErr_Format(PyExc_ValueError, "%s is '%s' or '%s', not '%s'", what, words[0], words[1], word);
-    return -1;
-}
-
-PyObject *jbpy_bus_subscribe(jbpy_bus *bus, PyObject *args, PyObject *kwargs)
-{
-    static char *const keys[] = {"pattern", "policy", "start", "name", NULL};
-    static const char *const policies[2] = {"lossless", "latest"};
-    static const char *const starts[2] = {"now", "oldest"};
-    const char *policy = policies[JB_SUB_LOSSLESS], *start = starts[JB_SUB_FROM_NOW];
-    PyObject *patterns;
-    jb_sub_opts opts;
-    jbpy_sub *self;
-
-    jb_sub_opts_init(&opts, sizeof opts);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|s$sz:subscribe", (char **)keys, &patterns,
-                                     &policy, &start, &opts.name) ||
-        choose("policy", policy, policies, &opts.policy) < 0 ||
-        choose("start", start, starts, &opts.start) < 0)
-        return NULL;
-    patterns = pattern_tuple(patterns);
-    if (patterns == NULL)
-        return NULL;
-    self = jbpy_bus_handle(bus) == NULL ? NULL
-                                        : sub_new(jbpy_state_of((PyObject *)bus), bus, patterns);
-    Py_DECREF(patterns);
-    if (self != NULL && open_patterns(self, &opts) < 0)
-        Py_CLEAR(self);
-    return (PyObject *)self;
 }
 
 static int grow_scratch(jbpy_sub *self, uint32_t n)
@@ -222,32 +94,39 @@ static int learn_topics(jbpy_sub *self, uint32_t n)
     return 0;
 }
 
-/* Copy what lies there now, at most n_max, and take it. NULL with no exception: nothing there and
- * `may_be_empty` not set. */
+/* Copy what lies there now, at most n_max, and take it. JB_EEVICTED: what was copied may have been
+ * overwritten meanwhile, and nothing was taken. */
+static int copy_and_take(jbpy_sub *self, uint32_t n_max, bool may_be_empty, jbpy_batch **ret_batch)
+{
+    int n = jb_sub_peek(self->sub, self->scratch, n_max);
+    int rc;
+
+    if (n < 0)
+        return n;
+    if ((n == 0 && !may_be_empty) || learn_topics(self, (uint32_t)n) < 0)
+        return 0;
+    *ret_batch = jbpy_batch_new(jbpy_state_of((PyObject *)self), self->scratch, (uint32_t)n,
+                                self->bus->topics);
+    if (*ret_batch == NULL)
+        return 0;
+    rc = jb_sub_advance(self->sub);
+    if (rc < 0)
+        Py_CLEAR(*ret_batch);
+    return rc;
+}
+
+/* NULL with no exception: nothing there and `may_be_empty` not set. Who is evicted looks again, and
+ * is told by n_missed what is gone. */
 static jbpy_batch *take(jbpy_sub *self, uint32_t n_max, bool may_be_empty)
 {
-    jbpy_state *st = jbpy_state_of((PyObject *)self);
-    jbpy_batch *batch;
-    int n, rc;
+    jbpy_batch *batch = NULL;
+    int rc = JB_EEVICTED;
 
     if (self->sub == NULL)
         return (jbpy_batch *)raise_for(self, JB_ECLOSED, "subscription");
-    n = jb_sub_peek(self->sub, self->scratch, n_max);
-    if (n < 0)
-        return (jbpy_batch *)raise_for(self, n, "poll");
-    if (n == 0 && !may_be_empty)
-        return NULL;
-    if (learn_topics(self, (uint32_t)n) < 0)
-        return NULL;
-    batch = jbpy_batch_new(st, self->scratch, (uint32_t)n, self->bus->topics);
-    if (batch == NULL)
-        return NULL;
-    rc = jb_sub_advance(self->sub);
-    if (rc < 0) {
-        Py_DECREF(batch);
-        return (jbpy_batch *)raise_for(self, rc, "poll");
-    }
-    return batch;
+    for (int i = 0; i < LOOKS_MAX && rc == JB_EEVICTED; i++)
+        rc = copy_and_take(self, n_max, may_be_empty, &batch);
+    return rc < 0 ? (jbpy_batch *)raise_for(self, rc, "poll") : batch;
 }
 
 /* Sleep until something comes, the slice ends or a signal arrives. */

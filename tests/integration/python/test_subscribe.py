@@ -37,10 +37,17 @@ def test_what_is_no_pattern_is_refused(bus: jimbot.Bus, pattern: str) -> None:
 
 
 def test_bad_arguments_are_refused(bus: jimbot.Bus) -> None:
-    with pytest.raises(ValueError, match="policy is 'lossless' or 'latest', not 'fast'"):
+    with pytest.raises(ValueError, match="policy is 'lossless', 'latest' or 'conflate', not 'fast'"):
         bus.subscribe(">", policy="fast")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="start is 'now' or 'oldest'"):
         bus.subscribe(">", start="yesterday")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="wait is 'block', 'spin' or 'busy'"):
+        bus.subscribe(">", wait="nap")  # type: ignore[arg-type]
+    with pytest.raises(jimbot.Invalid, match="HIGH_FIRST"):
+        bus.subscribe(">", "latest", high_first=True)
+    for number in (-1, 1 << 64):
+        with pytest.raises(OverflowError):
+            bus.subscribe(">", spin_ns=number)
     with pytest.raises(ValueError):
         bus.subscribe([])
     with pytest.raises(TypeError):
