@@ -106,7 +106,7 @@ static void walk_to(const jb_sub *sub, uint64_t sequence, struct jbi_cursor *ret
     const uint8_t *payload = NULL;
 
     *ret_at = sub->cursor;
-    while (ret_at->n_before < sequence &&
+    while (ret_at->n_before != sequence &&
            jbi_cursor_step(&sub->bus->ring, ret_at, &record, &payload) == JBI_STEP_EVENT)
         ;
 }
