@@ -77,6 +77,20 @@ void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void jbi_os_wake_all(uint32_t *word);
 void jbi_os_sleep_ns(uint64_t ns);
 
+/* A descriptor that can be waited on with others: readable once raised, until cleared. Both never
+ * block; raising twice is as once. Close it as a file. */
+int jbi_os_event_create(int *ret_fd);
+void jbi_os_event_raise(int fd);
+void jbi_os_event_clear(int fd);
+
+/* A thread that takes no signals. */
+struct jbi_os_thread {
+    unsigned long id;
+};
+int jbi_os_thread_start(void *(*fn)(void *), void *userdata, const char *name,
+                        struct jbi_os_thread *ret_thread);
+void jbi_os_thread_join(const struct jbi_os_thread *thread);
+
 /* Give the processor to whoever else wants it; and tell it that we only wait for memory to
  * change. */
 void jbi_os_yield(void);

@@ -16,9 +16,11 @@
 #include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -387,6 +389,53 @@ void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 void jbi_os_wake_all(uint32_t *word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+int jbi_os_event_create(int *ret_fd)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (fd < 0)
+        return errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+void jbi_os_event_raise(int fd)
+{
+    (void)eventfd_write(fd, 1);
+}
+
+void jbi_os_event_clear(int fd)
+{
+    eventfd_t value;
+
+    (void)eventfd_read(fd, &value);
+}
+
+_Static_assert(sizeof(pthread_t) == sizeof(unsigned long), "jbi_os_thread holds one");
+
+int jbi_os_thread_start(void *(*fn)(void *), void *userdata, const char *name,
+                        struct jbi_os_thread *ret_thread)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&thread, NULL, fn, userdata);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc)
+        return rc;
+    (void)pthread_setname_np(thread, name);
+    ret_thread->id = thread;
+    return 0;
+}
+
+void jbi_os_thread_join(const struct jbi_os_thread *thread)
+{
+    (void)pthread_join(thread->id, NULL);
 }
 
 void jbi_os_yield(void)

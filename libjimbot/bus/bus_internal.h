@@ -16,6 +16,8 @@
 #include "topic/filter.h"
 #include "topic/table.h"
 
+#include <pthread.h>
+
 enum jbi_param {
     JBI_PARAM_CAPACITY,
     JBI_PARAM_TOPICS,
@@ -34,6 +36,8 @@ struct jbi_topic_cache {
     _Atomic uint8_t *lengths; /* 0 not yet, 255 being filled in, else length */
 };
 
+struct jbi_watcher;
+
 struct jb_bus {
     jb_alloc alloc;
     struct jbi_segment segment;
@@ -44,10 +48,12 @@ struct jb_bus {
     struct jbi_topic_cache cache;
     struct jbi_peer_slot *self;
     struct jbi_budget budget;
+    pthread_mutex_t watcher_lock;          /* of the pointer; ours, so a child's handles are free */
+    struct jbi_watcher *watcher;           /* see watch.c; NULL until somebody wants a descriptor */
     _Atomic uint64_t notices[JBI_NOTICES]; /* 0: none */
     _Atomic bool has_notices;
     _Atomic uint32_t next_request; /* correlation id */
-    _Atomic(void *) first_thread; /* an address of the thread that published first */
+    _Atomic(void *) first_thread;  /* an address of the thread that published first */
     uint32_t peer;
     uint32_t max_topics;
     uint32_t max_subs;
@@ -73,7 +79,6 @@ struct jbi_reading;
 struct jbi_conflation;
 struct jbi_ahead;
 struct jbi_watch;
-struct jbi_watcher;
 
 struct jb_sub {
     jb_bus *bus;
@@ -82,7 +87,7 @@ struct jb_sub {
     uint32_t idx;
     uint32_t policy;
     uint32_t flags; /* enum jb_sub_flags */
-    uint64_t word; /* the slot's, while it is ours */
+    uint64_t word;  /* the slot's, while it is ours */
     struct jbi_filter filter;
     struct jbi_cursor cursor;  /* everything before it is taken */
     struct jbi_cursor scanned; /* how far the last peek looked */

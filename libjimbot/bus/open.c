@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "bus/bus_internal.h"
+#include "bus/watch.h"
 #include "shm/remains.h"
 
 #include <errno.h>
@@ -237,6 +237,7 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
     if (!bus)
         return jbi_error_set(err, JB_ENOMEM, "no memory for a bus handle");
     bus->alloc = alloc;
+    pthread_mutex_init(&bus->watcher_lock, NULL);
     if (!(how & OPEN_ATTACH) && path[0])
         jbi_remains_bury(path);
     /* Somebody may create or remove the name between our two looks; then look again. The caller
@@ -254,6 +255,7 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
             break;
     }
     if (rc) {
+        pthread_mutex_destroy(&bus->watcher_lock);
         jbi_alloc_free(&alloc, bus, sizeof *bus);
         if (err)
             *err = last;
@@ -302,6 +304,7 @@ void jb_bus_close(jb_bus *bus)
 
     if (!bus)
         return;
+    jbi_watcher_stop(bus);
     if (jbi_bus_is_usable(bus))
         leave_segment(bus);
     else

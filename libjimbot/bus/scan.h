@@ -39,6 +39,9 @@ void jbi_ahead_widen(jb_sub *sub);
 /* Ask the patterns about a topic that is new to the subscription. */
 enum jbi_verdict jbi_sub_decide(jb_sub *sub, uint32_t topic_id);
 
+/* Is there something to show? As jb_sub_peek(), and nothing stays shown. */
+int jbi_sub_look(jb_sub *sub);
+
 /* What became of the events up to a place. */
 struct jbi_books {
     uint64_t n_delivered;

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "bus/scan.h"
+#include "bus/watch.h"
 
 #include <string.h>
 
@@ -253,19 +254,29 @@ out_free:
 
 int jb_sub_add(jb_sub *sub, const char *pattern, size_t len_bytes)
 {
+    bool is_armed;
+    int rc;
+
     if (!sub || !pattern)
         return JB_EINVAL;
     if (!jbi_bus_is_usable(sub->bus))
         return JB_ESTATE;
+    is_armed = jbi_watch_is_armed(sub);
+    if (is_armed)
+        jbi_watch_pause(sub);
     if (sub->ahead)
         jbi_ahead_widen(sub);
-    return jbi_filter_add(&sub->filter, pattern, len_bytes);
+    rc = jbi_filter_add(&sub->filter, pattern, len_bytes);
+    if (is_armed)
+        jbi_watch_settle(sub, 0);
+    return rc;
 }
 
 void jb_sub_close(jb_sub *sub)
 {
     if (!sub)
         return;
+    jbi_watch_close(sub);
     /* An eviction that we have not been told of has changed the word, and the slot is ours all the
      * same; whatever else it may say, the slot is another's. */
     if (jbi_bus_is_usable(sub->bus) && !jbi_reader_release(&sub->bus->ring, sub->idx, sub->word))

@@ -9,7 +9,8 @@
  */
 #include "base/clock.h"
 #include "base/os.h"
-#include "bus/bus_internal.h"
+#include "bus/scan.h"
+#include "bus/watch.h"
 
 /* A sleeping reader looks up this often, for claims whose owner has died. */
 #define LOOK_UP_NS UINT64_C(50000000)
@@ -83,15 +84,10 @@ static void sleep_or_spin(jb_sub *sub, uint64_t now_ns, uint64_t left_ns)
                        left_ns < LOOK_UP_NS ? left_ns : LOOK_UP_NS);
 }
 
-int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns)
+static int wait_for(jb_sub *sub, uint64_t timeout_ns)
 {
     uint64_t start = 0;
-    jb_event event;
 
-    if (!sub)
-        return JB_EINVAL;
-    if (!jbi_bus_is_usable(sub->bus))
-        return JB_ESTATE;
     if (sub->n_shown)
         return 1;
     if (sub->pace.strategy != JB_WAIT_BLOCK && timeout_ns) {
@@ -100,10 +96,9 @@ int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns)
             gap_keep(sub->pace.gap_ns);
     }
     for (;;) {
-        int rc = jb_sub_peek(sub, &event, 1);
+        int rc = jbi_sub_look(sub);
         uint64_t now;
 
-        sub->n_shown = 0;
         if (rc)
             return rc;
         if (timeout_ns == 0)
@@ -115,4 +110,18 @@ int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns)
             return 0;
         sleep_or_spin(sub, now, timeout_ns - (now - start));
     }
+}
+
+int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns)
+{
+    int rc;
+
+    if (!sub)
+        return JB_EINVAL;
+    if (!jbi_bus_is_usable(sub->bus))
+        return JB_ESTATE;
+    if (sub->watch)
+        jbi_watch_pause(sub);
+    rc = wait_for(sub, timeout_ns);
+    return sub->watch ? jbi_watch_settle(sub, rc) : rc;
 }

@@ -118,7 +118,13 @@ void jbi_ring_wake_sleepers(struct jbi_ring *ring);
 void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, uint64_t position,
                     uint64_t timeout_ns);
 
-/* Take a reader out of the sleepers, for one that died asleep. */
+/* The same in parts: the word to sleep on, which every wake-up changes; set a reader's bit and look
+ * at the mark at that position once more: true if there is still nothing. */
+uint32_t jbi_ring_wake_word(const struct jbi_ring *ring);
+bool jbi_ring_arm(struct jbi_ring *ring, uint32_t reader_idx, uint64_t position);
+void jbi_ring_sleep_on(struct jbi_ring *ring, uint32_t word, uint64_t timeout_ns);
+
+/* Take a reader out of the sleepers: one that was armed, or died asleep. */
 void jbi_ring_forget_sleeper(struct jbi_ring *ring, uint32_t reader_idx);
 
 /* Arithmetic shared by the files of this room. */
