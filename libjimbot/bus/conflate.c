@@ -8,7 +8,7 @@
  * Invariant: every entry carries what was missed and what was conflated between the entry before
  * and itself, and one that leaves the list hands its sums to its successor. So the books are exact
  * wherever a caller stops. What was shown is neither replaced nor copied again until it is taken or
- * given back.
+ * given back; given back, it goes if something newer has come meanwhile.
  *
  * Memory is fixed: as many entries as a batch has events. Where there are more topics and keys than that, a pass
  * ends when the list is full and goes on when some of it has been taken.
@@ -227,13 +227,29 @@ static bool show(jb_sub *sub, uint32_t n_max)
     return is_whole;
 }
 
+/* From that one on nothing counts as shown any longer. */
+static void give_back(struct jbi_conflation *c, uint16_t idx)
+{
+    while (idx != NONE && c->entries[idx].end.n_before <= c->shown_to) {
+        uint16_t next = c->entries[idx].next;
+
+        if (!c->entries[idx].is_findable)
+            fold(c, idx, (struct sums){.n_conflated = 1});
+        idx = next;
+    }
+}
+
 /* What was shown and not taken is shown again. */
 static void resume(jb_sub *sub, uint32_t n_max)
 {
     struct jbi_conflation *c = sub->conflation;
+    uint16_t idx = c->first;
 
     if (sub->n_shown > n_max)
         sub->n_shown = n_max;
+    for (uint32_t i = 0; i < sub->n_shown; i++)
+        idx = c->entries[idx].next;
+    give_back(c, idx);
     c->shown_to = sub->n_shown ? sub->kept[sub->n_shown - 1].sequence : 0;
 }
 

@@ -9,6 +9,7 @@
 #include "books.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static unsigned long ul(uint64_t n)
 {
@@ -46,7 +47,6 @@ bool books_take(struct books *books, struct ledger *ledger, const struct role *r
     life->row = row;
     life->is_ended = is_ended;
     life->is_drained = is_ended && atomic_load(&from->phase) == READER_DRAINED;
-    life->start_sequence = from->start_sequence;
     life->final_sequence = from->final_sequence;
     life->n_missed_total = from->n_missed_total;
     life->n_conflated_total = from->n_conflated_total;
@@ -60,9 +60,43 @@ static uint64_t sum_of(const struct tally *tally, uint32_t producer)
 {
     uint64_t sum = 0;
 
-    for (uint32_t t = 0; t < SOAK_TOPICS; t++)
-        sum += tally->n[producer][t];
+    for (uint32_t lane = 0; lane < SOAK_LANES; lane++)
+        for (uint32_t t = 0; t < SOAK_TOPICS; t++)
+            sum += tally->n[lane][producer][t];
     return sum;
+}
+
+static uint64_t both_lanes(const struct tally *tally, uint32_t producer, uint32_t topic)
+{
+    return tally->n[LANE_REST][producer][topic] + tally->n[LANE_HIGH][producer][topic];
+}
+
+/* What lies at or before these sequences, each lane's events up to its own. */
+static void tally_lanes(const struct ledger *ledger, const uint64_t *sequences,
+                        struct tally *ret_tally)
+{
+    struct tally high;
+
+    ledger_tally(ledger, sequences[LANE_REST], ret_tally);
+    if (sequences[LANE_HIGH] == sequences[LANE_REST])
+        return;
+    ledger_tally(ledger, sequences[LANE_HIGH], &high);
+    memcpy(ret_tally->n[LANE_HIGH], high.n[LANE_HIGH], sizeof high.n[LANE_HIGH]);
+}
+
+/* Nothing that was published after the subscription stood may lie before its start. */
+static int check_start(struct ledger *ledger, const struct life *life, const struct tally *from)
+{
+    for (uint32_t p = 0; p < SOAK_SYSTEM; p++)
+        if (sum_of(from, p) > life->about_at_start[p]) {
+            ledger_fail(ledger,
+                        "%s, reader %u: begins behind event %lu, before which lie %lu events of "
+                        "producer %u; when it had subscribed there were %lu at most",
+                        life->role->name, life->row, ul(account_start(&life->account)),
+                        ul(sum_of(from, p)), p, ul(life->about_at_start[p]));
+            return -1;
+        }
+    return 0;
 }
 
 struct span {
@@ -71,41 +105,36 @@ struct span {
     uint64_t n_lacking; /* wanted, and it does not have them */
 };
 
-/* Nothing that was published after the subscription stood may lie before its start; and it has, of
- * each producer and topic, no more than there is. */
+/* It has, of each lane, producer and topic, no more than there is. */
 static int measure(struct ledger *ledger, const struct life *life, struct span *ret_span)
 {
+    const struct account *account = &life->account;
     struct tally from, to;
 
-    ledger_tally(ledger, life->start_sequence, &from);
-    ledger_tally(ledger, life->account.last_sequence, &to);
+    tally_lanes(ledger, account->start_sequence, &from);
+    tally_lanes(ledger, account->last_sequence, &to);
     *ret_span = (struct span){0};
-    for (uint32_t p = 0; p < SOAK_PRODUCERS; p++) {
-        if (p != SOAK_SYSTEM && sum_of(&from, p) > life->about_at_start[p]) {
+    if (check_start(ledger, life, &from) != 0)
+        return -1;
+    for (uint32_t i = 0; i < SOAK_LANES * SOAK_PRODUCERS * SOAK_TOPICS; i++) {
+        uint32_t t = i % SOAK_TOPICS, p = i / SOAK_TOPICS % SOAK_PRODUCERS;
+        uint32_t lane = i / SOAK_TOPICS / SOAK_PRODUCERS;
+        uint64_t there = to.n[lane][p][t] - from.n[lane][p][t];
+        uint64_t got = account->got.n[lane][p][t];
+        bool wants = role_wants(life->role, p, t);
+
+        if (got > (wants ? there : 0) || (!role_may_miss(life->role) && wants && got != there)) {
             ledger_fail(ledger,
-                        "%s, reader %u: begins behind event %lu, before which lie %lu events of "
-                        "producer %u; when it had subscribed there were %lu at most",
-                        life->role->name, life->row, ul(life->start_sequence), ul(sum_of(&from, p)),
-                        p, ul(life->about_at_start[p]));
+                        "%s, reader %u: has %lu events of producer %u on %s out of (%lu, %lu], "
+                        "where there are %lu",
+                        life->role->name, life->row, ul(got), p, soak_topic_name(p, t),
+                        ul(account->start_sequence[lane]), ul(account->last_sequence[lane]),
+                        ul(there));
             return -1;
         }
-        for (uint32_t t = 0; t < SOAK_TOPICS; t++) {
-            uint64_t there = to.n[p][t] - from.n[p][t], got = life->account.got.n[p][t];
-            bool wants = role_wants(life->role, p, t);
-
-            if (got > (wants ? there : 0) ||
-                (!role_may_miss(life->role) && wants && got != there)) {
-                ledger_fail(ledger,
-                            "%s, reader %u: has %lu events of producer %u on %s out of (%lu, %lu], "
-                            "where there are %lu",
-                            life->role->name, life->row, ul(got), p, soak_topic_name(p, t),
-                            ul(life->start_sequence), ul(life->account.last_sequence), ul(there));
-                return -1;
-            }
-            ret_span->n_wanted += wants ? there : 0;
-            ret_span->n_other += wants ? 0 : there;
-            ret_span->n_lacking += wants ? there - got : 0;
-        }
+        ret_span->n_wanted += wants ? there : 0;
+        ret_span->n_other += wants ? 0 : there;
+        ret_span->n_lacking += wants ? there - got : 0;
     }
     return 0;
 }
@@ -121,18 +150,18 @@ static int balance(struct books *books, struct ledger *ledger, const struct life
         return -1;
     /* Missed are the wanted ones it lacks, unless newer ones have replaced them, and of the others
      * those that were overwritten too. */
-    if ((account->n_missed < span.n_lacking && !life->role->conflates) ||
+    if ((account->n_missed < span.n_lacking && !role_conflates(life->role)) ||
         account->n_missed > span.n_lacking + span.n_other) {
         ledger_fail(ledger,
                     "%s, reader %u: lacks %lu events out of (%lu, %lu] and was told of %lu missed, "
                     "with %lu on other topics",
-                    life->role->name, life->row, ul(span.n_lacking), ul(life->start_sequence),
-                    ul(account->last_sequence), ul(account->n_missed), ul(span.n_other));
+                    life->role->name, life->row, ul(span.n_lacking), ul(account_start(account)),
+                    ul(account_last(account)), ul(account->n_missed), ul(span.n_other));
         return -1;
     }
     if (life->is_drained &&
         (life->final_sequence != end ||
-         life->n_missed_total - account->n_missed > end - account->last_sequence)) {
+         life->n_missed_total - account->n_missed > end - account_last(account))) {
         ledger_fail(ledger,
                     "%s, reader %u: drained up to event %lu with %lu missed (%lu told), and the "
                     "last is %lu",
@@ -153,7 +182,7 @@ static int balance(struct books *books, struct ledger *ledger, const struct life
     total->n_events += account->n_events;
     total->n_bytes += account->n_bytes;
     total->n_missed += account->n_missed;
-    total->n_filtered += span.n_wanted + span.n_other - account->n_events - account->n_missed;
+    total->n_passed_over += span.n_wanted + span.n_other - account->n_events - account->n_missed;
     return 0;
 }
 
@@ -166,12 +195,12 @@ int books_settle(struct books *books, struct ledger *ledger)
     for (uint32_t i = 0; i < books->n_pending;) {
         struct life *life = &books->pending[i];
 
-        if (life->account.last_sequence > auditor.last_sequence ||
-            (life->is_drained && life->final_sequence > auditor.last_sequence)) {
+        if (account_last(&life->account) > account_last(&auditor) ||
+            (life->is_drained && life->final_sequence > account_last(&auditor))) {
             i++;
             continue;
         }
-        if (balance(books, ledger, life, auditor.last_sequence) != 0)
+        if (balance(books, ledger, life, account_last(&auditor)) != 0)
             return -1;
         *life = books->pending[--books->n_pending];
     }
@@ -240,7 +269,7 @@ static int close_talk(struct books *books, struct ledger *ledger, enum talk talk
 static int close_notices(struct books *books, struct ledger *ledger, const struct tally *all,
                          uint64_t n_kills)
 {
-    const uint64_t *n = all->n[SOAK_SYSTEM];
+    const uint64_t *n = all->n[LANE_HIGH][SOAK_SYSTEM];
 
     if (n[0] > n_kills || n[2] > n_kills || (n[1] && !ledger->stall_after_ns)) {
         ledger_fail(ledger,
@@ -263,17 +292,17 @@ int books_close(struct books *books, struct ledger *ledger, uint64_t n_kills)
         return -1;
     if (books->n_pending) {
         ledger_fail(ledger, "a %s has read event %lu, and the auditor has not",
-                    books->pending[0].role->name, ul(books->pending[0].account.last_sequence));
+                    books->pending[0].role->name, ul(account_last(&books->pending[0].account)));
         return -1;
     }
-    ledger_tally(ledger, auditor->last_sequence, &all);
+    ledger_tally(ledger, account_last(auditor), &all);
     n_doubted = books->n_doubted;
     for (uint32_t p = 0; p < SOAK_SYSTEM; p++)
         if (!atomic_load(&ledger->producers[p].talks) &&
             close_producer(books, ledger, &all, p) != 0)
             return -1;
-    if (close_talk(books, ledger, TALK_ASKS, all.n[SOAK_SYSTEM][SOAK_QUESTION]) != 0 ||
-        close_talk(books, ledger, TALK_ANSWERS, all.n[SOAK_SYSTEM][SOAK_ANSWER]) != 0 ||
+    if (close_talk(books, ledger, TALK_ASKS, both_lanes(&all, SOAK_SYSTEM, SOAK_QUESTION)) != 0 ||
+        close_talk(books, ledger, TALK_ANSWERS, both_lanes(&all, SOAK_SYSTEM, SOAK_ANSWER)) != 0 ||
         close_notices(books, ledger, &all, n_kills) != 0)
         return -1;
     n_doubted = books->n_doubted - n_doubted;

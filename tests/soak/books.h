@@ -18,7 +18,6 @@ struct life {
     bool is_ended;
     bool is_drained;
     struct account account;
-    uint64_t start_sequence;
     uint64_t about_at_start[SOAK_PRODUCERS];
     uint64_t final_sequence;
     uint64_t n_missed_total;
@@ -30,7 +29,7 @@ struct role_total {
     uint64_t n_events;
     uint64_t n_bytes;
     uint64_t n_missed;
-    uint64_t n_filtered;
+    uint64_t n_passed_over; /* as unwanted, or as replaced by newer ones */
 };
 
 struct books {

@@ -66,8 +66,9 @@ void ledger_fail(struct ledger *ledger, const char *format, ...)
 
 int ledger_order(struct ledger *ledger, uint64_t sequence, const struct soak_event *event)
 {
-    uint16_t word = (uint16_t)((event->producer + 1) << 11 | event->topic << 8 |
-                               (uint32_t)(event->number & 0xff));
+    uint32_t is_high = event->priority == JB_PRIORITY_HIGH;
+    uint16_t word = (uint16_t)((event->producer + 1) << 11 | event->topic << 8 | is_high << 7 |
+                               (uint32_t)(event->number & 0x7f));
     uint16_t before = 0;
 
     if (sequence > ledger->max_events)
@@ -86,7 +87,7 @@ void ledger_tally(const struct ledger *ledger, uint64_t sequence, struct tally *
         uint16_t word = atomic_load_explicit(&ledger->order[at], memory_order_relaxed);
 
         if (word)
-            ret_tally->n[(word >> 11) - 1][word >> 8 & 7]++;
+            ret_tally->n[word >> 7 & 1][(word >> 11) - 1][word >> 8 & 7]++;
     }
 }
 

@@ -21,14 +21,19 @@
 
 enum { SOAK_READERS = 32, SOAK_SNAP_EVERY = 4096, SOAK_DOUBTS = 16384 };
 
-/* Events of each producer on each topic. */
+/* Events of high priority, and others: one who reads the first ahead has two orders. */
+enum { LANE_REST, LANE_HIGH, SOAK_LANES };
+
+/* Events of each lane, producer and topic. */
 struct tally {
-    uint64_t n[SOAK_PRODUCERS][SOAK_TOPICS];
+    uint64_t n[SOAK_LANES][SOAK_PRODUCERS][SOAK_TOPICS];
 };
 
 /* What one reader has taken so far. */
 struct account {
-    uint64_t last_sequence;
+    /* Of each lane; the same for both, unless it reads the high ones ahead. */
+    uint64_t start_sequence[SOAK_LANES]; /* it began behind this one; of a lane, before its first */
+    uint64_t last_sequence[SOAK_LANES];
     uint64_t n_events;
     uint64_t n_bytes;
     uint64_t n_missed; /* as the events said */
@@ -54,7 +59,6 @@ struct reader_row {
     _Atomic uint64_t turn; /* accounts[turn & 1] is whole */
     struct account accounts[2];
     /* Set once in a life, before the first step of `turn`. */
-    uint64_t start_sequence;                 /* it began behind this one */
     uint64_t about_at_start[SOAK_PRODUCERS]; /* `about` of each when the subscription stood */
     uint64_t final_sequence;                 /* where its cursor was when it had drained */
     uint64_t n_missed_total;                 /* as its statistics said then */
@@ -96,7 +100,9 @@ struct ledger {
     char failure[1024];
 
     struct recovery recovery;
-    _Atomic uint64_t auditor_bytes;   /* bytes of records it has read */
+    _Atomic uint64_t auditor_bytes; /* bytes of records it has read */
+    uint64_t
+        last_of[SOAK_TOPIC_KEYS]; /* sequence of the newest event that the auditor read of each */
     uint64_t n_holes[SOAK_PRODUCERS]; /* doubtful numbers that the auditor found missing */
     uint64_t bus_published;           /* the bus's own counter, at the end */
     uint64_t bus_aborted;
@@ -116,6 +122,23 @@ struct ledger {
 /* A ledger in memory that children share. NULL when there is none to be had. */
 struct ledger *ledger_create(uint64_t max_events);
 void ledger_destroy(struct ledger *ledger);
+
+static inline uint64_t account_last(const struct account *account)
+{
+    const uint64_t *last = account->last_sequence;
+
+    return last[LANE_HIGH] > last[LANE_REST] ? last[LANE_HIGH] : last[LANE_REST];
+}
+
+/* Whoever reads ahead and wants all began just before the first event of either lane. */
+static inline uint64_t account_start(const struct account *account)
+{
+    const uint64_t *start = account->start_sequence, *last = account->last_sequence;
+
+    if (last[LANE_HIGH] == 0 || last[LANE_REST] == 0)
+        return start[last[LANE_HIGH] ? LANE_HIGH : LANE_REST];
+    return start[start[LANE_HIGH] < start[LANE_REST] ? LANE_HIGH : LANE_REST];
+}
 
 /* Say what is wrong; the first one to do so is heard. */
 __attribute__((format(printf, 2, 3))) void ledger_fail(struct ledger *ledger, const char *format,

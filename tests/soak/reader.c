@@ -24,7 +24,8 @@ struct reader {
     jb_sub *sub;
     uint32_t n_max; /* events to look at in one go */
     uint64_t wait_most_ns;
-    bool has_begun; /* an event has been shown */
+    bool has_begun; /* it is known where */
+    bool is_fresh;  /* what was shown is taken */
     bool sleeps;    /* waits in the kernel, or asks again and again */
     jb_event *events;
     jb_event *again;
@@ -69,18 +70,38 @@ static void audit_recovery(struct reader *self, uint32_t n)
         atomic_store(&recovery->lap_ns, jb_clock_now_ns() - kill_ns);
 }
 
+static uint64_t passed_by(const jb_sub_stats *stats)
+{
+    return stats->n_delivered + stats->n_filtered + stats->n_missed + stats->n_conflated;
+}
+
+static bool begin_behind(struct reader *self, uint64_t start)
+{
+    struct account *account = &self->row->accounts[0]; /* no step of `turn` yet */
+
+    if (self->role->is_auditor && start) {
+        reader_fail(self, "begins behind event %lu", ul(start));
+        return false;
+    }
+    for (uint32_t lane = 0; lane < SOAK_LANES; lane++) {
+        account->start_sequence[lane] = start;
+        account->last_sequence[lane] = start;
+    }
+    self->has_begun = true;
+    return true;
+}
+
 /* Where the subscription began, from the first event it shows: everything between was passed over
  * as unwanted or missed. */
 static bool note_start(struct reader *self)
 {
     const jb_event *first = &self->events[0];
     jb_sub_stats stats;
-    uint64_t passed;
 
     if (!stats_of(self, &stats))
         return false;
-    passed = stats.n_filtered + stats.n_missed + stats.n_conflated;
-    if (stats.n_delivered || passed >= first->sequence || stats.n_missed != first->n_missed) {
+    if (stats.n_delivered || passed_by(&stats) >= first->sequence ||
+        stats.n_missed != first->n_missed) {
         reader_fail(self,
                     "first event %lu, missed %lu; statistics: %lu delivered, %lu filtered, "
                     "%lu missed",
@@ -88,14 +109,46 @@ static bool note_start(struct reader *self)
                     ul(stats.n_filtered), ul(stats.n_missed));
         return false;
     }
-    self->row->start_sequence = first->sequence - 1 - passed;
-    if (self->role->is_auditor && self->row->start_sequence) {
-        reader_fail(self, "begins behind event %lu", ul(self->row->start_sequence));
+    return begin_behind(self, first->sequence - 1 - passed_by(&stats));
+}
+
+/* The same when its statistics do not tell before some are taken, and not all: then they reach to
+ * the last of those. */
+static bool note_start_late(struct reader *self, int n_taken)
+{
+    uint64_t last = self->events[n_taken - 1].sequence;
+    jb_sub_stats stats;
+
+    if (!stats_of(self, &stats))
+        return false;
+    if (stats.n_delivered != (uint64_t)n_taken || passed_by(&stats) > last) {
+        reader_fail(self,
+                    "took the first %d events up to %lu; statistics: %lu delivered, %lu passed",
+                    n_taken, ul(last), ul(stats.n_delivered), ul(passed_by(&stats)));
         return false;
     }
-    self->row->accounts[0].last_sequence = self->row->start_sequence;
-    self->row->accounts[1].last_sequence = self->row->start_sequence;
-    return true;
+    return begin_behind(self, last - passed_by(&stats));
+}
+
+/* It has taken a part of what it was shown: every event up to there has had one fate. */
+static bool check_fates(struct reader *self)
+{
+    const struct account *account = &self->row->accounts[atomic_load(&self->row->turn) & 1];
+    jb_sub_stats stats;
+
+    if (!stats_of(self, &stats))
+        return false;
+    if (account_start(account) + passed_by(&stats) == account_last(account) &&
+        stats.n_delivered == account->n_events && stats.n_missed == account->n_missed &&
+        (stats.n_filtered == 0 || !role_wants_all(self->role)))
+        return true;
+    reader_fail(self,
+                "took %lu events out of (%lu, %lu] and was told of %lu missed; statistics: %lu "
+                "delivered, %lu filtered, %lu missed, %lu conflated",
+                ul(account->n_events), ul(account_start(account)), ul(account_last(account)),
+                ul(account->n_missed), ul(stats.n_delivered), ul(stats.n_filtered),
+                ul(stats.n_missed), ul(stats.n_conflated));
+    return false;
 }
 
 /* Looks once more, and once more the same must be shown. */
@@ -112,7 +165,7 @@ static int peek_again(struct reader *self, int n)
 }
 
 /* An evictable reader's gate may be taken away while it looks; so it keeps copies, and looks at
- * them when it knows that it still had the gate. */
+ * them when it knows that it still had the gate. What is shown fits into a ring. */
 static void keep_copies(struct reader *self, int n)
 {
     size_t used = 0;
@@ -157,34 +210,59 @@ static bool enter_all(struct reader *self, int n)
     return true;
 }
 
-/* One batch. How many were shown, or -1 after ledger_fail(). */
-static int take_batch(struct reader *self)
+/* What is shown now. How many, or -1 after ledger_fail(). */
+static int glance(struct reader *self)
 {
-    bool is_evictable = self->role->evict_after_ns;
-    int n = jb_sub_peek(self->sub, self->events, self->n_max), n_taken;
+    int n = jb_sub_peek(self->sub, self->events, self->n_max);
 
-    if (n > 0 && !is_evictable && soak_below(&self->random, 64) == 0)
+    /* One that was shown already is not replaced. */
+    if (n > 0 && role_conflates(self->role) && self->is_fresh &&
+        !witness_glance(&self->witness, self->events, n))
+        return -1;
+    self->is_fresh = n <= 0;
+    if (n > 0 && !self->role->evict_after_ns && soak_below(&self->random, 64) == 0)
         n = peek_again(self, n);
     if (n < 0)
         reader_fail(self, "jb_sub_peek: %s", jb_err_name(n));
-    if (n <= 0)
-        return n;
-    if (!self->has_begun && !note_start(self))
+    if (n > 0 && !self->has_begun && !self->role->is_high_first && !role_conflates(self->role) &&
+        !note_start(self))
         return -1;
-    self->has_begun = true;
+    return n < 0 ? -1 : n;
+}
+
+/* Takes the first ones first and looks at copies of them then. */
+static int take_copies(struct reader *self, int n_taken, bool is_all)
+{
+    keep_copies(self, n_taken);
+    n_taken = advance(self, n_taken, is_all);
+    if (n_taken <= 0)
+        return n_taken;
+    if (!self->has_begun && !note_start_late(self, n_taken))
+        return -1;
+    return enter_all(self, n_taken) ? n_taken : -1;
+}
+
+/* One batch. How many were shown, or -1 after ledger_fail(). */
+static int take_batch(struct reader *self)
+{
+    bool is_late = role_conflates(self->role) && !self->has_begun;
+    int n = glance(self), n_taken, rc;
+
+    if (n <= 0 || (is_late && n == 1))
+        return n;
     if (soak_below(&self->random, 64) == 0)
         actor_nap_us(soak_below(&self->random, 2000)); /* what is shown stays as it is */
     n_taken = soak_below(&self->random, 8) ? n : 1 + (int)soak_below(&self->random, (uint64_t)n);
-    if (is_evictable) {
-        keep_copies(self, n_taken);
-        n_taken = advance(self, n_taken, n_taken == n);
-        if (n_taken <= 0)
-            return n_taken < 0 ? -1 : n;
-        return enter_all(self, n_taken) ? n : -1;
-    }
-    if (!enter_all(self, n_taken) || advance(self, n_taken, n_taken == n) < 0)
+    if (is_late && n_taken == n)
+        n_taken--;
+    if (self->role->evict_after_ns || is_late)
+        rc = take_copies(self, n_taken, n_taken == n);
+    else
+        rc = enter_all(self, n_taken) ? advance(self, n_taken, n_taken == n) : -1;
+    self->is_fresh = true;
+    if (rc > 0 && n_taken < n && !self->role->is_high_first && !check_fates(self))
         return -1;
-    return n;
+    return rc < 0 ? -1 : n;
 }
 
 /* Nothing to read: waits, and answers the director's calls. */
@@ -237,6 +315,10 @@ static int leave(struct reader *self)
     if (!stats_of(self, &stats))
         return 1;
     ledger_account(self->row, &account);
+    if (role_wants_all(self->role) && stats.n_filtered) {
+        reader_fail(self, "wants all, and has passed over %lu as unwanted", ul(stats.n_filtered));
+        return 1;
+    }
     if (stats.n_delivered != account.n_events || stats.n_missed < account.n_missed) {
         reader_fail(self, "took %lu events and was told of %lu missed; statistics: %lu and %lu",
                     ul(account.n_events), ul(account.n_missed), ul(stats.n_delivered),
@@ -246,8 +328,11 @@ static int leave(struct reader *self)
     if (is_drained) {
         self->row->n_missed_total = stats.n_missed;
         self->row->n_conflated_total = stats.n_conflated;
-        self->row->final_sequence = self->row->start_sequence + stats.n_delivered +
-                                    stats.n_filtered + stats.n_missed + stats.n_conflated;
+        self->row->final_sequence = account_start(&account) + stats.n_delivered + stats.n_filtered +
+                                    stats.n_missed + stats.n_conflated;
+        if (role_conflates(self->role) &&
+            !witness_has_newest(&self->witness, &account, stats.n_missed - account.n_missed))
+            return 1;
         atomic_store(&self->row->phase, READER_DRAINED);
     }
     return 0;
@@ -277,6 +362,7 @@ static int subscribe(struct reader *self)
     jb_error_init(&err);
     opts.policy = self->role->policy;
     opts.start = self->role->start;
+    opts.flags = self->role->is_high_first ? JB_SUB_HIGH_FIRST : 0;
     opts.name = self->role->name;
     opts.wait = (uint32_t)soak_below(&self->random, 3);
     opts.evict_after_ns = self->role->evict_after_ns;
@@ -301,6 +387,9 @@ static int visit(struct reader *self, uint32_t n_batches)
     int rc;
 
     self->n_max = batches[soak_below(&self->random, sizeof batches / sizeof batches[0])];
+    /* See note_start_late(). */
+    self->n_max += role_conflates(self->role) && self->n_max == 1;
+    self->is_fresh = true;
     self->sleeps = soak_below(&self->random, 4) != 0;
     rc = subscribe(self);
     if (!rc)
@@ -318,9 +407,8 @@ static void visit_anew(struct reader *self)
     atomic_store(&self->row->turn, 0);
     atomic_store(&self->row->phase, READER_STARTING);
     memset(self->row->accounts, 0, sizeof self->row->accounts);
-    memset(self->witness.last_number, 0, sizeof self->witness.last_number);
+    witness_begin(&self->witness, self->ledger, self->role, self->row, self->bus);
     self->has_begun = false;
-    self->witness.closed_topics = 0;
 }
 
 /* A brief one comes many times, and does not come again when all end. */
@@ -352,10 +440,9 @@ int reader_live(struct ledger *ledger, const struct role *role, uint32_t row, ui
     self->random = seed;
     self->events = malloc(2 * BATCH_MAX * sizeof *self->events);
     self->again = self->events + BATCH_MAX;
-    self->copies = malloc(role->evict_after_ns ? ledger->capacity_bytes : 1);
+    self->copies = malloc(ledger->capacity_bytes);
     self->bus = actor_open_bus(ledger, role);
-    self->witness =
-        (struct witness){.ledger = ledger, .role = role, .row = self->row, .bus = self->bus};
+    witness_begin(&self->witness, ledger, role, self->row, self->bus);
     if (self->bus && self->events && self->copies)
         rc = visits(self);
     if (!rc && role->is_auditor)

@@ -45,7 +45,7 @@ void recipe_event(const struct recipe *recipe, uint32_t producer, uint64_t numbe
     ret_event->topic =
         producer == SOAK_CLOSER ? (uint32_t)(number - 1) : (uint32_t)(key % SOAK_TOPICS);
     ret_event->priority = (uint8_t)((key >> 8 & 0xff) % 3);
-    ret_event->about = producer << 8 | (uint32_t)(key >> 12 & 3);
+    ret_event->about = producer << 8 | (uint32_t)(key >> 12) % SOAK_KEYS;
     ret_event->len_bytes = producer == SOAK_CLOSER ? 8 : size_of(recipe, key);
 }
 

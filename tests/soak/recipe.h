@@ -21,6 +21,7 @@ enum {
     SOAK_ANSWER = 5,
     SOAK_SYSTEM_TOPICS = 6,
     SOAK_TOPICS = 8,
+    SOAK_KEYS = 4,          /* of each producer */
     SOAK_RECORD_BYTES = 32, /* header of a record: bus.h */
 };
 
@@ -35,7 +36,7 @@ struct soak_event {
     uint32_t place;  /* in its batch; 0 for the first, and for one on its own */
     uint32_t topic;
     uint8_t priority;
-    uint32_t about; /* jb_event_head.key: a few for each producer */
+    uint32_t about; /* jb_event_head.key: SOAK_KEYS for each producer */
     uint32_t len_bytes;
     uint64_t key;
 };
@@ -60,6 +61,14 @@ static inline uint64_t soak_random(uint64_t *state)
 static inline uint64_t soak_below(uint64_t *state, uint64_t n)
 {
     return soak_random(state) % n;
+}
+
+/* Topic and key of a producer's event, as one number; those with the same one replace each other. */
+enum { SOAK_TOPIC_KEYS = SOAK_PRODUCERS * SOAK_KEYS * SOAK_TOPICS };
+
+static inline uint32_t soak_topic_key(const struct soak_event *event)
+{
+    return (event->producer * SOAK_KEYS + event->about % SOAK_KEYS) * SOAK_TOPICS + event->topic;
 }
 
 const char *soak_topic_name(uint32_t producer, uint32_t topic);

@@ -50,14 +50,14 @@ static void print_times(const char *what, uint32_t *times_us, uint32_t n)
 static void print_roles(const struct soak *soak)
 {
     printf("\n  %-15s %5s %7s %13s %15s %12s %13s\n", "reader", "at a", "lives", "events", "bytes",
-           "missed", "filtered");
+           "missed", "passed over");
     for (uint32_t i = 0; i < soak_n_roles; i++) {
         const struct role_total *total = &soak->books.roles[i];
 
         if (soak_roles[i].is_reader)
             printf("  %-15s %5u %7lu %13lu %15lu %12lu %13lu\n", soak_roles[i].name,
                    soak_roles[i].n_actors, ul(total->n_lives), ul(total->n_events),
-                   ul(total->n_bytes), ul(total->n_missed), ul(total->n_filtered));
+                   ul(total->n_bytes), ul(total->n_missed), ul(total->n_passed_over));
     }
     for (uint32_t i = 0; i < soak_n_roles; i++)
         if (!soak_roles[i].is_reader)
@@ -121,7 +121,7 @@ void report_failure(const struct soak *soak, const struct ledger *ledger)
             const struct account *account = &row->accounts[atomic_load(&row->turn) & 1];
 
             printf("    reader %2u, %s: from event %lu to %lu; took %lu, missed %lu; phase %u\n", r,
-                   soak_roles[i].name, ul(row->start_sequence), ul(account->last_sequence),
+                   soak_roles[i].name, ul(account_start(account)), ul(account_last(account)),
                    ul(account->n_events), ul(account->n_missed), atomic_load(&row->phase));
         }
 }

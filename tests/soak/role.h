@@ -24,15 +24,13 @@ struct role {
     const char *patterns[2]; /* the second may be NULL */
     uint32_t wants;          /* bit t: topic t */
     uint32_t wants_system;   /* bit t: topic t of SOAK_SYSTEM */
-    bool conflates; /* events replaced by newer ones of their topic and key are not shown */
+    bool is_high_first;      /* it wants all */
     uint64_t evict_after_ns; /* of a lossless one: it may miss events after all */
     uint32_t nap_us;         /* longest rest between batches; 0: none */
     bool claims;             /* a producer that claims, waits, fills, commits or gives back */
     bool batches;            /* a producer that publishes several at once */
     uint32_t budget; /* a producer that may have one part in so many of the ring unread; 0: all */
 };
-
-enum { ROLE_AUDITOR = 0 }; /* the first of the table */
 
 extern const struct role soak_roles[];
 extern const uint32_t soak_n_roles;
@@ -46,6 +44,12 @@ static inline bool role_wants_all(const struct role *role)
 {
     return role->wants == (1u << SOAK_TOPICS) - 1 &&
            role->wants_system == (1u << SOAK_SYSTEM_TOPICS) - 1;
+}
+
+/* Events replaced by newer ones of their topic and key are not shown to it. */
+static inline bool role_conflates(const struct role *role)
+{
+    return role->policy == JB_SUB_CONFLATE;
 }
 
 static inline bool role_may_miss(const struct role *role)

@@ -123,6 +123,25 @@ START_TEST(test_what_was_not_taken_is_replaced_by_newer)
 }
 END_TEST
 
+/* It had been shown, so the newer one stood beside it: until it was given back. */
+START_TEST(test_what_was_given_back_is_replaced_by_what_came_while_it_was_shown)
+{
+    jb_event events[8];
+
+    publish_key("a.x", 1, 1, 8);
+    publish_key("a.x", 2, 2, 8);
+    ck_assert_int_eq(jb_sub_peek(sub, events, 8), 2);
+    publish_key("a.x", 2, 3, 8);
+    ck_assert_int_eq(jb_sub_peek(sub, events, 8), 3);
+    ck_assert_int_eq(jb_sub_advance_n(sub, (uint32_t)_i), 0);
+    ck_assert_int_eq(jb_sub_peek(sub, events, 8), 2 - _i);
+    ck_assert_uint_eq(number_of(&events[1 - _i]), 3);
+    ck_assert_int_eq(jb_sub_advance(sub), 0);
+    ck_assert_uint_eq(books().n_delivered, 2);
+    ck_assert_uint_eq(books().n_conflated, 1);
+}
+END_TEST
+
 START_TEST(test_it_holds_nobody_back_and_tells_what_was_overwritten)
 {
     uint64_t n_told = 0, last = 0;
@@ -251,6 +270,8 @@ int main(void)
     tcase_add_test(tc, test_keys_of_a_topic_are_kept_apart);
     tcase_add_test(tc, test_what_is_shown_stays_until_it_is_taken);
     tcase_add_test(tc, test_what_was_not_taken_is_replaced_by_newer);
+    tcase_add_loop_test(tc, test_what_was_given_back_is_replaced_by_what_came_while_it_was_shown, 0,
+                        2);
     tcase_add_test(tc, test_it_holds_nobody_back_and_tells_what_was_overwritten);
     tcase_add_loop_test(tc, test_books_balance_whatever_the_reader_does, 0, 8);
     tcase_add_test(tc, test_more_keys_than_fit_are_read_in_turns);
