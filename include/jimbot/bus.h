@@ -73,10 +73,12 @@ typedef struct jb_bus_opts {
                                 cancelled (its commit returns JB_ESTATE, its bytes stay its own
                                 until then) and they go on. 0, the default: for ever */
     uint64_t
-        budget_bytes; /**< of this handle, not of the bus: the most bytes of its events that may
+        budget_bytes;    /**< of this handle, not of the bus: the most bytes of its events that may
                                 wait to be read by lossless subscriptions, so that one publisher does
                                 not take all of the ring from the others; known to a 64th of the
                                 ring. JB_EAGAIN beyond it. 0, the default: no limit */
+    uint32_t max_groups; /**< consumer groups at a time, 0 .. 64; default 8. See group.h */
+    uint32_t _reserved;  /**< 0 */
 } jb_bus_opts;
 
 /** Flags of jb_bus_opts. */

@@ -104,7 +104,7 @@ typedef struct jb_event {
     uint8_t priority;   /**< enum jb_priority */
     uint8_t flags;      /**< enum jb_event_flags */
     uint32_t key;       /**< jb_event_head.key */
-    uint32_t _reserved;
+    uint32_t n_deliveries; /**< by a consumer group: to a worker, this time included; else 0 */
 } jb_event;
 
 #ifdef __cplusplus

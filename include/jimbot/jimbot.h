@@ -8,6 +8,7 @@
 #include "jimbot/bus.h"
 #include "jimbot/check.h"
 #include "jimbot/event.h"
+#include "jimbot/group.h"
 #include "jimbot/request.h"
 #include "jimbot/schema.h"
 #include "jimbot/stats.h"

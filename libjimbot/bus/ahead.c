@@ -188,8 +188,7 @@ static void rejoin(jb_sub *sub)
     jbi_cursor_oldest(ring, &at);
     if (at.position < sub->cursor.position)
         at = sub->cursor;
-    jbi_reader_gate(ring, sub->slot, &at);
-    sub->word = atomic_load_explicit(&sub->slot->word, memory_order_relaxed);
+    sub->word = jbi_reader_gate(ring, sub->slot, ring->owner, &at);
     jbi_count(&sub->slot->n_evicted, 1);
     if (at.n_before >= a->front.n_before)
         a->front = at;

@@ -23,7 +23,8 @@ enum jbi_param {
     JBI_PARAM_TOPICS,
     JBI_PARAM_SUBS,
     JBI_PARAM_PEERS,
-    JBI_PARAM_STALL_NS
+    JBI_PARAM_STALL_NS,
+    JBI_PARAM_GROUPS
 };
 
 enum {
@@ -57,6 +58,9 @@ struct jb_bus {
     uint32_t peer;
     uint32_t max_topics;
     uint32_t max_subs;
+    uint32_t n_groups;
+    struct jbi_groups_control *groups_control;
+    struct jbi_group_slot *groups;
 };
 
 /* One event that peek has shown: where the cursor stands once it is taken, and what was missed up
@@ -116,6 +120,9 @@ uint64_t jbi_geometry_fingerprint(void);
 
 /* Point the parts of a handle into its segment. */
 void jbi_geometry_place(jb_bus *bus);
+
+/* A free place for a reader, set up by us; of the dead if need be. False when there is none. */
+bool jbi_reader_slot_take(jb_bus *bus, uint32_t *ret_idx, uint64_t *ret_word);
 
 /* Free the subscriptions of a peer that is gone. */
 void jbi_subs_bury(jb_bus *bus, uint32_t peer);

@@ -181,7 +181,9 @@ static void check_sub(struct look *look, uint32_t idx)
     if (state == JBI_READER_FREE)
         return;
     fill_owner(look, jbi_reader_peer(word), &item);
-    if (!jbi_peer_slot_get(&look->bus.peers, item.peer))
+    /* One of no peer is a consumer group's. */
+    if (!jbi_peer_slot_get(&look->bus.peers, item.peer) &&
+        (item.peer != 0 || atomic_load_explicit(&slot->group, memory_order_relaxed) == 0))
         fault(look, item.offset, 0, "subscription %u: its owner is peer %u of %u", idx, item.peer,
               check->max_peers);
     if (state == JBI_READER_SETUP)

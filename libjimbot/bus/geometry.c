@@ -1,10 +1,13 @@
 /*
  * geometry.c: where in a segment the parts of a bus lie.
  *
- * Invariant: the place of every part follows from four numbers of the header by the arithmetic
+ * Invariant: the place of every part follows from a few numbers of the header by the arithmetic
  * below, the same in the process that creates and in those that attach.
  */
 #include "bus/bus_internal.h"
+#include "bus/group.h"
+
+enum { GROUPS_MAX = 64 };
 
 enum part {
     PART_PEERS,
@@ -16,6 +19,7 @@ enum part {
     PART_MARKS,
     PART_COUNTS,
     PART_LOG,
+    PART_GROUPS,
     N_PARTS
 };
 
@@ -32,7 +36,8 @@ static bool params_are_legal(const uint64_t params[JBI_SEGMENT_PARAMS])
     return is_power_of_two(capacity) && capacity >= 65536 && capacity <= UINT64_C(1) << 36 &&
            is_power_of_two(topics) && topics >= 64 && topics <= 65536 &&
            params[JBI_PARAM_SUBS] >= 1 && params[JBI_PARAM_SUBS] <= 64 * JBI_SLEEPER_WORDS &&
-           params[JBI_PARAM_PEERS] >= 1 && params[JBI_PARAM_PEERS] <= JBI_PEERS_MAX;
+           params[JBI_PARAM_PEERS] >= 1 && params[JBI_PARAM_PEERS] <= JBI_PEERS_MAX &&
+           params[JBI_PARAM_GROUPS] <= GROUPS_MAX;
 }
 
 static uint64_t heap_bytes(uint64_t max_topics)
@@ -54,6 +59,8 @@ static uint64_t lay_out(const uint64_t params[JBI_SEGMENT_PARAMS], uint64_t off[
         [PART_MARKS] = jbi_ring_marks_bytes(capacity),
         [PART_COUNTS] = jbi_ring_marks_bytes(capacity),
         [PART_LOG] = capacity,
+        [PART_GROUPS] = sizeof(struct jbi_groups_control) +
+                        params[JBI_PARAM_GROUPS] * sizeof(struct jbi_group_slot),
     };
     uint64_t end = JBI_SEGMENT_HEADER_BYTES;
 
@@ -82,6 +89,10 @@ uint64_t jbi_geometry_fingerprint(void)
         sizeof(struct jbi_ring_control),
         sizeof(struct jbi_reader_slot),
         sizeof(struct jbi_record),
+        sizeof(struct jbi_group_slot),
+        sizeof(struct jbi_group_place),
+        JB_GROUP_PENDING_MAX,
+        JB_GROUP_WORKERS_MAX,
         JBI_BLOCK_SHIFT,
         JBI_MARK_LEN_BITS,
         JBI_MARK_LAP_BITS,
@@ -151,7 +162,11 @@ void jbi_geometry_place(jb_bus *bus)
     bus->ring.n_readers = bus->max_subs;
     bus->ring.max_record_bytes = max_record_bytes(params[JBI_PARAM_CAPACITY]);
     bus->ring.is_alive = peer_is_alive;
+    bus->ring.is_group_alive = jbi_group_is_alive;
     bus->ring.on_notice = noticed;
     bus->ring.userdata = bus;
     bus->ring.stall_after_ns = params[JBI_PARAM_STALL_NS];
+    bus->groups_control = (void *)(base + off[PART_GROUPS]);
+    bus->groups = (void *)(bus->groups_control + 1);
+    bus->n_groups = (uint32_t)params[JBI_PARAM_GROUPS];
 }

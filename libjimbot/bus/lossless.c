@@ -26,7 +26,7 @@ static void rejoin(jb_sub *sub)
     jbi_cursor_oldest(ring, &at);
     if (at.n_before < sub->cursor.n_before)
         at = sub->cursor;
-    sub->word = jbi_reader_gate(ring, sub->slot, &at);
+    sub->word = jbi_reader_gate(ring, sub->slot, ring->owner, &at);
     n_missed = at.n_before - sub->cursor.n_before;
     jbi_count(&sub->slot->n_evicted, 1);
     sub->n_missed_carry += n_missed;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "bus/group.h"
 #include "bus/watch.h"
 #include "shm/remains.h"
 
@@ -28,6 +29,7 @@ void jb_bus_opts_init(jb_bus_opts *opts, uint32_t size)
         .max_topics = 4096,
         .max_subs = 64,
         .max_peers = 64,
+        .max_groups = 8,
         .mode = 0600,
     };
 
@@ -66,6 +68,7 @@ static struct jbi_segment_plan plan_from_opts(const jb_bus_opts *opts)
         .params[JBI_PARAM_SUBS] = opts->max_subs,
         .params[JBI_PARAM_PEERS] = opts->max_peers,
         .params[JBI_PARAM_STALL_NS] = opts->stall_after_ns,
+        .params[JBI_PARAM_GROUPS] = opts->max_groups,
         .fingerprint = jbi_geometry_fingerprint(),
         .size_fn = jbi_geometry_bytes,
         .flags = opts->flags & JB_BUS_KEEP ? JBI_SEGMENT_KEEP : 0,
@@ -83,6 +86,7 @@ static void bury(uint32_t peer, void *userdata)
 
     atomic_fetch_add_explicit(&slot->n_aborted, n_aborted, memory_order_relaxed);
     jbi_subs_bury(bus, peer);
+    jbi_groups_bury(bus, peer);
     jbi_log(JB_LOG_INFO, "peer %u of %s died; %u open claims aborted", peer, bus->segment.path,
             n_aborted);
 }
@@ -290,6 +294,7 @@ static void leave_segment(jb_bus *bus)
     atomic_fetch_add_explicit(&bus->self->n_aborted, jbi_ring_abort_all(&bus->ring, bus->peer),
                               memory_order_relaxed);
     jbi_subs_bury(bus, bus->peer);
+    jbi_groups_bury(bus, bus->peer);
     bus_leave(bus);
     if (is_locked && segment->path[0] && jbi_segment_is_over(segment) &&
         jbi_segment_is_named(segment))

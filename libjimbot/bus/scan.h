@@ -86,7 +86,7 @@ static inline void jbi_event_fill(jb_event *event, const struct jbi_record *reco
     event->priority = record->bits & 3;
     event->flags = record->bits >> 2;
     event->key = record->key;
-    event->_reserved = 0;
+    event->n_deliveries = 0;
 }
 
 #endif

@@ -68,20 +68,18 @@ void jbi_subs_bury(jb_bus *bus, uint32_t peer)
     }
 }
 
-static bool slot_take(jb_sub *sub)
+static bool slot_take(jb_bus *bus, uint32_t *ret_idx, uint64_t *ret_word)
 {
-    jb_bus *bus = sub->bus;
-
     for (uint32_t i = 0; i < bus->max_subs; i++) {
         struct jbi_reader_slot *slot = &bus->ring.readers[i];
         uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        uint64_t mine = jbi_reader_word(word, bus->ring.owner, JBI_READER_SETUP);
 
-        sub->word = jbi_reader_word(word, bus->ring.owner, JBI_READER_SETUP);
         if (jbi_reader_state(word) == JBI_READER_FREE &&
-            atomic_compare_exchange_strong_explicit(&slot->word, &word, sub->word,
-                                                    memory_order_acq_rel, memory_order_relaxed)) {
-            sub->slot = slot;
-            sub->idx = i;
+            atomic_compare_exchange_strong_explicit(&slot->word, &word, mine, memory_order_acq_rel,
+                                                    memory_order_relaxed)) {
+            *ret_idx = i;
+            *ret_word = mine;
             return true;
         }
     }
@@ -93,10 +91,19 @@ static void bury_dead_owners(jb_bus *bus)
     for (uint32_t i = 0; i < bus->max_subs; i++) {
         uint64_t word = atomic_load_explicit(&bus->ring.readers[i].word, memory_order_acquire);
 
-        if (jbi_reader_state(word) != JBI_READER_FREE &&
+        /* Those of no peer are kept for a group that may have workers again. */
+        if (jbi_reader_state(word) != JBI_READER_FREE && jbi_reader_peer(word) != 0 &&
             !bus->ring.is_alive(jbi_reader_peer(word), bus))
             jbi_reader_release(&bus->ring, i, word);
     }
+}
+
+bool jbi_reader_slot_take(jb_bus *bus, uint32_t *ret_idx, uint64_t *ret_word)
+{
+    if (slot_take(bus, ret_idx, ret_word))
+        return true;
+    bury_dead_owners(bus);
+    return slot_take(bus, ret_idx, ret_word);
 }
 
 static void slot_fill(jb_sub *sub, const jb_sub_opts *opts, const char *pattern, size_t len_bytes)
@@ -109,6 +116,7 @@ static void slot_fill(jb_sub *sub, const jb_sub_opts *opts, const char *pattern,
     memcpy(slot->name, name, name_bytes);
     memset(slot->pattern, 0, sizeof slot->pattern);
     memcpy(slot->pattern, pattern, len_bytes);
+    atomic_store_explicit(&slot->group, 0, memory_order_relaxed);
     slot->policy = opts->policy;
     slot->flags = opts->flags;
     slot->evict_after_ns = opts->evict_after_ns;
@@ -136,7 +144,7 @@ static int sub_start(jb_sub *sub, uint32_t start)
         sub->word = jbi_reader_word(sub->word, ring->owner, JBI_READER_LATEST);
         atomic_store_explicit(&sub->slot->word, sub->word, memory_order_release);
     } else {
-        sub->word = jbi_reader_gate(ring, sub->slot, &sub->cursor);
+        sub->word = jbi_reader_gate(ring, sub->slot, ring->owner, &sub->cursor);
     }
     atomic_store_explicit(&sub->slot->n_before, sub->cursor.n_before, memory_order_relaxed);
     sub->scanned = sub->cursor;
@@ -229,14 +237,12 @@ int jb_bus_subscribe(jb_bus *bus, const char *pattern, size_t len_bytes, const j
                       (int)(len_bytes < 128 ? len_bytes : 128), pattern);
         goto out_free;
     }
-    if (!slot_take(sub)) {
-        bury_dead_owners(bus);
-        if (!slot_take(sub)) {
-            rc = jbi_error_set(err, JB_ELIMIT, "all %u subscriptions of the bus are in use",
-                               bus->max_subs);
-            goto out_free;
-        }
+    if (!jbi_reader_slot_take(bus, &sub->idx, &sub->word)) {
+        rc = jbi_error_set(err, JB_ELIMIT, "all %u subscriptions of the bus are in use",
+                           bus->max_subs);
+        goto out_free;
     }
+    sub->slot = &bus->ring.readers[sub->idx];
     slot_fill(sub, &opts, pattern, len_bytes);
     rc = sub_start(sub, opts.start);
     if (rc) {

@@ -142,11 +142,11 @@ bool jbi_reader_release(struct jbi_ring *ring, uint32_t reader_idx, uint64_t wor
     return true;
 }
 
-uint64_t jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
+uint64_t jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, uint32_t peer,
                          struct jbi_cursor *cursor)
 {
     uint64_t before = atomic_load_explicit(&slot->word, memory_order_relaxed);
-    uint64_t word = jbi_reader_word(before, ring->owner, JBI_READER_LOSSLESS);
+    uint64_t word = jbi_reader_word(before, peer, JBI_READER_LOSSLESS);
     uint64_t head;
 
     atomic_store_explicit(&slot->cursor, cursor->position, memory_order_relaxed);

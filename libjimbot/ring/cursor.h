@@ -44,10 +44,10 @@ int jbi_cursor_catch_up(const struct jbi_ring *ring, struct jbi_cursor *cursor);
 /* Behind the newest record of the unbroken chain of finished ones. JB_ECORRUPT. */
 int jbi_cursor_newest(const struct jbi_ring *ring, struct jbi_cursor *ret_cursor);
 
-/* Make a reader gate reclamation from a cursor on; the cursor moves forward if that place is gone
- * already. Returns the slot's word as long as it does: reading it afterwards may find that it was
- * evicted meanwhile. */
-uint64_t jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot,
+/* Make a reader of that peer gate reclamation from a cursor on; the cursor moves forward if that
+ * place is gone already. Returns the slot's word as long as it does: reading it afterwards may find
+ * that it was evicted meanwhile. */
+uint64_t jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, uint32_t peer,
                          struct jbi_cursor *cursor);
 
 /* Free a reader's slot if it still holds that word, whoever owns it. False if it does not. */

@@ -98,6 +98,15 @@ static void settle_claim(struct jbi_ring *ring, uint64_t position, uint64_t mark
     }
 }
 
+static bool reader_is_alive(const struct jbi_ring *ring, uint32_t idx, uint64_t word)
+{
+    uint32_t peer = jbi_reader_peer(word);
+
+    if (peer)
+        return ring->is_alive(peer, ring->userdata);
+    return ring->is_group_alive && ring->is_group_alive(idx, ring->userdata);
+}
+
 /* Lossless readers are in the way: of the dead the slots are freed; the last of the living is
  * evicted if it has not moved for longer than it said it might. */
 static void settle_readers(struct jbi_ring *ring)
@@ -108,8 +117,7 @@ static void settle_readers(struct jbi_ring *ring)
 
     for (uint32_t i = 0; i < ring->n_readers; i++) {
         word = atomic_load_explicit(&ring->readers[i].word, memory_order_acquire);
-        if (jbi_reader_state(word) == JBI_READER_LOSSLESS &&
-            !ring->is_alive(jbi_reader_peer(word), ring->userdata) &&
+        if (jbi_reader_state(word) == JBI_READER_LOSSLESS && !reader_is_alive(ring, i, word) &&
             jbi_reader_release(ring, i, word))
             ring->on_notice(JBI_NOTICE_READER_DIED, jbi_reader_peer(word), i, ring->userdata);
     }

@@ -16,6 +16,9 @@
 /* Is that peer's process alive? Asked of the kernel by whoever owns the peer table. */
 typedef bool (*jbi_ring_alive_fn)(uint32_t peer, void *userdata);
 
+/* Does anybody live who needs a reader's slot that belongs to no peer? Asked of whoever made it. */
+typedef bool (*jbi_ring_group_fn)(uint32_t reader_idx, void *userdata);
+
 /* What this handle did to others, for whoever keeps the books. Called in the midst of a claim or a
  * look: it must not use the ring. */
 enum jbi_ring_notice {
@@ -43,8 +46,9 @@ struct jbi_ring {
     uint32_t max_record_bytes;
     uint32_t owner; /* this handle's peer number */
     jbi_ring_alive_fn is_alive;
+    jbi_ring_group_fn is_group_alive; /* NULL: nobody makes such slots */
     jbi_ring_notice_fn on_notice;
-    void *userdata; /* of both */
+    void *userdata; /* of these */
     _Atomic uint64_t
         head_seen; /* a head position this handle has seen: saves looking at the shared one */
     _Atomic uint64_t next_check_ns; /* when dead owners may next be looked for */

@@ -108,7 +108,8 @@ struct jbi_reader_slot {
     uint32_t flags;
     char name[32];
     char pattern[128];
-    uint64_t _pad1[1];
+    _Atomic uint32_t group; /* of a slot that belongs to no peer: number + 1 of its group, else 0 */
+    uint32_t _pad1;
 };
 
 enum jbi_reader_state {

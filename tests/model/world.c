@@ -235,7 +235,7 @@ void world_join(uint32_t policy, enum world_start start)
     if (rc)
         explore_fail("newest returned %d", rc);
     if (policy == JB_SUB_LOSSLESS)
-        sub->word = jbi_reader_gate(&me->bus.ring, sub->slot, &sub->cursor);
+        sub->word = jbi_reader_gate(&me->bus.ring, sub->slot, me->bus.ring.owner, &sub->cursor);
     sub->scanned = sub->cursor;
     me->n_first = sub->cursor.n_before;
     me->is_reader = true;
