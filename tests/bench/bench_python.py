@@ -5,6 +5,7 @@ Publisher and reader are one thread, so a figure is that call's own time and nob
 
 from __future__ import annotations
 
+import array
 import json
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ N = 20_000
 BATCH = 1024
 PAYLOAD = {"old_value": 4, "new_value": 9, "difference": 5}
 BYTES = jimbot.encode("MONEY_CHANGED", PAYLOAD)
+COLUMNS = {key: memoryview(array.array("q", [value] * N)) for key, value in PAYLOAD.items()}
 TEXT = json.dumps({"type": "MONEY_CHANGED", "payload": PAYLOAD})
 
 
@@ -48,6 +50,18 @@ def main() -> None:
 
             return work
 
+        def publish_many(items: list[object]) -> Callable[[], None]:
+            def work() -> None:
+                for at in range(0, N, BATCH):
+                    bus.publish_many(None, items[at : at + BATCH])  # type: ignore[arg-type]
+
+            return work
+
+        def publish_columns() -> None:
+            for at in range(0, N, BATCH):
+                rows = {key: column[at : at + BATCH] for key, column in COLUMNS.items()}
+                bus.publish_columns("MONEY_CHANGED", rows)
+
         def read(use: Callable[[jimbot.Batch], object]) -> Callable[[], None]:
             def work() -> None:
                 n = 0
@@ -68,6 +82,8 @@ def main() -> None:
         measure("python.publish.dict", drain, publish("MONEY_CHANGED", PAYLOAD))
         measure("python.publish.json", drain, publish(None, TEXT))
         measure("python.publish.bytes", drain, publish(None, BYTES))
+        measure("python.publish_many.bytes", drain, publish_many([BYTES] * N))
+        measure("python.publish_columns", drain, publish_columns)
         measure("python.poll", fill, read(len))
         measure("python.poll.headers", fill, read(headers))
         measure("python.poll.column", fill, read(lambda b: b.column("money_changed.new_value")))

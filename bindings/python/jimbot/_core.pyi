@@ -1,7 +1,8 @@
 """Types of the C half; the C sources carry the documentation of each call."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import (
     Any,
@@ -32,6 +33,9 @@ _Json: TypeAlias = _Scalar | dict[str, Any] | list[Any] | tuple[Any, ...]
 _Data: TypeAlias = _Json | _Readable
 _Cls: TypeAlias = type[BaseException] | None  # for classes that have a member `type`
 _Name: TypeAlias = str | os.PathLike[str] | None
+# One dimension of numbers: a numpy array, an array.array, a memoryview.
+_Array: TypeAlias = numpy.ndarray[Any, Any] | array[Any] | memoryview
+_Column: TypeAlias = _Array | list[Any] | _Scalar
 _Policy: TypeAlias = Literal["lossless", "latest", "conflate"]
 _Wait: TypeAlias = Literal["block", "spin", "busy"]
 
@@ -42,6 +46,7 @@ class Error(Exception):
     offset: int
     os_errno: int
     message: str
+    n_published: int  # of publish_many() and publish_columns(): events in the ring all the same
 
 class Invalid(Error, ValueError): ...
 class Memory(Error, MemoryError): ...
@@ -152,7 +157,27 @@ class Bus:
         source: _Scalar = None,
         timestamp: _Scalar = None,
         priority: _Scalar = None,
+        key: SupportsIndex = 0,
     ) -> None: ...
+    def publish_many(
+        self,
+        topic_or_type: str | None,
+        items: Iterable[_Data],
+        *,
+        keys: Iterable[SupportsIndex] | None = None,
+        timeout: float | None = 0.0,
+    ) -> int: ...
+    def publish_columns(
+        self,
+        type: str,
+        columns: Mapping[str, _Column],
+        *,
+        keys: _Array | None = None,
+        timeout: float | None = 0.0,
+        source: _Scalar = None,
+        priority: _Scalar = None,
+        subtype: str | None = None,
+    ) -> int: ...
     def subscribe(
         self,
         pattern: str | Sequence[str],

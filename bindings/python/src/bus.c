@@ -227,6 +227,13 @@ static PyMethodDef bus_methods[] = {
      "Close the handle and its subscriptions; a thread that waits in one gets jimbot.Closed."},
     {"publish", METHOD(jbpy_bus_publish), KEYWORDS,
      "Publish one event: a payload under a type name, or a whole event on a topic or None."},
+    {"publish_many", METHOD(jbpy_bus_publish_many), KEYWORDS,
+     "Publish the events of an iterable in batches and return how many; each batch is visible as a "
+     "whole. An exception's n_published tells how many went before it."},
+    {"publish_columns", METHOD(jbpy_bus_publish_columns), KEYWORDS,
+     "Publish one event for each row of some arrays, in batches, and return how many: columns are "
+     "a "
+     "dict of payload members, each an array, a list, or one value for all."},
     {"subscribe", METHOD(jbpy_bus_subscribe), KEYWORDS,
      "Subscribe to a pattern or several; policy 'lossless', 'latest' or 'conflate'."},
     {"send_command", METHOD(jbpy_bus_send_command), KEYWORDS, "Send a command to the game."},

@@ -37,6 +37,14 @@ static void give_encoder(jbpy_state *st, jb_encoder *enc)
         jb_encoder_destroy(enc);
 }
 
+/* For an event value by value. */
+int jbpy_encoding_init(jbpy_state *st, jbpy_encoding *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->encoder = take_encoder(st);
+    return ret->encoder == NULL ? -1 : 0;
+}
+
 void jbpy_encoding_fini(jbpy_state *st, jbpy_encoding *e)
 {
     give_encoder(st, e->encoder);
@@ -129,15 +137,28 @@ static int put_optional(jbpy_state *st, jb_encoder *enc, const char *key, PyObje
     return value == NULL ? 0 : jbpy_value(st, enc, key, value);
 }
 
-/* A payload, which gets an envelope of that type. */
-static int encode_payload(jbpy_state *st, PyObject *type, PyObject *payload,
-                          const jbpy_envelope *env, jbpy_encoding *e)
+/* An event value by value: what stands beside the payload. */
+int jbpy_envelope_begin(jbpy_state *st, PyObject *type, const jbpy_envelope *env, jbpy_encoding *e)
 {
     if (begin(st, e->encoder, type, env->subtype) < 0 ||
         put_optional(st, e->encoder, "event_id", env->event_id) < 0 ||
         put_optional(st, e->encoder, "source", env->source) < 0 ||
         put_optional(st, e->encoder, "timestamp", env->timestamp) < 0 ||
-        put_optional(st, e->encoder, "priority", env->priority) < 0 ||
+        put_optional(st, e->encoder, "priority", env->priority) < 0)
+        return -1;
+    return 0;
+}
+
+int jbpy_envelope_end(jbpy_state *st, jbpy_encoding *e)
+{
+    return end(st, e);
+}
+
+/* A payload, which gets an envelope of that type. */
+static int encode_payload(jbpy_state *st, PyObject *type, PyObject *payload,
+                          const jbpy_envelope *env, jbpy_encoding *e)
+{
+    if (jbpy_envelope_begin(st, type, env, e) < 0 ||
         put_optional(st, e->encoder, "payload", payload) < 0)
         return -1;
     return end(st, e);

@@ -35,8 +35,8 @@ static PyObject *new_class(const char *name, const char *doc, PyObject *bases, i
     char full_name[64];
     PyObject *dict, *cls;
 
-    dict =
-        Py_BuildValue("{s:i,s:i,s:i,s:s}", "code", code, "offset", 0, "os_errno", 0, "message", "");
+    dict = Py_BuildValue("{s:i,s:i,s:i,s:s,s:i}", "code", code, "offset", 0, "os_errno", 0,
+                         "message", "", "n_published", 0);
     if (dict == NULL)
         return NULL;
     PyOS_snprintf(full_name, sizeof full_name, "jimbot.%s", name);

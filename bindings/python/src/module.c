@@ -42,6 +42,17 @@ uint64_t jbpy_deadline(uint64_t timeout_ns)
     return timeout_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout_ns;
 }
 
+/* The same as a time: 0 is never wait, UINT64_MAX for ever. */
+int jbpy_timeout_at(PyObject *seconds, uint64_t *ret_deadline_ns)
+{
+    uint64_t timeout_ns;
+
+    if (jbpy_timeout(seconds, &timeout_ns) < 0)
+        return -1;
+    *ret_deadline_ns = timeout_ns == 0 ? 0 : jbpy_deadline(timeout_ns);
+    return 0;
+}
+
 /* How long to sleep before the next look at signals. */
 uint64_t jbpy_slice(uint64_t deadline_ns)
 {
@@ -65,8 +76,13 @@ void jbpy_nap(void)
 /* Converters for PyArg_Parse, whose own formats for unsigned numbers drop bits that do not fit. */
 int jbpy_to_uint64(PyObject *number, void *ret)
 {
-    unsigned long long value = PyLong_AsUnsignedLongLong(number);
+    PyObject *index = PyNumber_Index(number); /* numpy's integers are not of type int */
+    unsigned long long value;
 
+    if (index == NULL)
+        return 0;
+    value = PyLong_AsUnsignedLongLong(index);
+    Py_DECREF(index);
     if (value == ULLONG_MAX && PyErr_Occurred())
         return 0;
     *(uint64_t *)ret = value;

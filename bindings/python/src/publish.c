@@ -6,34 +6,14 @@
  */
 #include "core.h"
 
-#include <math.h>
 #include <string.h>
 
-/* One attempt; `what` is the jbpy_outgoing or the jb_command. */
-typedef int (*attempt_fn)(jb_bus *bus, const void *what);
-
-typedef struct jbpy_outgoing {
-    const jb_encoded *encoded;
-    const char *topic; /* NULL: the one its type names */
-    size_t topic_bytes;
-} jbpy_outgoing;
-
-static int attempt_event(jb_bus *bus, const void *what)
+static int attempt_message(jb_bus *bus, const void *what)
 {
-    const jbpy_outgoing *out = what;
-    const jb_encoded *enc = out->encoded;
-    jb_event_head head = {0};
-    int rc;
+    const jbpy_message *message = what;
+    const jb_encoded *enc = &message->encoding.encoded;
 
-    if (out->topic == NULL)
-        return jb_bus_publish_encoded(bus, enc);
-    rc = jb_bus_topic(bus, out->topic, out->topic_bytes, &head.topic_id);
-    if (rc < 0)
-        return rc;
-    head.type = enc->type;
-    head.priority = enc->priority;
-    head.source_time = enc->source_time;
-    return jb_bus_publish(bus, &head, enc->data, enc->len_bytes);
+    return jb_bus_publish(bus, &message->head, enc->data, enc->len_bytes);
 }
 
 static int attempt_command(jb_bus *bus, const void *what)
@@ -55,29 +35,79 @@ static int wait_for_room(jbpy_bus *self, size_t len_bytes, uint64_t deadline_ns)
     return PyErr_CheckSignals();
 }
 
-static PyObject *publish_with(jbpy_bus *self, attempt_fn attempt, const void *what,
-                              size_t len_bytes, uint64_t timeout_ns)
+/* Attempt until it succeeds, fails, or the time is over. -1 with an exception set: nothing was
+ * published. */
+int jbpy_publish(jbpy_bus *self, jbpy_attempt_fn attempt, const void *what, size_t len_bytes,
+                 uint64_t deadline_ns)
 {
-    jbpy_state *st = jbpy_state_of((PyObject *)self);
-    uint64_t deadline_ns = 0;
-
     for (;;) {
         int rc;
 
         if (jbpy_bus_handle(self) == NULL)
-            return NULL;
+            return -1;
         rc = attempt(self->bus, what);
         if (rc >= 0)
-            Py_RETURN_NONE;
-        if (rc != JB_EAGAIN || timeout_ns == 0)
-            return jbpy_raise(st, rc, NULL, "nothing was published");
-        if (deadline_ns == 0)
-            deadline_ns = jbpy_deadline(timeout_ns);
-        if (jb_clock_now_ns() >= deadline_ns)
-            return jbpy_raise(st, rc, NULL, "nothing was published");
+            return 0;
+        if (rc != JB_EAGAIN || deadline_ns == 0 || jb_clock_now_ns() >= deadline_ns) {
+            jbpy_raise(jbpy_state_of((PyObject *)self), rc, NULL, "nothing was published");
+            return -1;
+        }
         if (wait_for_room(self, len_bytes, deadline_ns) < 0)
-            return NULL;
+            return -1;
     }
+}
+
+static int set_topic(jbpy_bus *self, PyObject *topic, const jb_encoded *enc, uint32_t *ret_id)
+{
+    const char *name = enc->topic;
+    Py_ssize_t len = enc->topic_bytes;
+    int rc;
+
+    if (topic != NULL) {
+        name = PyUnicode_AsUTF8AndSize(topic, &len);
+        if (name == NULL)
+            return -1;
+    }
+    if (jbpy_bus_handle(self) == NULL)
+        return -1;
+    rc = jb_bus_topic(self->bus, name, (size_t)len, ret_id);
+    if (rc < 0)
+        return jbpy_raise(jbpy_state_of((PyObject *)self), rc, NULL, "nothing was published"), -1;
+    return 0;
+}
+
+/* A str with a `.` in it names a topic, any other a type. */
+bool jbpy_is_topic(PyObject *target)
+{
+    return target != NULL &&
+           PyUnicode_FindChar(target, '.', 0, PyUnicode_GetLength(target), 1) >= 0;
+}
+
+/* Encode `data` and give it a head. On failure an exception is set and nothing is owed; else
+ * jbpy_message_fini(). */
+int jbpy_message_init(jbpy_bus *self, PyObject *target, PyObject *data, const jbpy_envelope *env,
+                      jbpy_message *ret)
+{
+    jbpy_state *st = jbpy_state_of((PyObject *)self);
+    PyObject *topic = jbpy_is_topic(target) ? target : NULL;
+    const jb_encoded *enc = &ret->encoding.encoded;
+
+    memset(&ret->head, 0, sizeof ret->head);
+    if (jbpy_encode(st, topic != NULL ? NULL : target, data, env, &ret->encoding) < 0)
+        return -1;
+    if (set_topic(self, topic, enc, &ret->head.topic_id) < 0) {
+        jbpy_encoding_fini(st, &ret->encoding);
+        return -1;
+    }
+    ret->head.type = enc->type;
+    ret->head.priority = enc->priority;
+    ret->head.source_time = enc->source_time;
+    return 0;
+}
+
+void jbpy_message_fini(jbpy_bus *self, jbpy_message *message)
+{
+    jbpy_encoding_fini(jbpy_state_of((PyObject *)self), &message->encoding);
 }
 
 static PyObject *none_to_null(PyObject *value)
@@ -85,67 +115,52 @@ static PyObject *none_to_null(PyObject *value)
     return value == Py_None ? NULL : value;
 }
 
-static int set_topic(PyObject *name, jbpy_outgoing *out)
+/* The arguments of everything that publishes one event; `format` ends in the method's name. */
+int jbpy_call_parse(PyObject *args, PyObject *kwargs, const char *format, jbpy_call *ret)
 {
-    Py_ssize_t len;
+    static char *const keys[] = {"topic_or_type", "data",      "timeout",  "subtype", "event_id",
+                                 "source",        "timestamp", "priority", "key",     NULL};
+    jbpy_envelope *env = &ret->env;
 
-    out->topic = PyUnicode_AsUTF8AndSize(name, &len);
-    out->topic_bytes = (size_t)len;
-    return out->topic == NULL ? -1 : 0;
-}
-
-static PyObject *publish_to(jbpy_bus *self, PyObject *target, PyObject *data,
-                            const jbpy_envelope *env, uint64_t timeout_ns)
-{
-    jbpy_state *st = jbpy_state_of((PyObject *)self);
-    PyObject *type = target, *result = NULL;
-    jbpy_outgoing out = {0};
-    jbpy_encoding e;
-
-    if (target != NULL) {
-        Py_ssize_t dot = PyUnicode_FindChar(target, '.', 0, PyUnicode_GetLength(target), 1);
-
-        if (dot >= 0 && set_topic(target, &out) < 0)
-            return NULL;
-        if (dot >= 0)
-            type = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, (char **)keys, &ret->target, &ret->data,
+                                     &ret->timeout, &env->subtype, &env->event_id, &env->source,
+                                     &env->timestamp, &env->priority, jbpy_to_uint32, &ret->key))
+        return -1;
+    if (ret->target != Py_None && !PyUnicode_Check(ret->target)) {
+        PyErr_SetString(PyExc_TypeError, "the first argument is an event type, a topic, or None");
+        return -1;
     }
-    if (jbpy_encode(st, type, data, env, &e) < 0)
-        return NULL;
-    out.encoded = &e.encoded;
-    result = publish_with(self, attempt_event, &out, e.encoded.len_bytes, timeout_ns);
-    jbpy_encoding_fini(st, &e);
-    return result;
+    ret->target = none_to_null(ret->target);
+    ret->data = none_to_null(ret->data);
+    env->subtype = none_to_null(env->subtype);
+    env->event_id = none_to_null(env->event_id);
+    env->source = none_to_null(env->source);
+    env->timestamp = none_to_null(env->timestamp);
+    env->priority = none_to_null(env->priority);
+    if (env->subtype == NULL || PyUnicode_Check(env->subtype))
+        return 0;
+    PyErr_SetString(PyExc_TypeError, "subtype is a str");
+    return -1;
 }
 
 PyObject *jbpy_bus_publish(jbpy_bus *self, PyObject *args, PyObject *kwargs)
 {
-    static char *const keys[] = {"topic_or_type", "data",      "timeout",  "subtype", "event_id",
-                                 "source",        "timestamp", "priority", NULL};
-    PyObject *target, *data = NULL, *timeout = NULL, *subtype = NULL;
-    jbpy_envelope env = {0};
-    uint64_t timeout_ns;
+    jbpy_call call = {0};
+    jbpy_message message;
+    uint64_t deadline_ns;
+    int rc;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O$OOOOOO:publish", (char **)keys, &target,
-                                     &data, &timeout, &subtype, &env.event_id, &env.source,
-                                     &env.timestamp, &env.priority))
+    if (jbpy_call_parse(args, kwargs, "O|O$OOOOOOO&:publish", &call) < 0 ||
+        jbpy_timeout_at(call.timeout, &deadline_ns) < 0 || jbpy_bus_handle(self) == NULL ||
+        jbpy_message_init(self, call.target, call.data, &call.env, &message) < 0)
         return NULL;
-    if (target != Py_None && !PyUnicode_Check(target)) {
-        PyErr_SetString(PyExc_TypeError, "the first argument is an event type, a topic, or None");
+    message.head.key = call.key;
+    rc = jbpy_publish(self, attempt_message, &message, message.encoding.encoded.len_bytes,
+                      deadline_ns);
+    jbpy_message_fini(self, &message);
+    if (rc < 0)
         return NULL;
-    }
-    env.subtype = none_to_null(subtype);
-    env.event_id = none_to_null(env.event_id);
-    env.source = none_to_null(env.source);
-    env.timestamp = none_to_null(env.timestamp);
-    env.priority = none_to_null(env.priority);
-    if (env.subtype != NULL && !PyUnicode_Check(env.subtype)) {
-        PyErr_SetString(PyExc_TypeError, "subtype is a str");
-        return NULL;
-    }
-    if (jbpy_timeout(timeout, &timeout_ns) < 0 || jbpy_bus_handle(self) == NULL)
-        return NULL;
-    return publish_to(self, none_to_null(target), none_to_null(data), &env, timeout_ns);
+    Py_RETURN_NONE;
 }
 
 /* Copy the text of `value` into a fixed field of a jb_command. */
@@ -218,7 +233,7 @@ PyObject *jbpy_bus_send_command(jbpy_bus *self, PyObject *args, PyObject *kwargs
 {
     static char *const keys[] = {"id", "timeout", NULL};
     PyObject *id = NULL, *timeout = NULL, *empty = PyTuple_New(0);
-    uint64_t timeout_ns;
+    uint64_t deadline_ns;
     jb_command command;
     int is_ok;
 
@@ -227,7 +242,9 @@ PyObject *jbpy_bus_send_command(jbpy_bus *self, PyObject *args, PyObject *kwargs
     is_ok = PyArg_ParseTupleAndKeywords(empty, kwargs, "|$OO:send_command", (char **)keys, &id,
                                         &timeout);
     Py_DECREF(empty);
-    if (!is_ok || fill_command(args, id, &command) < 0 || jbpy_timeout(timeout, &timeout_ns) < 0)
+    if (!is_ok || fill_command(args, id, &command) < 0 ||
+        jbpy_timeout_at(timeout, &deadline_ns) < 0 ||
+        jbpy_publish(self, attempt_command, &command, sizeof command, deadline_ns) < 0)
         return NULL;
-    return publish_with(self, attempt_command, &command, sizeof command, timeout_ns);
+    Py_RETURN_NONE;
 }
