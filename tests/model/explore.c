@@ -226,7 +226,9 @@ static void idle(void)
 
         if (!thread->asleep_on || thread->is_dead)
             continue;
+        x.is_checking = true;
         x.model->on_idle(t);
+        x.is_checking = false;
         thread->asleep_on = NULL;
         thread->is_timed_out = true;
     }
@@ -257,6 +259,14 @@ static unsigned first_choice(unsigned mask)
     return (unsigned)__builtin_ctz(mask);
 }
 
+static bool some_sleep(void)
+{
+    for (unsigned t = 0; t < x.model->n_threads; t++)
+        if (x.threads[t].asleep_on && !x.threads[t].is_dead)
+            return true;
+    return false;
+}
+
 static bool decide_anew(unsigned *ret_choice)
 {
     unsigned mask;
@@ -264,18 +274,15 @@ static bool decide_anew(unsigned *ret_choice)
     if (!is_new_state())
         return false;
     mask = choices();
-    if (!mask) {
-        bool sleeps = false;
-
-        for (unsigned t = 0; t < x.model->n_threads; t++)
-            sleeps |= x.threads[t].asleep_on && !x.threads[t].is_dead;
-        x.is_end = !sleeps;
-        if (x.is_end)
-            return false;
+    /* Nobody can go on: whoever sleeps is told the time, or dies. */
+    if (!(mask & ((1u << EXPLORE_THREADS) - 1)) && some_sleep()) {
         *ret_choice = CHOICE_IDLE;
-        x.open[x.depth] = 0;
+        x.open[x.depth] = (uint16_t)mask;
         return true;
     }
+    x.is_end = !mask;
+    if (x.is_end)
+        return false;
     *ret_choice = first_choice(mask);
     x.open[x.depth] = (uint16_t)(mask & ~(1u << *ret_choice));
     return true;
