@@ -39,6 +39,14 @@ struct jbi_topic_cache {
 
 struct jbi_watcher;
 
+/* Something to tell; with the names as they were, since the places of the dead are soon taken. */
+struct jbi_notice {
+    _Atomic uint64_t word; /* 0: none; else see notice.c */
+    uint32_t pid;
+    char name[JBI_NAME_BYTES];
+    char sub_name[JBI_NAME_BYTES];
+};
+
 struct jb_bus {
     jb_alloc alloc;
     struct jbi_segment segment;
@@ -49,9 +57,9 @@ struct jb_bus {
     struct jbi_topic_cache cache;
     struct jbi_peer_slot *self;
     struct jbi_budget budget;
-    pthread_mutex_t watcher_lock;          /* of the pointer; ours, so a child's handles are free */
-    struct jbi_watcher *watcher;           /* see watch.c; NULL until somebody wants a descriptor */
-    _Atomic uint64_t notices[JBI_NOTICES]; /* 0: none */
+    pthread_mutex_t watcher_lock; /* of the pointer; ours, so a child's handles are free */
+    struct jbi_watcher *watcher;  /* see watch.c; NULL until somebody wants a descriptor */
+    struct jbi_notice notices[JBI_NOTICES];
     _Atomic bool has_notices;
     _Atomic uint32_t next_request; /* correlation id */
     _Atomic(void *) first_thread;  /* an address of the thread that published first */
@@ -124,8 +132,8 @@ void jbi_geometry_place(jb_bus *bus);
 /* A free place for a reader, set up by us; of the dead if need be. False when there is none. */
 bool jbi_reader_slot_take(jb_bus *bus, uint32_t *ret_idx, uint64_t *ret_word);
 
-/* Free the subscriptions of a peer that is gone. */
-void jbi_subs_bury(jb_bus *bus, uint32_t peer);
+/* Free the subscriptions of a peer that is gone; is_dead: and have it told. */
+void jbi_subs_bury(jb_bus *bus, uint32_t peer, bool is_dead);
 
 /* Remember something to tell on "system.bus.*"; and tell it, when nothing else is under way. */
 void jbi_notice_note(jb_bus *bus, enum jbi_ring_notice what, uint32_t peer, uint32_t reader_idx);

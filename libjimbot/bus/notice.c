@@ -2,16 +2,23 @@
  * notice.c: what the bus tells about itself, as events on "system.bus.*".
  *
  * A handle that found a dead peer, cancelled a claim or evicted a subscription was in the midst of
- * something else then, so it only notes it, and publishes when its own call is done.
+ * something else then, so it only notes it, and publishes when its own call is done. One that finds
+ * them as it comes in publishes when it is in.
  *
  * Invariant: a notice is published by the handle that changed something, so there is one for each
- * change; if that handle dies before, or the ring is full for long, the counters still tell.
+ * change; if that handle dies before, or the ring is full for long, the counters still tell. Of open
+ * claims that are aborted where a dead peer is buried, the counters tell alone.
  */
 #include "bus/bus_internal.h"
 #include "schema/wire.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* A notice's word: that there is one, what, the reader's index, the peer. Who makes it BUSY has it
+ * alone, to write or to tell it. */
+#define IS_NOTED (UINT64_C(1) << 63)
+#define BUSY     UINT64_C(1)
 
 enum { CUSTOM_FIELD = 63, TYPE_FIELD = 1, TYPE_NAME_FIELD = 3, TEXT_BYTES = 320 };
 
@@ -25,21 +32,6 @@ static const struct {
     [JBI_NOTICE_EVICTED] = {"system.bus.evicted", "BUS_EVICTED"},
 };
 
-void jbi_notice_note(jb_bus *bus, enum jbi_ring_notice what, uint32_t peer, uint32_t reader_idx)
-{
-    uint64_t word = UINT64_C(1) << 63 | (uint64_t)what << 48 | (uint64_t)reader_idx << 16 | peer;
-
-    for (uint32_t i = 0; i < JBI_NOTICES; i++) {
-        uint64_t none = 0;
-
-        if (atomic_compare_exchange_strong_explicit(&bus->notices[i], &none, word,
-                                                    memory_order_release, memory_order_relaxed)) {
-            atomic_store_explicit(&bus->has_notices, true, memory_order_release);
-            return;
-        }
-    }
-}
-
 /* Names come from shared memory: nothing of them may end a JSON string. */
 static void name_clean(char to[JBI_NAME_BYTES], const char *from)
 {
@@ -51,36 +43,57 @@ static void name_clean(char to[JBI_NAME_BYTES], const char *from)
     to[n] = '\0';
 }
 
-static int text_make(const jb_bus *bus, uint64_t word, char *text)
+static void notice_fill(const jb_bus *bus, struct jbi_notice *notice, uint32_t peer,
+                        uint32_t reader_idx)
+{
+    const struct jbi_peer_slot *slot = jbi_peer_slot_get(&bus->peers, peer);
+
+    notice->pid = slot ? slot->pid : 0;
+    name_clean(notice->name, slot ? slot->name : "");
+    name_clean(notice->sub_name, bus->ring.readers[reader_idx].name);
+}
+
+void jbi_notice_note(jb_bus *bus, enum jbi_ring_notice what, uint32_t peer, uint32_t reader_idx)
+{
+    for (uint32_t i = 0; i < JBI_NOTICES; i++) {
+        struct jbi_notice *notice = &bus->notices[i];
+        uint64_t none = 0;
+
+        if (!atomic_compare_exchange_strong_explicit(&notice->word, &none, BUSY,
+                                                     memory_order_acquire, memory_order_relaxed))
+            continue;
+        notice_fill(bus, notice, peer, reader_idx);
+        atomic_store_explicit(&notice->word,
+                              IS_NOTED | (uint64_t)what << 48 | (uint64_t)reader_idx << 16 | peer,
+                              memory_order_release);
+        atomic_store_explicit(&bus->has_notices, true, memory_order_release);
+        return;
+    }
+}
+
+static int text_make(const struct jbi_notice *notice, uint64_t word, char *text)
 {
     uint32_t peer = (uint32_t)word & 0xffff;
     uint32_t idx = (uint32_t)(word >> 16) & 0xffff;
     uint32_t what = (uint32_t)(word >> 48) & 0x7fff;
-    const struct jbi_peer_slot *slot = jbi_peer_slot_get(&bus->peers, peer);
-    char name[JBI_NAME_BYTES] = "", sub_name[JBI_NAME_BYTES];
-    int len;
+    int len = snprintf(text, TEXT_BYTES, "{\"peer\":%u,\"pid\":%u,\"name\":\"%s\"", peer,
+                       notice->pid, notice->name);
 
-    if (slot)
-        name_clean(name, slot->name);
-    len = snprintf(text, TEXT_BYTES, "{\"peer\":%u,\"pid\":%u,\"name\":\"%s\"", peer,
-                   slot ? slot->pid : 0, name);
-    if (what == JBI_NOTICE_READER_DIED || what == JBI_NOTICE_EVICTED) {
-        name_clean(sub_name, bus->ring.readers[idx].name);
+    if (what == JBI_NOTICE_READER_DIED || what == JBI_NOTICE_EVICTED)
         len += snprintf(text + len, (size_t)(TEXT_BYTES - len),
-                        ",\"subscription\":%u,\"subscription_name\":\"%s\"", idx, sub_name);
-    }
+                        ",\"subscription\":%u,\"subscription_name\":\"%s\"", idx, notice->sub_name);
     return len + snprintf(text + len, (size_t)(TEXT_BYTES - len), "}");
 }
 
 /* False when there is no room for it now. */
-static bool notice_publish(jb_bus *bus, uint64_t word)
+static bool notice_publish(jb_bus *bus, const struct jbi_notice *notice, uint64_t word)
 {
     uint32_t what = (uint32_t)(word >> 48) & 0x7fff;
     const char *type_name = notices[what].type_name, *topic = notices[what].topic;
     jb_event_head head = {.type = JB_EVENT_CUSTOM, .priority = JB_PRIORITY_HIGH};
     uint8_t bytes[TEXT_BYTES + 64], *at = bytes;
     char text[TEXT_BYTES];
-    size_t text_len = (size_t)text_make(bus, word, text);
+    size_t text_len = (size_t)text_make(notice, word, text);
     size_t inner_len = 1 + jbi_wire_varint_bytes(text_len) + text_len;
 
     at = jbi_wire_put_tag(at, TYPE_FIELD, JBI_WIRE_VARINT);
@@ -102,12 +115,18 @@ void jbi_notices_publish(jb_bus *bus)
     if (!atomic_exchange_explicit(&bus->has_notices, false, memory_order_acq_rel))
         return;
     for (uint32_t i = 0; i < JBI_NOTICES; i++) {
-        uint64_t word = atomic_exchange_explicit(&bus->notices[i], 0, memory_order_acq_rel);
+        struct jbi_notice *notice = &bus->notices[i];
+        uint64_t word = atomic_load_explicit(&notice->word, memory_order_relaxed);
 
-        if (word && !notice_publish(bus, word)) {
-            atomic_store_explicit(&bus->notices[i], word, memory_order_release);
+        if (!(word & IS_NOTED) ||
+            !atomic_compare_exchange_strong_explicit(&notice->word, &word, BUSY,
+                                                     memory_order_acquire, memory_order_relaxed))
+            continue;
+        if (!notice_publish(bus, notice, word)) {
+            atomic_store_explicit(&notice->word, word, memory_order_release);
             atomic_store_explicit(&bus->has_notices, true, memory_order_release);
             return;
         }
+        atomic_store_explicit(&notice->word, 0, memory_order_release);
     }
 }

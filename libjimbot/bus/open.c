@@ -85,7 +85,7 @@ static void bury(uint32_t peer, void *userdata)
     uint32_t n_aborted = jbi_ring_abort_all(&bus->ring, peer);
 
     atomic_fetch_add_explicit(&slot->n_aborted, n_aborted, memory_order_relaxed);
-    jbi_subs_bury(bus, peer);
+    jbi_subs_bury(bus, peer, true);
     jbi_groups_bury(bus, peer);
     jbi_log(JB_LOG_INFO, "peer %u of %s died; %u open claims aborted", peer, bus->segment.path,
             n_aborted);
@@ -265,6 +265,8 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
             *err = last;
         return rc;
     }
+    if (jbi_has_notices(bus))
+        jbi_notices_publish(bus);
     *ret_bus = bus;
     return 0;
 }
@@ -293,7 +295,7 @@ static void leave_segment(jb_bus *bus)
      * costs us a millisecond or so. */
     atomic_fetch_add_explicit(&bus->self->n_aborted, jbi_ring_abort_all(&bus->ring, bus->peer),
                               memory_order_relaxed);
-    jbi_subs_bury(bus, bus->peer);
+    jbi_subs_bury(bus, bus->peer, false);
     jbi_groups_bury(bus, bus->peer);
     bus_leave(bus);
     if (is_locked && segment->path[0] && jbi_segment_is_over(segment) &&

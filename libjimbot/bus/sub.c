@@ -58,12 +58,22 @@ static int opts_take(const jb_sub_opts *given, jb_sub_opts *ret_opts, jb_error *
     return 0;
 }
 
-void jbi_subs_bury(jb_bus *bus, uint32_t peer)
+static void slot_bury(jb_bus *bus, uint32_t idx, uint64_t word)
+{
+    if (jbi_reader_release(&bus->ring, idx, word) && jbi_reader_state(word) == JBI_READER_LOSSLESS)
+        jbi_notice_note(bus, JBI_NOTICE_READER_DIED, jbi_reader_peer(word), idx);
+}
+
+void jbi_subs_bury(jb_bus *bus, uint32_t peer, bool is_dead)
 {
     for (uint32_t i = 0; i < bus->max_subs; i++) {
         uint64_t word = atomic_load_explicit(&bus->ring.readers[i].word, memory_order_acquire);
 
-        if (jbi_reader_state(word) != JBI_READER_FREE && jbi_reader_peer(word) == peer)
+        if (jbi_reader_state(word) == JBI_READER_FREE || jbi_reader_peer(word) != peer)
+            continue;
+        if (is_dead)
+            slot_bury(bus, i, word);
+        else
             jbi_reader_release(&bus->ring, i, word);
     }
 }
@@ -94,7 +104,7 @@ static void bury_dead_owners(jb_bus *bus)
         /* Those of no peer are kept for a group that may have workers again. */
         if (jbi_reader_state(word) != JBI_READER_FREE && jbi_reader_peer(word) != 0 &&
             !bus->ring.is_alive(jbi_reader_peer(word), bus))
-            jbi_reader_release(&bus->ring, i, word);
+            slot_bury(bus, i, word);
     }
 }
 

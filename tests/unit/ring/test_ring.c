@@ -201,7 +201,7 @@ static bool dies_and_is_replaced(uint32_t peer, void *userdata)
     if (peer == asked->peer)
         return true;
     if (!reused) {
-        jbi_subs_bury(asked, peer);
+        jbi_subs_bury(asked, peer, false);
         reused = subscribe(asked, ">", JB_SUB_LOSSLESS, JB_SUB_FROM_OLDEST);
     }
     return false;
