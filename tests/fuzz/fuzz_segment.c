@@ -1,5 +1,5 @@
 /*
- * Any bytes in a segment: attach, subscribe in every way, read, publish, count, close.
+ * Any bytes in a segment: attach, subscribe in every way, join a group, read, publish, count, close.
  *
  * The input says how a small, sound segment is damaged: its first byte holds flags, the rest is
  * patches (part, offset, length, bytes), or the whole file. What must hold: an error, or events
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bus/bus_internal.h"
+#include "group_use.h"
 #include "jimbot/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,7 +23,7 @@ int __wrap_jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr);
 int __wrap_jbi_os_reserve(uint64_t size_bytes, void **ret_addr);
 void __wrap_jbi_os_unmap(void *addr, uint64_t size_bytes);
 
-enum { PAGE = 4096, N_PARTS = 10, CAPACITY = 65536, CPU_LIMIT_NS = 500000000 };
+enum { PAGE = 4096, N_PARTS = 11, CAPACITY = 65536, CPU_LIMIT_NS = 500000000 };
 enum { MODE_LIVE_PEER = 1, MODE_SEAL = 2, MODE_WHOLE = 4, MODE_OPEN = 8, MODE_WAIT = 16 };
 
 static char path[64];
@@ -78,6 +79,7 @@ static jb_bus_opts small_opts(void)
     opts.max_topics = 64;
     opts.max_subs = 6;
     opts.max_peers = 4;
+    opts.max_groups = 1;
     opts.flags = JB_BUS_KEEP;
     opts.stall_after_ns = 1000000;
     return opts;
@@ -128,7 +130,7 @@ static void find_parts(const jb_bus *bus)
     const void *const parts[N_PARTS] = {
         bus->segment.base, bus->peers.slots,  bus->topics.control, bus->topics.slots,
         bus->topics.heap,  bus->ring.control, bus->ring.readers,   bus->ring.marks,
-        bus->ring.counts,  bus->ring.log,
+        bus->ring.counts,  bus->ring.log,     bus->groups_control,
     };
 
     for (int i = 0; i < N_PARTS; i++)
@@ -154,8 +156,20 @@ static void make_revoked(jb_bus *forgetful, jb_bus *other)
     require(stats.n_published >= 700);
 }
 
-/* A segment as a crash leaves it: several laps old, a lossless reader half way, a latest one,
- * batches, an aborted claim, a revoked one and two open ones. */
+/* A worker with events it holds, one it gave back, one that is done with. */
+static jb_worker *make_group(jb_bus *bus)
+{
+    jb_worker *worker = group_join(bus);
+    jb_event events[5];
+
+    require(worker && jb_worker_take(worker, events, 5) == 5);
+    require(jb_worker_ack(worker, events[2].sequence) == 0);
+    require(jb_worker_nack(worker, events[1].sequence) == 0);
+    return worker;
+}
+
+/* A segment as a crash leaves it: several laps old, a lossless reader half way, a latest one, a
+ * group, batches, an aborted claim, a revoked one and two open ones. */
 static void make_sound(void)
 {
     jb_bus_opts opts = small_opts();
@@ -164,6 +178,7 @@ static void make_sound(void)
     jb_claim claim;
     jb_check found = {.size = sizeof found};
     jb_sub *slow, *fast;
+    jb_worker *worker;
 
     snprintf(path, sizeof path, "/dev/shm/jimbot-fuzz-%d", (int)getpid());
     require(jb_bus_create(path, &opts, &first, NULL) == 0);
@@ -183,6 +198,7 @@ static void make_sound(void)
     require(jb_bus_claim(second, &head, 300, &claim) == 0);
     publish(first, "a.b", 50);
     require(jb_bus_claim(first, &head, 30, &claim) == 0);
+    worker = make_group(first);
     require(jb_bus_check(path, NULL, NULL, &found, NULL) == 0);
     require(found.n_claims == 2 && found.n_revoked == 1 && found.n_events > 60);
     find_parts(first);
@@ -192,6 +208,7 @@ static void make_sound(void)
     memcpy(sound, first->segment.base, sound_bytes);
     jb_sub_close(slow);
     jb_sub_close(fast);
+    jb_worker_leave(worker);
     jb_bus_close(second);
     jb_bus_close(first);
 }
@@ -254,16 +271,19 @@ static int write_file(uint8_t mode, const uint8_t *data, size_t size)
     return fd;
 }
 
-static void look_at(const jb_sub *sub, const jb_event *event)
+static void look_at(const jb_event *event)
 {
     volatile uint8_t sum = 0;
 
     require(event->len_bytes <= CAPACITY / 4);
-    if (sub->policy == JB_SUB_LOSSLESS)
-        require(event->payload >= map_at &&
-                event->payload + event->len_bytes <= map_at + map_bytes);
     for (uint32_t i = 0; i < event->len_bytes; i++)
         sum = (uint8_t)(sum + event->payload[i]);
+}
+
+static void look_in_place(const jb_event *event)
+{
+    require(event->payload >= map_at && event->payload + event->len_bytes <= map_at + map_bytes);
+    look_at(event);
 }
 
 /* A ring of n blocks has n events at most, and we publish few. */
@@ -280,7 +300,7 @@ static void drain(jb_sub *sub)
         n = jb_sub_peek(sub, events, turn % 5 ? 64 : 3);
         require(n <= 64);
         for (int i = 0; i < n; i++)
-            look_at(sub, &events[i]);
+            (sub->policy == JB_SUB_LOSSLESS ? look_in_place : look_at)(&events[i]);
         if (n > 0)
             require((turn % 3 ? jb_sub_advance(sub) : jb_sub_advance_n(sub, 1)) == 0);
         require(++n_seen < 2 * CAPACITY / JBI_BLOCK_BYTES);
@@ -294,7 +314,7 @@ static void look_around(jb_bus *bus)
     jb_bus_stats stats = {.size = sizeof stats};
     const char *name;
 
-    require(jb_bus_get_stats(bus, &stats) == 0);
+    require(jb_bus_get_stats(bus, &stats) == 0 && group_figures_are_sound(bus));
     for (uint32_t id = 0; id <= 65; id++) {
         int len = jb_bus_topic_name(bus, id, &name);
 
@@ -324,6 +344,7 @@ static void use(jb_bus *bus, bool may_wait)
         publish(bus, i % 2 ? "a.b" : "x.new", i * 331);
     drain(subs[0]);
     publish_batch(bus, 20);
+    group_use(bus, look_in_place);
     if (jb_bus_claim(bus, &head, 10000, &claim) == 0)
         (void)jb_bus_abort(bus, &claim);
     (void)jb_bus_wait_space(bus, CAPACITY / 8, 0);
