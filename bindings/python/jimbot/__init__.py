@@ -10,6 +10,7 @@
 The C half is ``jimbot._core``; docs/design/python.md says why it is as it is.
 """
 
+from ._answerer import Answerer
 from ._arrays import as_array
 from ._core import (
     Batch,
@@ -30,9 +31,11 @@ from ._core import (
     Limit,
     Memory,
     NotFound,
+    Outcome,
     Parse,
     Permission,
     Proto,
+    Requester,
     State,
     Subscription,
     System,
@@ -52,6 +55,7 @@ _set_array_factory(as_array)
 __version__ = version
 
 __all__ = [
+    "Answerer",
     "Batch",
     "Buffer",
     "Bus",
@@ -71,9 +75,11 @@ __all__ = [
     "Limit",
     "Memory",
     "NotFound",
+    "Outcome",
     "Parse",
     "Permission",
     "Proto",
+    "Requester",
     "State",
     "Subscription",
     "System",

@@ -95,6 +95,59 @@ class Command(structseq[Any], tuple[str, tuple[str, ...], str | None]):
     def id(self) -> str | None: ...
 
 @final
+class Outcome(structseq[Any], tuple[int, Event | None, int]):
+    __match_args__: Final = ("id", "reply", "elapsed_ns")
+    @property
+    def id(self) -> int: ...
+    @property
+    def reply(self) -> Event | None: ...
+    @property
+    def elapsed_ns(self) -> int: ...
+
+@final
+class Requester:
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def closed(self) -> bool: ...
+    def send(
+        self,
+        topic_or_type: str | None,
+        data: _Data = None,
+        *,
+        timeout: float | None = 1.0,
+        subtype: str | None = None,
+        event_id: _Scalar = None,
+        source: _Scalar = None,
+        timestamp: _Scalar = None,
+        priority: _Scalar = None,
+    ) -> int: ...
+    def request(
+        self,
+        topic_or_type: str | None,
+        data: _Data = None,
+        *,
+        timeout: float | None = 1.0,
+        subtype: str | None = None,
+        event_id: _Scalar = None,
+        source: _Scalar = None,
+        timestamp: _Scalar = None,
+        priority: _Scalar = None,
+    ) -> Event: ...
+    def poll(self, max_outcomes: int = 64, timeout: float | None = 0.0) -> list[Outcome]: ...
+    def cancel(self, id: int, /) -> bool: ...
+    def stats(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Requester: ...
+    def __exit__(
+        self,
+        cls: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
 class Bus:
     @classmethod
     def open(
@@ -178,6 +231,39 @@ class Bus:
         priority: _Scalar = None,
         subtype: str | None = None,
     ) -> int: ...
+    def request(
+        self,
+        topic_or_type: str | None,
+        data: _Data = None,
+        *,
+        timeout: float | None = 1.0,
+        subtype: str | None = None,
+        event_id: _Scalar = None,
+        source: _Scalar = None,
+        timestamp: _Scalar = None,
+        priority: _Scalar = None,
+    ) -> Event: ...
+    def requester(
+        self,
+        *,
+        max_in_flight: int = 64,
+        policy: _Policy = "latest",
+        wait: _Wait = "spin",
+        name: str | None = None,
+    ) -> Requester: ...
+    def reply(
+        self,
+        request: Event,
+        topic_or_type: str | None,
+        data: _Data = None,
+        *,
+        timeout: float | None = 0.0,
+        subtype: str | None = None,
+        event_id: _Scalar = None,
+        source: _Scalar = None,
+        timestamp: _Scalar = None,
+        priority: _Scalar = None,
+    ) -> None: ...
     def subscribe(
         self,
         pattern: str | Sequence[str],

@@ -45,6 +45,7 @@ static PyObject *wrap(jbpy_state *st, jb_bus *bus, PyObject *name)
     }
     self->bus = bus;
     self->subs = NULL;
+    self->askers = self->spare = NULL;
     self->n_waits = 0;
     self->pid = getpid();
     self->name = Py_NewRef(name);
@@ -134,6 +135,7 @@ static PyObject *bus_close(jbpy_bus *self, PyObject *ignored)
     self->bus = NULL;
     while (self->subs != NULL)
         jbpy_sub_shut(self->subs);
+    jbpy_askers_shut(self);
     wait_for_waiters(self);
     Py_BEGIN_ALLOW_THREADS
         jb_bus_close(bus);
@@ -208,6 +210,7 @@ static void bus_dealloc(jbpy_bus *self)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
 
+    jbpy_askers_shut(self);
     jb_bus_close(self->bus);
     Py_XDECREF(self->name);
     Py_XDECREF(self->topics);
@@ -234,6 +237,13 @@ static PyMethodDef bus_methods[] = {
      "Publish one event for each row of some arrays, in batches, and return how many: columns are "
      "a "
      "dict of payload members, each an array, a list, or one value for all."},
+    {"request", METHOD(jbpy_bus_request), KEYWORDS,
+     "Ask, wait without the GIL up to timeout seconds (default 1; None: for ever), and return the "
+     "reply, an Event; or jimbot.Timeout."},
+    {"requester", METHOD(jbpy_bus_requester), KEYWORDS,
+     "A Requester, for several requests in flight or for not waiting."},
+    {"reply", METHOD(jbpy_bus_reply), KEYWORDS,
+     "Answer a request: an Event whose is_request is true. The first answer counts."},
     {"subscribe", METHOD(jbpy_bus_subscribe), KEYWORDS,
      "Subscribe to a pattern or several; policy 'lossless', 'latest' or 'conflate'."},
     {"send_command", METHOD(jbpy_bus_send_command), KEYWORDS, "Send a command to the game."},

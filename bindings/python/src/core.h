@@ -32,6 +32,8 @@ typedef struct jbpy_state {
     PyTypeObject *event_type;
     PyTypeObject *column_type;
     PyTypeObject *command_type;
+    PyTypeObject *requester_type;
+    PyTypeObject *outcome_type;
     PyObject *error;                 /* jimbot.Error */
     PyObject *errors[JBPY_N_ERRORS]; /* its subclasses by -code; NULL where there is none */
     PyObject *json_loads;
@@ -42,9 +44,13 @@ typedef struct jbpy_state {
     jb_field subtype;
 } jbpy_state;
 
+typedef struct jbpy_asker jbpy_asker; /* requester.c */
+
 typedef struct jbpy_bus {
     PyObject_HEAD jb_bus *bus; /* NULL once closed */
     struct jbpy_sub *subs;     /* the open ones; borrowed: each holds a reference to this object */
+    jbpy_asker *askers;        /* the open ones */
+    jbpy_asker *spare;         /* an idle one of them, for request() */
     PyObject *name;            /* str or None */
     PyObject *topics;          /* list: topic id -> str, None until met */
     unsigned n_waits;          /* threads inside a C call on `bus` without the GIL */
@@ -165,6 +171,16 @@ int jbpy_publish(jbpy_bus *self, jbpy_attempt_fn attempt, const void *what, size
 PyObject *jbpy_bus_publish(jbpy_bus *self, PyObject *args, PyObject *kwargs);
 PyObject *jbpy_bus_send_command(jbpy_bus *self, PyObject *args, PyObject *kwargs);
 
+/* requester.c */
+extern PyType_Spec jbpy_requester_spec;
+extern PyStructSequence_Desc jbpy_outcome_desc;
+PyObject *jbpy_bus_requester(jbpy_bus *self, PyObject *args, PyObject *kwargs);
+PyObject *jbpy_bus_request(jbpy_bus *self, PyObject *args, PyObject *kwargs);
+void jbpy_askers_shut(jbpy_bus *bus);
+
+/* reply.c */
+PyObject *jbpy_bus_reply(jbpy_bus *self, PyObject *args, PyObject *kwargs);
+
 /* pack.c */
 int jbpy_pack_init(jbpy_pack *pack, jbpy_bus *bus, uint64_t deadline_ns);
 void jbpy_pack_fini(jbpy_pack *pack);
@@ -189,6 +205,7 @@ PyObject *jbpy_asker_dict(const jb_requester_stats *stats);
 /* sub.c */
 extern PyType_Spec jbpy_sub_spec;
 void jbpy_sub_shut(jbpy_sub *self);
+int jbpy_learn_topics(jbpy_bus *bus, const jb_event *events, uint32_t n);
 
 /* subscribe.c */
 extern const char *const jbpy_policies[4];
@@ -210,5 +227,6 @@ PyObject *jbpy_column_array(jbpy_state *st, PyObject *column);
 /* event.c */
 extern PyType_Spec jbpy_event_spec;
 extern PyStructSequence_Desc jbpy_command_desc;
+const jb_event *jbpy_event_of(jbpy_event *self);
 
 #endif

@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-static const jb_event *event_of(jbpy_event *self)
+/* NULL with jimbot.Closed set. */
+const jb_event *jbpy_event_of(jbpy_event *self)
 {
     if (self->batch->events != NULL)
         return &self->batch->events[self->idx];
@@ -52,21 +53,21 @@ static PyObject *type_of(jbpy_state *st, const jb_event *event)
 
 static PyObject *event_get_topic(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : topic_of(self, event);
 }
 
 static PyObject *event_get_type(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : type_of(jbpy_state_of((PyObject *)self), event);
 }
 
 static PyObject *event_get_subtype(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
     PyObject *text;
 
     if (event == NULL)
@@ -79,21 +80,21 @@ static PyObject *event_get_subtype(jbpy_event *self, void *ignored)
 
 static PyObject *event_get_sequence(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : PyLong_FromUnsignedLongLong(event->sequence);
 }
 
 static PyObject *event_get_time_ns(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : PyLong_FromUnsignedLongLong(event->time_ns);
 }
 
 static PyObject *event_get_source_time(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     if (event == NULL)
         return NULL;
@@ -104,42 +105,42 @@ static PyObject *event_get_source_time(jbpy_event *self, void *ignored)
 
 static PyObject *event_get_n_missed(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : PyLong_FromUnsignedLongLong(event->n_missed);
 }
 
 static PyObject *event_get_priority(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : PyLong_FromLong(event->priority);
 }
 
 static PyObject *event_get_publisher(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : PyLong_FromUnsignedLong(event->publisher);
 }
 
 static PyObject *event_get_key(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : PyLong_FromUnsignedLong(event->key);
 }
 
 static PyObject *event_get_is_request(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : PyBool_FromLong(event->flags & JB_EVENT_IS_REQUEST);
 }
 
 static PyObject *event_get_is_reply(jbpy_event *self, void *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     return event == NULL ? NULL : PyBool_FromLong(event->flags & JB_EVENT_IS_REPLY);
 }
@@ -151,7 +152,7 @@ static PyObject *event_get_payload(jbpy_event *self, void *ignored)
 
 static PyObject *event_to_json(jbpy_event *self, PyObject *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     if (event == NULL)
         return NULL;
@@ -200,7 +201,7 @@ static PyObject *new_command(jbpy_state *st, const jb_command *command)
 
 static PyObject *event_to_command(jbpy_event *self, PyObject *ignored)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
     jbpy_state *st = jbpy_state_of((PyObject *)self);
     jb_command command;
     int rc;
@@ -213,7 +214,7 @@ static PyObject *event_to_command(jbpy_event *self, PyObject *ignored)
 
 static int event_getbuffer(jbpy_event *self, Py_buffer *view, int flags)
 {
-    const jb_event *event = event_of(self);
+    const jb_event *event = jbpy_event_of(self);
 
     view->obj = NULL;
     if (event == NULL)

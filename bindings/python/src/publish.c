@@ -115,14 +115,18 @@ static PyObject *none_to_null(PyObject *value)
     return value == Py_None ? NULL : value;
 }
 
-/* The arguments of everything that publishes one event; `format` ends in the method's name. */
+/* The arguments of everything that publishes one event. `format` ends in the method's name; without
+ * O& in it there is no key, which is the library's own in requests and replies. */
 int jbpy_call_parse(PyObject *args, PyObject *kwargs, const char *format, jbpy_call *ret)
 {
     static char *const keys[] = {"topic_or_type", "data",      "timeout",  "subtype", "event_id",
                                  "source",        "timestamp", "priority", "key",     NULL};
+    static char *const keyless[] = {"topic_or_type", "data",      "timeout",  "subtype", "event_id",
+                                    "source",        "timestamp", "priority", NULL};
+    char *const *names = strchr(format, '&') != NULL ? keys : keyless;
     jbpy_envelope *env = &ret->env;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, (char **)keys, &ret->target, &ret->data,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, (char **)names, &ret->target, &ret->data,
                                      &ret->timeout, &env->subtype, &env->event_id, &env->source,
                                      &env->timestamp, &env->priority, jbpy_to_uint32, &ret->key))
         return -1;

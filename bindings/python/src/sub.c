@@ -68,14 +68,14 @@ static int grow_scratch(jbpy_sub *self, uint32_t n)
 
 /* Give every topic of these events its str. The ids come from shared memory: ids that the bus has
  * no room for are left without a name. */
-static int learn_topics(jbpy_sub *self, uint32_t n)
+int jbpy_learn_topics(jbpy_bus *bus, const jb_event *events, uint32_t n)
 {
-    PyObject *topics = self->bus->topics;
+    PyObject *topics = bus->topics;
     Py_ssize_t n_topics = PyList_Size(topics);
     uint32_t last = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t id = self->scratch[i].topic_id;
+        uint32_t id = events[i].topic_id;
         const char *name;
         PyObject *text;
         int len;
@@ -84,7 +84,7 @@ static int learn_topics(jbpy_sub *self, uint32_t n)
             PyList_GetItem(topics, (Py_ssize_t)id) != Py_None)
             continue;
         last = id;
-        len = jb_bus_topic_name(self->bus->bus, id, &name);
+        len = jb_bus_topic_name(bus->bus, id, &name);
         if (len < 0)
             continue;
         text = PyUnicode_DecodeUTF8(name, len, "replace");
@@ -103,7 +103,7 @@ static int copy_and_take(jbpy_sub *self, uint32_t n_max, bool may_be_empty, jbpy
 
     if (n < 0)
         return n;
-    if ((n == 0 && !may_be_empty) || learn_topics(self, (uint32_t)n) < 0)
+    if ((n == 0 && !may_be_empty) || jbpy_learn_topics(self->bus, self->scratch, (uint32_t)n) < 0)
         return 0;
     *ret_batch = jbpy_batch_new(jbpy_state_of((PyObject *)self), self->scratch, (uint32_t)n,
                                 self->bus->topics);

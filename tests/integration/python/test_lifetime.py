@@ -70,7 +70,9 @@ def test_calls_leave_no_references(bus: jimbot.Bus) -> None:
 
 
 LEAK = """
-import gc, resource, tracemalloc, jimbot
+import array, gc, resource, tracemalloc, jimbot
+
+numbers = array.array("i", [1, 2, 3, 4])
 
 bus = jimbot.Bus.open(None, capacity=1 << 16)
 state = {"money": 4, "hand": [{"id": str(i), "rank": "Ace"} for i in range(8)], "odd": {"a": []}}
@@ -91,8 +93,23 @@ def work(n):
         event = batch[0]
         event.to_dict(), event.to_json(), bytes(event.payload), repr(event), event.subtype
         batch.column("game_state.money"), batch.strings("source"), batch.sequence
+        bus.publish_many("METRIC", [{"value": i}] * 3, keys=[1, 2, 3])
+        bus.publish_columns("METRIC", {"value": numbers, "name": ["a"] * 4}, keys=numbers)
+        try:
+            bus.publish_columns("METRIC", {"value": numbers, "name": [object()] * 4})
+        except TypeError:
+            pass
         with jimbot.Bus.open(None, capacity=1 << 16) as other:
             other.subscribe(">")
+            try:
+                other.request("METRIC", {"value": 1}, timeout=1e-9)
+            except jimbot.Timeout:
+                pass
+        with bus.requester() as requester:
+            requester.send("METRIC", {})
+            request = sub.poll(100)[-1]
+            bus.reply(request, "METRIC", {})
+            requester.poll(timeout=1)[0].reply.to_dict()
         sub.close()
 
 def rss():
