@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-enum { N_EVENTS = 40000, N_WORKERS = 5, N_STEPPED = 8, STEPS_MAX = 20000 };
+enum { N_EVENTS = 40000, N_WORKERS = 5, N_KILLS = 80, N_STEPPED = 8, STEPS_MAX = 20000 };
 
 /* What the workers tell of each event; they outlive nobody, so it lies in memory that is shared. */
 struct told {
@@ -235,7 +235,7 @@ static uint32_t publish_under_fire(pid_t *pids, uint64_t ack_timeout_ns)
         pid_t *victim = &pids[(n_killed + n_stopped) % N_WORKERS];
 
         ck_assert_uint_lt(now, limit_ns);
-        if (now >= next_ns) {
+        if (now >= next_ns && n_killed < N_KILLS) {
             next_ns = now + 1000000 + n_killed * 7919 % 5000000;
             if (ack_timeout_ns && n_stopped < n_killed) {
                 kill(*victim, SIGSTOP);
