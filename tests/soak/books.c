@@ -8,6 +8,8 @@
  */
 #include "books.h"
 
+#include "crew.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -305,6 +307,13 @@ int books_close(struct books *books, struct ledger *ledger, uint64_t n_kills)
         close_talk(books, ledger, TALK_ANSWERS, both_lanes(&all, SOAK_SYSTEM, SOAK_ANSWER)) != 0 ||
         close_notices(books, ledger, &all, n_kills) != 0)
         return -1;
+    if (crew_balance(ledger, account_last(auditor)) != 0)
+        return -1;
+    books->group.n_acked += ledger->crew.stats.n_acked;
+    books->group.n_redelivered += ledger->crew.stats.n_redelivered;
+    books->group.n_lost += ledger->crew.stats.n_lost;
+    books->group.n_missed += ledger->crew.stats.n_missed;
+    books->n_gaps += atomic_load(&ledger->crew.n_gaps);
     n_doubted = books->n_doubted - n_doubted;
     /* Whoever is killed between committing and counting leaves the counter behind. */
     if (n_counted > n_read || n_read - n_counted > n_doubted + n_kills) {

@@ -43,10 +43,12 @@ struct books {
     uint64_t n_revoked;               /* claims that producers say were taken from them */
     uint64_t n_replied;               /* requests */
     uint64_t n_timed_out;
-    uint64_t n_late;     /* replies */
-    uint64_t n_balanced; /* lives and moments of lives found in balance */
-    uint64_t n_laps;     /* of rings, by the bytes read */
-    uint64_t n_aborted;  /* claims the bus counted as become nothing */
+    uint64_t n_late;      /* replies */
+    jb_group_stats group; /* sums of what it acknowledged, delivered again, lost and missed */
+    uint64_t n_gaps;      /* it had no worker */
+    uint64_t n_balanced;  /* lives and moments of lives found in balance */
+    uint64_t n_laps;      /* of rings, by the bytes read */
+    uint64_t n_aborted;   /* claims the bus counted as become nothing */
     struct life *pending;
     uint32_t n_pending;
 };

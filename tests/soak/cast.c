@@ -41,6 +41,7 @@ static void actor_start(struct cast *cast, struct actor *actor)
     actor->is_killed = false;
     if (actor->role && actor->role->is_reader) {
         memset(&ledger->readers[actor->row], 0, sizeof ledger->readers[actor->row]);
+        crew_start(ledger, actor->row, actor->n_lives);
     } else {
         atomic_store(&ledger->producers[actor->row].wants_end, 0);
         atomic_store(&ledger->producers[actor->row].is_dying, 0);
@@ -70,8 +71,10 @@ void cast_closer(struct cast *cast)
     actor_start(cast, closer);
 }
 
-void actor_kill(struct actor *actor)
+void actor_kill(struct cast *cast, struct actor *actor)
 {
+    if (actor->role && actor->role->is_worker)
+        crew_doom(cast->ledger, actor->row);
     actor->is_killed = true;
     kill(actor->pid, SIGKILL);
     actor->state = ACTOR_RUNS; /* death needs no SIGCONT */

@@ -8,6 +8,7 @@
 #define SOAK_CAST_H
 
 #include "books.h"
+#include "crew.h"
 
 #include <sys/types.h>
 
@@ -46,7 +47,7 @@ const char *actor_name(const struct actor *actor);
 /* The closer, started. */
 void cast_closer(struct cast *cast);
 
-void actor_kill(struct actor *actor);
+void actor_kill(struct cast *cast, struct actor *actor);
 
 /* Stop it for so long, unless it is stopped or killed already. */
 bool actor_stop(struct actor *actor, uint64_t until_ns);

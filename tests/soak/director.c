@@ -54,17 +54,35 @@ static struct actor *victim(struct director *self)
     return NULL;
 }
 
+static void kill_one(struct director *self, struct actor *actor)
+{
+    actor_kill(&self->cast, actor);
+    self->n_kills++;
+    self->soak->deeds.n_kills++;
+}
+
+/* All of its workers: then it holds nobody back, and may lose what they had. */
+static void kill_group(struct director *self)
+{
+    for (uint32_t i = 0; i < self->cast.n_actors; i++) {
+        struct actor *actor = &self->cast.actors[i];
+
+        if (actor->role && actor->role->is_worker && actor->state != ACTOR_GONE &&
+            !actor->is_killed)
+            kill_one(self, actor);
+    }
+}
+
 static void kill_some(struct director *self)
 {
     struct recovery *recovery = &self->ledger->recovery;
     uint64_t n = 1 + (soak_below(&self->random, 4) == 0 ? soak_below(&self->random, 4) : 0);
     struct actor *actor;
 
-    for (; n && (actor = victim(self)) != NULL; n--) {
-        actor_kill(actor);
-        self->n_kills++;
-        self->soak->deeds.n_kills++;
-    }
+    if (soak_below(&self->random, 24) == 0)
+        kill_group(self);
+    for (; n && (actor = victim(self)) != NULL; n--)
+        kill_one(self, actor);
     self->soak->deeds.n_kill_rounds++;
     self->cast.is_holding = soak_below(&self->random, 2) == 0;
     self->is_timed = cast_count(&self->cast, ACTOR_STOPPED) == 0;

@@ -31,7 +31,8 @@ struct ledger *ledger_create(uint64_t max_events)
     ledger->max_events = max_events;
     ledger->order = shared_pages((max_events + 1) * sizeof *ledger->order);
     ledger->snaps = shared_pages(n_snaps(max_events) * sizeof *ledger->snaps);
-    if (ledger->order && ledger->snaps)
+    ledger->crew.fates = shared_pages((max_events + 1) * sizeof *ledger->crew.fates);
+    if (ledger->order && ledger->snaps && ledger->crew.fates)
         return ledger;
     ledger_destroy(ledger);
     return NULL;
@@ -43,6 +44,8 @@ void ledger_destroy(struct ledger *ledger)
         return;
     if (ledger->order)
         munmap((void *)ledger->order, (ledger->max_events + 1) * sizeof *ledger->order);
+    if (ledger->crew.fates)
+        munmap((void *)ledger->crew.fates, (ledger->max_events + 1) * sizeof *ledger->crew.fates);
     if (ledger->snaps)
         munmap(ledger->snaps, n_snaps(ledger->max_events) * sizeof *ledger->snaps);
     munmap(ledger, sizeof *ledger);

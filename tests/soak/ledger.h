@@ -83,6 +83,17 @@ struct recovery {
     _Atomic uint64_t lap_ns;   /* after so long: two rings */
 };
 
+/* The part of a consumer group: crew.h. By place among the readers. */
+struct crew {
+    _Atomic uint32_t *fates;               /* a word for each sequence number */
+    _Atomic uint32_t lives[SOAK_READERS];  /* the one that this place is in */
+    _Atomic uint32_t joined[SOAK_READERS]; /* the same, while it is a worker of the group */
+    _Atomic uint32_t doomed[SOAK_READERS]; /* the last one that was killed */
+    _Atomic uint64_t n_gaps;               /* the group had no worker */
+    _Atomic uint32_t n_closed;
+    jb_group_stats stats; /* at the end */
+};
+
 struct ledger {
     struct recipe recipe;
     uint64_t capacity_bytes;
@@ -115,6 +126,7 @@ struct ledger {
     _Atomic uint32_t n_doubts[SOAK_PRODUCERS];
     struct doubt doubts[SOAK_PRODUCERS][SOAK_DOUBTS];
 
+    struct crew crew;
     _Atomic uint16_t *order;
     struct tally *snaps;
 };

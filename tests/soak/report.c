@@ -54,13 +54,13 @@ static void print_roles(const struct soak *soak)
     for (uint32_t i = 0; i < soak_n_roles; i++) {
         const struct role_total *total = &soak->books.roles[i];
 
-        if (soak_roles[i].is_reader)
+        if (soak_roles[i].is_reader && !soak_roles[i].is_worker)
             printf("  %-15s %5u %7lu %13lu %15lu %12lu %13lu\n", soak_roles[i].name,
                    soak_roles[i].n_actors, ul(total->n_lives), ul(total->n_events),
                    ul(total->n_bytes), ul(total->n_missed), ul(total->n_passed_over));
     }
     for (uint32_t i = 0; i < soak_n_roles; i++)
-        if (!soak_roles[i].is_reader)
+        if (!soak_roles[i].is_reader || soak_roles[i].is_worker)
             printf("  %-15s %5u %7lu\n", soak_roles[i].name, soak_roles[i].n_actors,
                    ul(soak->books.roles[i].n_lives));
 }
@@ -92,7 +92,12 @@ void report_totals(struct soak *soak)
            ul(books->n_notices[2]), ul(books->n_notices[3]));
     printf("  requests answered %lu, timed out %lu; answers late or too many %lu\n",
            ul(books->n_replied), ul(books->n_timed_out), ul(books->n_late));
-    printf("  recovered from %lu of %lu blows (1 to 4 kills at once); %u timed, nobody being "
+    printf(
+        "  a group acknowledged %lu events, %lu were delivered again; while it had no worker (%lu "
+        "times) it lost %lu\n",
+        ul(books->group.n_acked), ul(books->group.n_redelivered), ul(books->n_gaps),
+        ul(books->group.n_lost + books->group.n_missed));
+    printf("  recovered from %lu of %lu blows (1 to 7 kills at once); %u timed, nobody being "
            "stopped\n",
            ul(deeds->n_recovered), ul(deeds->n_kill_rounds), deeds->n_timed);
     print_times("kill to the next event read:", deeds->first_us, deeds->n_timed);

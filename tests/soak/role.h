@@ -19,6 +19,7 @@ struct role {
     bool is_reader;
     bool is_auditor; /* reads everything, lives through the round, keeps the order's tally */
     bool is_brief;   /* a reader that subscribes again and again */
+    bool is_worker;  /* of the one consumer group */
     uint32_t policy; /* enum jb_sub_policy */
     uint32_t start;  /* enum jb_sub_start */
     const char *patterns[2]; /* the second may be NULL */
@@ -67,6 +68,8 @@ void actor_nap_us(uint64_t us);
 
 int producer_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
 int reader_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
+
+int worker_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
 
 int asker_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);
 int answerer_live(struct ledger *ledger, const struct role *role, uint32_t row, uint64_t seed);

@@ -211,6 +211,19 @@ bool witness_enter(struct witness *self, const jb_event *event, struct account *
     return true;
 }
 
+bool witness_is_sound(struct witness *self, const jb_event *event)
+{
+    struct soak_event is;
+
+    if (!check_content(self, event, &is))
+        return false;
+    if (ledger_order(self->ledger, event->sequence, &is) == 0)
+        return true;
+    witness_fail(self, "event %lu is number %lu of producer %u here, and another elsewhere",
+                 ul(event->sequence), ul(is.number), is.producer);
+    return false;
+}
+
 bool witness_glance(struct witness *self, const jb_event *events, int n)
 {
     self->n_glances++;

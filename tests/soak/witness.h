@@ -40,6 +40,10 @@ static inline void witness_begin(struct witness *witness, struct ledger *ledger,
 /* The next event that this reader takes. False after ledger_fail(). */
 bool witness_enter(struct witness *witness, const jb_event *event, struct account *account);
 
+/* Is this event what its recipe says, and the one that all others see at its place? Whoever gets not
+ * all of them asks no more. */
+bool witness_is_sound(struct witness *witness, const jb_event *event);
+
 /* What a conflating reader is shown at a glance, having taken all it was shown before: of each topic
  * and key no more than one. */
 bool witness_glance(struct witness *witness, const jb_event *events, int n);
