@@ -12,6 +12,7 @@ The C half is ``jimbot._core``; docs/design/python.md says why it is as it is.
 
 from ._answerer import Answerer
 from ._arrays import as_array
+from ._async import AsyncEvents
 from ._core import (
     Batch,
     Buffer,
@@ -42,6 +43,7 @@ from ._core import (
     Timeout,
     TooBig,
     _set_array_factory,
+    _set_async_factory,
     encode,
     now_ns,
     to_json,
@@ -51,11 +53,13 @@ from ._core import (
 from ._types import EventType
 
 _set_array_factory(as_array)
+_set_async_factory(AsyncEvents)
 
 __version__ = version
 
 __all__ = [
     "Answerer",
+    "AsyncEvents",
     "Batch",
     "Buffer",
     "Bus",

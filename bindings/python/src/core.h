@@ -38,6 +38,7 @@ typedef struct jbpy_state {
     PyObject *errors[JBPY_N_ERRORS]; /* its subclasses by -code; NULL where there is none */
     PyObject *json_loads;
     PyObject *as_array; /* Column -> array, set by the package; NULL: memoryview */
+    PyObject *as_async; /* Subscription -> AsyncEvents, set by the package */
     jb_encoder *encoders[JBPY_N_ENCODERS];
     unsigned n_encoders;
     jb_field type_name; /* compiled paths of Event.type and Event.subtype */

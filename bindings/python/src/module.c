@@ -208,6 +208,16 @@ static PyObject *core_event_types(PyObject *module, PyObject *ignored)
     return dict;
 }
 
+static PyObject *core_set_async_factory(PyObject *module, PyObject *factory)
+{
+    jbpy_state *st = PyModule_GetState(module);
+    PyObject *old = st->as_async;
+
+    st->as_async = Py_NewRef(factory);
+    Py_XDECREF(old);
+    Py_RETURN_NONE;
+}
+
 static PyObject *core_set_array_factory(PyObject *module, PyObject *factory)
 {
     jbpy_state *st = PyModule_GetState(module);
@@ -297,6 +307,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
         Py_VISIT(st->errors[i]);
     Py_VISIT(st->json_loads);
     Py_VISIT(st->as_array);
+    Py_VISIT(st->as_async);
     return 0;
 }
 
@@ -317,6 +328,7 @@ static int core_clear(PyObject *module)
         Py_CLEAR(st->errors[i]);
     Py_CLEAR(st->json_loads);
     Py_CLEAR(st->as_array);
+    Py_CLEAR(st->as_async);
     return 0;
 }
 
@@ -338,6 +350,8 @@ static PyMethodDef core_methods[] = {
     {"event_types", core_event_types, METH_NOARGS, "Type names and their numbers, as a dict."},
     {"_set_array_factory", core_set_array_factory, METH_O,
      "What makes an array of a Column; None: memoryview."},
+    {"_set_async_factory", core_set_async_factory, METH_O,
+     "What makes an asynchronous iterator of a Subscription."},
     {NULL, NULL, 0, NULL},
 };
 

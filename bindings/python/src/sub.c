@@ -214,6 +214,29 @@ static PyObject *sub_next(jbpy_sub *self)
     return event;
 }
 
+/* -1 once closed, as a socket's: selectors then still find what they know it by. */
+static PyObject *sub_fileno(jbpy_sub *self, PyObject *ignored)
+{
+    int fd = -1, rc;
+
+    if (self->sub == NULL)
+        return PyLong_FromLong(fd);
+    if (self->is_used)
+        return raise_for(self, JB_ESTATE, "another thread is using this subscription");
+    rc = jb_sub_fd(self->sub, &fd);
+    return rc < 0 ? raise_for(self, rc, "no descriptor") : PyLong_FromLong(fd);
+}
+
+/* The package makes it: it is asyncio's business. */
+static PyObject *sub_aiter(PyObject *self)
+{
+    jbpy_state *st = jbpy_state_of(self);
+
+    if (st->as_async == NULL)
+        return PyErr_Format(PyExc_TypeError, "the package jimbot was not imported");
+    return PyObject_CallFunctionObjArgs(st->as_async, self, NULL);
+}
+
 static PyObject *sub_close(jbpy_sub *self, PyObject *ignored)
 {
     jbpy_sub_shut(self);
@@ -271,6 +294,10 @@ static PyMethodDef sub_methods[] = {
     {"poll", METHOD(sub_poll), METH_VARARGS | METH_KEYWORDS,
      "Take up to max_events as a Batch; wait up to timeout seconds (None: for ever) for the "
      "first."},
+    {"fileno", METHOD(sub_fileno), METH_NOARGS,
+     "A descriptor for selectors and asyncio: readable until a poll() finds nothing. Wait on it, "
+     "do "
+     "not read or close it. -1 once closed."},
     {"stats", METHOD(jbpy_sub_stats), METH_NOARGS, "Counters, as a dict."},
     {"close", METHOD(sub_close), METH_NOARGS,
      "End it; a thread that waits in it gets jimbot.Closed."},
@@ -287,11 +314,14 @@ static PyGetSetDef sub_getset[] = {
 };
 
 static PyType_Slot sub_slots[] = {
-    {Py_tp_doc, "A subscription; one thread at a time. Iterate for events, or poll() for batches."},
+    {Py_tp_doc,
+     "A subscription; one thread at a time. Iterate for events, also with async for, or poll() for "
+     "batches."},
     {Py_tp_methods, sub_methods},
     {Py_tp_getset, sub_getset},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, sub_next},
+    {Py_am_aiter, sub_aiter},
     {Py_tp_repr, sub_repr},
     {Py_tp_dealloc, sub_dealloc},
     {0, NULL},
