@@ -104,6 +104,18 @@ static inline void jbi_os_pause(void)
 #endif
 }
 
+/* Ask for the cache line at that address, to be written soon. Not __builtin_prefetch(): for x86-64
+ * gcc makes that a read, after which the write still waits for the line, or leaves it out where it
+ * stands alone in a function. */
+static inline void jbi_os_prefetch_write(const void *addr)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __asm__ volatile("prefetchw %0" ::"m"(*(const char *)addr));
+#elif defined(__aarch64__)
+    __asm__ volatile("prfm pstl1keep, %0" ::"Q"(*(const char *)addr));
+#endif
+}
+
 /* Call fn in the child after every fork(). Once per process; 0 or an errno. */
 int jbi_os_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 

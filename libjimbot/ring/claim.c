@@ -6,6 +6,7 @@
  * where it does not fit before the end of the log, the rest of the lap is claimed as one aborted
  * record.
  */
+#include "base/os.h"
 #include "ring/ring.h"
 
 enum { PREFETCH_AHEAD_BYTES = 512, PREFETCH_LINES = 2 };
@@ -149,9 +150,9 @@ static void prefetch(const struct jbi_ring *ring, uint64_t position)
     uint64_t ahead = position + PREFETCH_AHEAD_BYTES;
 
     for (uint64_t i = 0; i < PREFETCH_LINES; i++)
-        __builtin_prefetch(ring->log + ((ahead + i * JBI_BLOCK_BYTES) & (ring->capacity_bytes - 1)),
-                           1);
-    __builtin_prefetch((const void *)&ring->marks[jbi_ring_block(ring, ahead)], 1);
+        jbi_os_prefetch_write(
+            ring->log + ((ahead + i * JBI_BLOCK_BYTES) & (ring->capacity_bytes - 1)));
+    jbi_os_prefetch_write((const void *)&ring->marks[jbi_ring_block(ring, ahead)]);
 }
 
 static void slot_fill(const struct jbi_ring *ring, const struct step *step, uint32_t n_records,
