@@ -85,12 +85,13 @@ int jbi_extent_abort(jb_bus *bus, uint64_t position, uint64_t mark)
     return 0;
 }
 
-int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_claim *ret_claim)
+/* A claimed record with all but its payload filled in. */
+static inline int record_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes,
+                               struct jbi_slot *ret_slot)
 {
-    struct jbi_slot slot;
     int rc;
 
-    if (!bus || !ret_claim || !head)
+    if (!bus || !head)
         return JB_EINVAL;
     if (!jbi_bus_is_usable(bus))
         return JB_ESTATE;
@@ -99,10 +100,35 @@ int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_cl
         return rc;
     if (len_bytes > JB_EVENT_MAX_BYTES)
         return JB_ETOOBIG;
-    rc = jbi_extent_claim(bus, sizeof(struct jbi_record) + len_bytes, 1, &slot);
+    rc = jbi_extent_claim(bus, sizeof(struct jbi_record) + len_bytes, 1, ret_slot);
     if (rc)
         return rc;
-    jbi_record_fill(slot.record, bus, head, jbi_clock_event_ns(), len_bytes);
+    jbi_record_fill(ret_slot->record, bus, head, jbi_clock_event_ns(), len_bytes);
+    return 0;
+}
+
+int jb_bus_publish(jb_bus *bus, const jb_event_head *head, const void *payload, size_t len_bytes)
+{
+    struct jbi_slot slot;
+    int rc;
+
+    if (!payload && len_bytes)
+        return JB_EINVAL;
+    rc = record_claim(bus, head, len_bytes, &slot);
+    if (rc)
+        return rc;
+    if (len_bytes)
+        memcpy(slot.record + 1, payload, len_bytes);
+    return jbi_extent_commit(bus, slot.position, slot.mark, 1, len_bytes);
+}
+
+int jb_bus_claim(jb_bus *bus, const jb_event_head *head, size_t len_bytes, jb_claim *ret_claim)
+{
+    struct jbi_slot slot;
+    int rc = ret_claim ? record_claim(bus, head, len_bytes, &slot) : JB_EINVAL;
+
+    if (rc)
+        return rc;
     ret_claim->payload = (uint8_t *)(slot.record + 1);
     ret_claim->len_bytes = (uint32_t)len_bytes;
     ret_claim->_reserved = 0;
@@ -135,21 +161,6 @@ int jb_bus_abort(jb_bus *bus, jb_claim *claim)
         return JB_ESTATE;
     claim->payload = NULL;
     return jbi_extent_abort(bus, claim->position, claim->mark);
-}
-
-int jb_bus_publish(jb_bus *bus, const jb_event_head *head, const void *payload, size_t len_bytes)
-{
-    jb_claim claim;
-    int rc;
-
-    if (!payload && len_bytes)
-        return JB_EINVAL;
-    rc = jb_bus_claim(bus, head, len_bytes, &claim);
-    if (rc)
-        return rc;
-    if (len_bytes)
-        memcpy(claim.payload, payload, len_bytes);
-    return jb_bus_commit(bus, &claim, len_bytes);
 }
 
 int jb_bus_publish_encoded(jb_bus *bus, const jb_encoded *encoded)

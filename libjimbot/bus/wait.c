@@ -2,10 +2,11 @@
  * wait.c: waiting for the next event.
  *
  * Invariant: a look at an empty ring is not free for others: it takes the cache line that the
- * publisher is about to write. So one who waits by spinning looks seldom while events stream, and
- * often while they come one by one. The gap before a look doubles while looks find several events
- * but few, and halves when they find one or very many; and now and then a wide gap is tried, since
- * a publisher who is held up by our looks brings them one by one too.
+ * publisher is about to write, and the processor fetches lines ahead of a reader that he will write
+ * next. So one who waits by spinning looks seldom while a publisher never rests, and often while
+ * events come one by one. The gap before a look doubles while looks find events that came close
+ * after each other, but few of them, and halves otherwise; and now and then a wide gap is tried,
+ * since a publisher who is held up by our looks brings them one by one too.
  */
 #include "base/clock.h"
 #include "base/os.h"
@@ -17,26 +18,27 @@
 
 enum {
     GAP_MIN_NS = 32,
-    GAP_MAX_NS = 2048,
+    GAP_MAX_NS = 8192,
     GAP_TRIED_NS = 256,
     WAITS_BETWEEN_TRIES = 128,
-    EVENTS_FEW = 32,
-    EVENTS_MANY = 256,
+    CLOSE_NS = 200, /* from one event to the next, of a publisher who never rests */
+    EVENTS_FEW = 128,
+    EVENTS_MANY = 512,
     LOOKS_BETWEEN_YIELDS = 64
 };
 
 static void gap_adapt(struct jbi_pace *pace)
 {
-    if (pace->n_last > 1 && pace->n_last < EVENTS_FEW) {
+    if (pace->n_last <= 1 || pace->n_last < pace->gap_ns / CLOSE_NS) {
+        bool is_tried = ++pace->n_waits % WAITS_BETWEEN_TRIES == 0;
+
+        pace->gap_ns = is_tried ? GAP_TRIED_NS : pace->gap_ns / 2;
+    } else if (pace->n_last < EVENTS_FEW) {
         pace->gap_ns = pace->gap_ns ? pace->gap_ns * 2 : GAP_MIN_NS;
         if (pace->gap_ns > GAP_MAX_NS)
             pace->gap_ns = GAP_MAX_NS;
     } else if (pace->n_last > EVENTS_MANY) {
         pace->gap_ns /= 2;
-    } else if (pace->n_last <= 1) {
-        bool is_tried = ++pace->n_waits % WAITS_BETWEEN_TRIES == 0;
-
-        pace->gap_ns = is_tried ? GAP_TRIED_NS : pace->gap_ns / 2;
     }
 }
 

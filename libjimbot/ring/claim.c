@@ -114,7 +114,8 @@ struct step {
 
 /* The next extent of the chain if there is room for it. Where the record would cross the log's end,
  * the rest of the lap; where it would touch a revoked extent, what lies before it, or that. */
-static int step_plan(struct jbi_ring *ring, uint64_t bytes, struct step *step)
+static __attribute__((noinline)) int step_plan(struct jbi_ring *ring, uint64_t bytes,
+                                               struct step *step)
 {
     uint64_t room, need, revoked = 0;
     enum jbi_mark_state state;
@@ -150,8 +151,8 @@ static void prefetch(const struct jbi_ring *ring, uint64_t position)
     uint64_t ahead = position + PREFETCH_AHEAD_BYTES;
 
     for (uint64_t i = 0; i < PREFETCH_LINES; i++)
-        jbi_os_prefetch_write(
-            ring->log + ((ahead + i * JBI_BLOCK_BYTES) & (ring->capacity_bytes - 1)));
+        jbi_os_prefetch_write(ring->log +
+                              ((ahead + i * JBI_BLOCK_BYTES) & (ring->capacity_bytes - 1)));
     jbi_os_prefetch_write((const void *)&ring->marks[jbi_ring_block(ring, ahead)]);
 }
 
@@ -172,6 +173,38 @@ static void slot_fill(const struct jbi_ring *ring, const struct step *step, uint
     ret_slot->mark = step->mark;
 }
 
+/* The one step that decides. Acquire: pairs with the reclaimer's release, whose readers are done
+ * with these bytes. Release: whoever sees the mark and walks on also sees what we saw. */
+static inline bool step_take(struct jbi_ring *ring, struct step *step)
+{
+    if (!atomic_compare_exchange_strong_explicit(&ring->marks[jbi_ring_block(ring, step->position)],
+                                                 &step->stale, step->mark, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return false;
+    tail_hint(ring, step->position + step->bytes);
+    return true;
+}
+
+/* What step_plan() comes to nearly always: the hint is right, there is room as far as we know, and
+ * nothing is in the way. False when it is not so. */
+static inline bool step_plan_quickly(const struct jbi_ring *ring, uint64_t bytes, struct step *step)
+{
+    uint64_t position = jbi_ring_tail(ring);
+    uint64_t offset = position & (ring->capacity_bytes - 1);
+
+    step->position = position;
+    step->bytes = bytes;
+    step->stale =
+        atomic_load_explicit(&ring->marks[offset >> JBI_BLOCK_SHIFT], memory_order_acquire);
+    step->mark = jbi_mark_pack(jbi_ring_lap(ring, position), (uint32_t)(bytes >> JBI_BLOCK_SHIFT),
+                               ring->owner, JBI_CLAIMED);
+    return jbi_mark_age(ring, step->stale, position) < 0 &&
+           bytes <= ring->capacity_bytes - offset &&
+           atomic_load_explicit(&ring->head_seen, memory_order_acquire) + ring->capacity_bytes >=
+               position + bytes &&
+           atomic_load_explicit(&ring->control->n_revoked, memory_order_acquire) == 0;
+}
+
 int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, uint32_t n_records,
                    struct jbi_slot *ret_slot)
 {
@@ -180,19 +213,13 @@ int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, uint32_t n_records
     int rc = blocks_for(ring, len_bytes, n_records, &bytes);
 
     while (!rc) {
-        rc = step_plan(ring, bytes, &step);
+        rc = step_plan_quickly(ring, bytes, &step) ? 0 : step_plan(ring, bytes, &step);
         if (rc)
             break;
         if (n_records > 1 && jbi_mark_state(step.mark) == JBI_CLAIMED)
             step.mark = jbi_mark_wide(step.mark);
-        /* The one step that decides. Acquire: pairs with the reclaimer's release, whose readers are
-         * done with these bytes. Release: whoever sees the mark and walks on also sees what we
-         * saw. */
-        if (!atomic_compare_exchange_strong_explicit(
-                &ring->marks[jbi_ring_block(ring, step.position)], &step.stale, step.mark,
-                memory_order_acq_rel, memory_order_relaxed))
+        if (!step_take(ring, &step))
             continue;
-        tail_hint(ring, step.position + step.bytes);
         if (jbi_mark_state(step.mark) != JBI_CLAIMED) {
             /* Revoked extents may leave no gap that is long enough, in any lap. */
             padded += step.bytes;
