@@ -148,12 +148,15 @@ static void actor_gone(struct cast *cast, struct actor *actor, int status)
     }
 }
 
-static bool may_start(const struct cast *cast)
+static bool may_start(const struct cast *cast, const struct actor *actor)
 {
     uint32_t n_producers = 0;
 
-    if (cast->is_ending || !cast->is_holding)
-        return !cast->is_ending;
+    /* Somebody must finish the group's work. */
+    if (cast->is_ending)
+        return actor->role && actor->role->is_worker && !atomic_load(&cast->ledger->final);
+    if (!cast->is_holding)
+        return true;
     for (uint32_t i = 0; i < cast->n_actors; i++)
         n_producers += cast->actors[i].role->live == producer_live &&
                        cast->actors[i].state != ACTOR_GONE && !cast->actors[i].is_killed;
@@ -177,7 +180,7 @@ void cast_tick(struct cast *cast)
         if (actor->state == ACTOR_STOPPED && (now >= actor->wake_ns || cast->is_ending)) {
             kill(actor->pid, SIGCONT);
             actor->state = ACTOR_RUNS;
-        } else if (actor->state == ACTOR_GONE && now >= actor->wake_ns && may_start(cast)) {
+        } else if (actor->state == ACTOR_GONE && now >= actor->wake_ns && may_start(cast, actor)) {
             actor_start(cast, actor);
         }
     }

@@ -32,7 +32,7 @@ struct cast {
     uint64_t random;
     struct actor actors[CAST_MAX];
     uint32_t n_actors;
-    bool is_ending;  /* nobody is started again */
+    bool is_ending;  /* nobody is started again, but workers */
     bool is_holding; /* nor now, as long as there are producers: the living must help themselves */
     uint64_t n_starts;
     uint64_t n_own_deaths; /* producers that killed themselves with an open claim */

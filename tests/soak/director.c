@@ -196,6 +196,7 @@ enum await { AWAIT_AUDITOR, AWAIT_PRODUCERS, AWAIT_READY, AWAIT_CLOSER, AWAIT_AN
 static bool blocks(const struct director *self, const struct actor *actor, enum await what)
 {
     bool is_reader = actor->role && actor->role->is_reader;
+    bool is_coming = actor->state != ACTOR_GONE || (is_reader && actor->role->is_worker);
     uint32_t phase = is_reader ? atomic_load(&self->ledger->readers[actor->row].phase) : 0;
 
     switch (what) {
@@ -204,9 +205,9 @@ static bool blocks(const struct director *self, const struct actor *actor, enum 
     case AWAIT_PRODUCERS:
         return !is_reader && actor->state != ACTOR_GONE;
     case AWAIT_READY:
-        return is_reader && actor->state != ACTOR_GONE && phase == READER_STARTING;
+        return is_reader && is_coming && phase == READER_STARTING;
     case AWAIT_ANSWER:
-        return is_reader && actor->state != ACTOR_GONE &&
+        return is_reader && is_coming &&
                atomic_load(&self->ledger->readers[actor->row].calls) !=
                    atomic_load(&self->ledger->calls);
     case AWAIT_CLOSER:
