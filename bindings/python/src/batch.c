@@ -335,6 +335,7 @@ static PyGetSetDef batch_getset[] = {
     HEADER("time_ns", 'Q', time_ns, "Publish times, monotonic, uint64."),
     HEADER("source_time", 'd', source_time, "The sources' own times, NaN where none, float64."),
     HEADER("n_missed", 'Q', n_missed, "Events lost before each one, uint64."),
+    HEADER("n_deliveries", 'I', n_deliveries, "How often a group gave each to a worker, uint32."),
     HEADER("topic_id", 'I', topic_id, "Topic numbers, uint32; see Bus.topic_id()."),
     HEADER("type", 'H', type, "Event types, uint16; see EventType."),
     HEADER("key", 'I', key, "What each is about within its topic, uint32; correlation ids."),

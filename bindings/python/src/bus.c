@@ -46,6 +46,7 @@ static PyObject *wrap(jbpy_state *st, jb_bus *bus, PyObject *name)
     self->bus = bus;
     self->subs = NULL;
     self->askers = self->spare = NULL;
+    self->workers = NULL;
     self->n_waits = 0;
     self->pid = getpid();
     self->name = Py_NewRef(name);
@@ -75,7 +76,7 @@ static PyObject *open_with(PyObject *cls, PyObject *args, PyObject *kwargs, open
 {
     static char *const keys[] = {"name",           "capacity",     "max_topics", "max_subs",
                                  "max_peers",      "mode",         "peer_name",  "keep",
-                                 "stall_after_ns", "budget_bytes", NULL};
+                                 "stall_after_ns", "budget_bytes", "max_groups", NULL};
     jbpy_state *st = PyType_GetModuleState((PyTypeObject *)cls);
     PyObject *name = Py_None, *bytes;
     const char *c_name;
@@ -87,10 +88,11 @@ static PyObject *open_with(PyObject *cls, PyObject *args, PyObject *kwargs, open
     jb_error_init(&err);
     jb_bus_opts_init(&opts, sizeof opts);
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|O$O&O&O&O&O&zpO&O&", (char **)keys, &name, jbpy_to_uint64,
+            args, kwargs, "|O$O&O&O&O&O&zpO&O&O&", (char **)keys, &name, jbpy_to_uint64,
             &opts.capacity_bytes, jbpy_to_uint32, &opts.max_topics, jbpy_to_uint32, &opts.max_subs,
             jbpy_to_uint32, &opts.max_peers, jbpy_to_uint32, &opts.mode, &opts.peer_name, &keep,
-            jbpy_to_uint64, &opts.stall_after_ns, jbpy_to_uint64, &opts.budget_bytes))
+            jbpy_to_uint64, &opts.stall_after_ns, jbpy_to_uint64, &opts.budget_bytes,
+            jbpy_to_uint32, &opts.max_groups))
         return NULL;
     if (keep)
         opts.flags |= JB_BUS_KEEP;
@@ -136,6 +138,7 @@ static PyObject *bus_close(jbpy_bus *self, PyObject *ignored)
     while (self->subs != NULL)
         jbpy_sub_shut(self->subs);
     jbpy_askers_shut(self);
+    jbpy_workers_shut(self);
     wait_for_waiters(self);
     Py_BEGIN_ALLOW_THREADS
         jb_bus_close(bus);
@@ -246,6 +249,11 @@ static PyMethodDef bus_methods[] = {
      "Answer a request: an Event whose is_request is true. The first answer counts."},
     {"subscribe", METHOD(jbpy_bus_subscribe), KEYWORDS,
      "Subscribe to a pattern or several; policy 'lossless', 'latest' or 'conflate'."},
+    {"join", METHOD(jbpy_bus_join), KEYWORDS,
+     "Become a Worker of a consumer group, which the first one makes: each event of the pattern "
+     "goes to one of its workers, which acknowledges it."},
+    {"remove_group", METHOD(jbpy_bus_remove_group), METH_O,
+     "End a consumer group that has no living worker."},
     {"send_command", METHOD(jbpy_bus_send_command), KEYWORDS, "Send a command to the game."},
     {"topic_id", METHOD(bus_topic_id), METH_O, "The number of a topic on this bus."},
     {"topic_name", METHOD(bus_topic_name), METH_O, "The topic of a number."},
@@ -253,6 +261,7 @@ static PyMethodDef bus_methods[] = {
     {"peers", METHOD(jbpy_bus_peers), METH_NOARGS, "Figures of every open handle."},
     {"subscriptions", METHOD(jbpy_bus_subscriptions), METH_NOARGS,
      "Figures of every subscription, whoever owns it."},
+    {"groups", METHOD(jbpy_bus_groups), METH_NOARGS, "Figures of every consumer group."},
     {"__enter__", METHOD(bus_enter), METH_NOARGS, NULL},
     {"__exit__", METHOD(bus_exit), METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

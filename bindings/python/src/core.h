@@ -33,6 +33,7 @@ typedef struct jbpy_state {
     PyTypeObject *column_type;
     PyTypeObject *command_type;
     PyTypeObject *requester_type;
+    PyTypeObject *worker_type;
     PyTypeObject *outcome_type;
     PyObject *error;                 /* jimbot.Error */
     PyObject *errors[JBPY_N_ERRORS]; /* its subclasses by -code; NULL where there is none */
@@ -45,13 +46,15 @@ typedef struct jbpy_state {
     jb_field subtype;
 } jbpy_state;
 
-typedef struct jbpy_asker jbpy_asker; /* requester.c */
+typedef struct jbpy_asker jbpy_asker;   /* requester.c */
+typedef struct jbpy_worker jbpy_worker; /* worker.c */
 
 typedef struct jbpy_bus {
     PyObject_HEAD jb_bus *bus; /* NULL once closed */
     struct jbpy_sub *subs;     /* the open ones; borrowed: each holds a reference to this object */
     jbpy_asker *askers;        /* the open ones */
     jbpy_asker *spare;         /* an idle one of them, for request() */
+    jbpy_worker *workers;      /* the open ones; borrowed, as subs */
     PyObject *name;            /* str or None */
     PyObject *topics;          /* list: topic id -> str, None until met */
     unsigned n_waits;          /* threads inside a C call on `bus` without the GIL */
@@ -200,6 +203,7 @@ PyObject *jbpy_bus_publish_columns(jbpy_bus *self, PyObject *args, PyObject *kwa
 PyObject *jbpy_bus_stats(jbpy_bus *self, PyObject *ignored);
 PyObject *jbpy_bus_peers(jbpy_bus *self, PyObject *ignored);
 PyObject *jbpy_bus_subscriptions(jbpy_bus *self, PyObject *ignored);
+PyObject *jbpy_bus_groups(jbpy_bus *self, PyObject *ignored);
 PyObject *jbpy_sub_stats(jbpy_sub *self, PyObject *ignored);
 PyObject *jbpy_asker_dict(const jb_requester_stats *stats);
 
@@ -213,6 +217,12 @@ extern const char *const jbpy_policies[4];
 extern const char *const jbpy_waits[4];
 PyObject *jbpy_bus_subscribe(jbpy_bus *self, PyObject *args, PyObject *kwargs);
 int jbpy_choose(const char *what, const char *word, const char *const *words, uint32_t *ret);
+
+/* worker.c */
+extern PyType_Spec jbpy_worker_spec;
+PyObject *jbpy_bus_join(jbpy_bus *self, PyObject *args, PyObject *kwargs);
+PyObject *jbpy_bus_remove_group(jbpy_bus *self, PyObject *name);
+void jbpy_workers_shut(jbpy_bus *bus);
 
 /* batch.c */
 extern PyType_Spec jbpy_batch_spec;

@@ -110,6 +110,13 @@ static PyObject *event_get_n_missed(jbpy_event *self, void *ignored)
     return event == NULL ? NULL : PyLong_FromUnsignedLongLong(event->n_missed);
 }
 
+static PyObject *event_get_n_deliveries(jbpy_event *self, void *ignored)
+{
+    const jb_event *event = jbpy_event_of(self);
+
+    return event == NULL ? NULL : PyLong_FromUnsignedLong(event->n_deliveries);
+}
+
 static PyObject *event_get_priority(jbpy_event *self, void *ignored)
 {
     const jb_event *event = jbpy_event_of(self);
@@ -276,6 +283,8 @@ static PyGetSetDef event_getset[] = {
     {"time_ns", (getter)event_get_time_ns, NULL, "When it was published, monotonic.", NULL},
     {"source_time", (getter)event_get_source_time, NULL, "The source's own time, or None.", NULL},
     {"n_missed", (getter)event_get_n_missed, NULL, "Events lost before this one.", NULL},
+    {"n_deliveries", (getter)event_get_n_deliveries, NULL,
+     "How often a consumer group gave it to a worker, this time included; else 0.", NULL},
     {"priority", (getter)event_get_priority, NULL, "0 normal, 1 low, 2 high.", NULL},
     {"publisher", (getter)event_get_publisher, NULL, "Peer number of the publisher.", NULL},
     {"key", (getter)event_get_key, NULL,

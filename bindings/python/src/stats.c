@@ -22,6 +22,7 @@ typedef struct figure {
 #define OF_PEER(member)  FIGURE(jb_peer_stats, member)
 #define OF_SUB(member)   FIGURE(jb_sub_stats, member)
 #define OF_ASKER(member) FIGURE(jb_requester_stats, member)
+#define OF_GROUP(member) FIGURE(jb_group_stats, member)
 
 static const figure bus_figures[] = {
     OF_BUS(n_peers),       OF_BUS(n_subs),        OF_BUS(n_topics),  OF_BUS(max_topics),
@@ -48,6 +49,26 @@ static const figure asker_figures[] = {
     OF_ASKER(n_in_flight), OF_ASKER(n_sent), OF_ASKER(n_replied),   OF_ASKER(n_timed_out),
     OF_ASKER(n_cancelled), OF_ASKER(n_late), OF_ASKER(n_duplicate), OF_ASKER(n_unknown),
     OF_ASKER(n_missed),    {NULL, 0, 0},
+};
+
+static const figure group_figures[] = {
+    OF_GROUP(idx),
+    OF_GROUP(n_workers),
+    OF_GROUP(n_pending),
+    OF_GROUP(oldest_peer),
+    OF_GROUP(n_delivered),
+    OF_GROUP(n_acked),
+    OF_GROUP(n_lost),
+    OF_GROUP(n_redelivered),
+    OF_GROUP(n_filtered),
+    OF_GROUP(n_missed),
+    OF_GROUP(lag_bytes),
+    OF_GROUP(oldest_sequence),
+    OF_GROUP(oldest_ns),
+    OF_GROUP(ack_timeout_ns),
+    OF_GROUP(evict_after_ns),
+    OF_GROUP(taking_peer),
+    {NULL, 0, 0},
 };
 
 /* Takes over `value`, which may be NULL with an exception set, and drops `dict` on failure. */
@@ -99,6 +120,15 @@ static PyObject *sub_dict(const jb_sub_stats *s)
     dict = with(dict, "policy", PyUnicode_FromString(policy));
     dict = with(dict, "name", text(s->name, sizeof s->name));
     return with(dict, "pattern", text(s->pattern, sizeof s->pattern));
+}
+
+static PyObject *group_dict(const jb_group_stats *g)
+{
+    PyObject *dict = to_dict(g, group_figures);
+
+    dict = with(dict, "is_holding", PyBool_FromLong(g->is_holding != 0));
+    dict = with(dict, "name", text(g->name, sizeof g->name));
+    return with(dict, "pattern", text(g->pattern, sizeof g->pattern));
 }
 
 PyObject *jbpy_asker_dict(const jb_requester_stats *stats)
@@ -166,6 +196,27 @@ PyObject *jbpy_bus_subscriptions(jbpy_bus *self, PyObject *ignored)
         if (rc < 0)
             jbpy_raise(jbpy_state_of((PyObject *)self), rc, NULL, "subscriptions");
         if (rc < 0 || append(list, sub_dict(&stats)) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+PyObject *jbpy_bus_groups(jbpy_bus *self, PyObject *ignored)
+{
+    jb_bus *bus = jbpy_bus_handle(self);
+    PyObject *list = bus == NULL ? NULL : PyList_New(0);
+
+    for (uint32_t i = 0; list != NULL; i++) {
+        jb_group_stats stats = {.size = sizeof stats};
+        int rc = jb_bus_group_stats(bus, i, &stats);
+
+        if (rc == JB_ENOENT)
+            continue;
+        if (rc == JB_ELIMIT)
+            break;
+        if (rc < 0)
+            jbpy_raise(jbpy_state_of((PyObject *)self), rc, NULL, "groups");
+        if (rc < 0 || append(list, group_dict(&stats)) < 0)
             Py_CLEAR(list);
     }
     return list;
