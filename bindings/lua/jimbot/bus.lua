@@ -16,10 +16,15 @@ local function create(C, ffi, classes, parts)
 
     local answer = parts.publish.create(C, ffi, Bus, parts.encode)
     parts.command.create(C, ffi, Bus, answer)
+    parts.batch.create(C, ffi, Bus, answer)
+    parts.request.create(C, ffi, classes, Bus, answer, parts.copy_event)
 
     --- Subscribe to a pattern, "game.*.changed" or "learning.>".
-    -- @param opts  policy: "lossless" (default: publishers wait for you) or "latest"; start: "now"
-    --              (default) or "oldest"; name: text
+    -- @param opts  policy: "lossless" (default: publishers wait for you), "latest" or "conflate" (of
+    --              each topic and key the newest); start: "now" (default) or "oldest"; high_first:
+    --              true for events of high priority before all others; evict_after_ns: for how long
+    --              publishers wait for you; wait: "block", "spin" (default) or "busy", and spin_ns,
+    --              how wait() waits; name: text
     -- @return a subscription, or nil and one sentence
     function Bus:subscribe(pattern, opts)
         if not self.handle then
@@ -30,8 +35,8 @@ local function create(C, ffi, classes, parts)
         return parts.open_sub(self, pattern, opts)
     end
 
-    --- Counters: of the whole bus (bus_published, bus_full, peers, subs, topics, used_bytes,
-    -- capacity_bytes), and of this handle (published, full, failed, skipped, repairs, commands,
+    --- Counters: of the whole bus (bus_published, bus_full, bus_over_budget, bus_revoked, peers,
+    -- subs, topics, used_bytes, capacity_bytes, stall_after_ns), and of this handle (published, full, failed, skipped, repairs, commands,
     -- commands_bad, commands_missed).
     function Bus:stats()
         stats.size = ffi.sizeof(stats)
@@ -41,6 +46,9 @@ local function create(C, ffi, classes, parts)
         return {
             bus_published = tonumber(stats.n_published),
             bus_full = tonumber(stats.n_full),
+            bus_over_budget = tonumber(stats.n_over_budget),
+            bus_revoked = tonumber(stats.n_revoked),
+            stall_after_ns = tonumber(stats.stall_after_ns),
             peers = stats.n_peers,
             subs = stats.n_subs,
             topics = stats.n_topics,
@@ -70,8 +78,12 @@ local function create(C, ffi, classes, parts)
     end
 
     -- Knows the bare pointers only: with the object in reach it would never be collected.
-    local function finalizer(children, encoder)
+    local function finalizer(children, askers, encoder)
         return function(handle)
+            for id, requester in pairs(askers) do
+                askers[id] = nil
+                C.jb_requester_close(requester)
+            end
             for id, sub in pairs(children) do
                 children[id] = nil
                 C.jb_sub_close(sub)
@@ -84,7 +96,8 @@ local function create(C, ffi, classes, parts)
     local function fill_options(opts)
         local o = ffi.new("jb_bus_opts")
         C.jb_bus_opts_init(o, ffi.sizeof(o))
-        for _, field in ipairs({ "capacity_bytes", "max_topics", "max_subs", "max_peers" }) do
+        for _, field in ipairs({ "capacity_bytes", "max_topics", "max_subs", "max_peers",
+            "stall_after_ns", "budget_bytes" }) do
             o[field] = opts[field] or o[field]
         end
         o.flags = opts.keep and C.JB_BUS_KEEP or 0
@@ -107,13 +120,14 @@ local function create(C, ffi, classes, parts)
 
     local function new_bus(handle, encoder, source)
         serial = serial + 1
-        local children = {}
-        local finish = finalizer(children, encoder)
+        local children, askers = {}, {}
+        local finish = finalizer(children, askers, encoder)
         return setmetatable({
             handle = ffi.gc(handle, finish),
             encoder = encoder,
             finish = finish,
             children = children, -- id -> bare pointer of each open subscription
+            askers = askers, -- the same of each requester
             subs = setmetatable({}, { __mode = "k" }),
             topics = {}, -- id -> name, as they are met
             source = source,

@@ -56,9 +56,13 @@ local function prepare(C)
     fill_errors(C, ffi)
     jimbot.version = ffi.string(C.jb_version_string())
     state.encode = require(prefix .. ".encode").create(C, ffi, library.walk())
+    local open_sub, copy_event = require(prefix .. ".sub").create(C, ffi, state.classes)
     open_bus = require(prefix .. ".bus").create(C, ffi, state.classes, {
         encode = state.encode,
-        open_sub = require(prefix .. ".sub").create(C, ffi, state.classes),
+        open_sub = open_sub,
+        copy_event = copy_event,
+        batch = require(prefix .. ".batch"),
+        request = require(prefix .. ".request"),
         publish = require(prefix .. ".publish"),
         command = require(prefix .. ".command"),
     })
@@ -104,7 +108,7 @@ end
 -- @param opts      library: path of the library; mode: "open" (default), "create" or "attach";
 --                  source: what events without one get; peer_name: text; keep: boolean; commands:
 --                  false for no command subscription; capacity_bytes, max_topics, max_subs,
---                  max_peers: numbers, as in jb_bus_opts
+--                  max_peers, stall_after_ns, budget_bytes: numbers, as in jb_bus_opts
 -- @return a bus, or nil, one sentence, and a code of jimbot.err when the library answered
 function jimbot.open(bus_name, opts)
     opts = opts or {}

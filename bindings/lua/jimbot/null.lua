@@ -15,6 +15,8 @@ end
 null.publish = refuse
 null.publish_event = refuse
 null.publish_json = refuse
+null.publish_batch = refuse
+null.reply = refuse
 null.send_command = refuse
 null.add = refuse
 null.wait = refuse
@@ -32,6 +34,10 @@ function null:poll()
 end
 
 function null:subscribe()
+    return nil, why
+end
+
+function null:requester()
     return nil, why
 end
 

@@ -6,6 +6,8 @@
 
 local function create(C, ffi, Bus, encode)
     local encoded = ffi.new("jb_encoded")
+    local head = ffi.new("jb_event_head")
+    local topic_id = ffi.new("uint32_t[1]")
     local err = ffi.new("jb_error")
     C.jb_error_init(err)
 
@@ -88,16 +90,10 @@ local function create(C, ffi, Bus, encode)
         return why, 0
     end
 
-    --- Publish an event made of Lua values.
-    -- @param kind      "MONEY_CHANGED" …
-    -- @param payload   a table, or any value JSON knows; nil for none
-    -- @param envelope  nil, or the event's other members: event_id, timestamp, source, subtype,
-    --                  priority, headers …
-    -- @return true; or false, "full" when a lossless subscriber is behind (nothing was published,
-    --         try later); or false, one sentence that names the place in the table
-    function Bus:publish(kind, payload, envelope)
+    -- Encode one event into `encoded`. Answers true; or false, one sentence and a code, counted.
+    local function prepare(self, kind, payload, envelope)
         if not self.handle then
-            return false, "closed"
+            return false, "closed", C.JB_ECLOSED
         elseif type(kind) ~= "string" or kind == "" then
             return refuse(self, "the event's type is not a text")
         elseif envelope ~= nil and type(envelope) ~= "table" then
@@ -117,7 +113,53 @@ local function create(C, ffi, Bus, encode)
         if rc < 0 then
             return fail(self, rc, true)
         end
-        rc = publish_encoded(self.handle, encoded)
+        return true
+    end
+
+    -- Make the head of what was encoded; `topic` nil: the one of its type.
+    local function fill_head(self, head, topic, key)
+        local rc
+        if topic then
+            rc = C.jb_bus_topic(self.handle, topic, #topic, topic_id)
+        else
+            rc = C.jb_bus_topic(self.handle, encoded.topic, encoded.topic_bytes, topic_id)
+        end
+        head.topic_id = topic_id[0]
+        head.type, head.priority = encoded.type, encoded.priority
+        head.source_time = encoded.source_time
+        head.flags, head.key = 0, key
+        return rc
+    end
+
+    local function is_key(key)
+        return type(key) == "number" and key >= 0 and key < 4294967296 and key % 1 == 0
+    end
+
+    --- Publish an event made of Lua values.
+    -- @param kind      "MONEY_CHANGED" …
+    -- @param payload   a table, or any value JSON knows; nil for none
+    -- @param envelope  nil, or the event's other members: event_id, timestamp, source, subtype,
+    --                  priority, headers …
+    -- @param key       nil, or what it is about within its topic (a table, a card), an integer below
+    --                  2^32: a conflating subscription keeps the newest of each topic and key
+    -- @return true; or false, "full" when a lossless subscriber is behind (nothing was published,
+    --         try later); or false, one sentence that names the place in the table
+    function Bus:publish(kind, payload, envelope, key)
+        if key ~= nil and not is_key(key) then
+            return refuse(self, "the key is not an integer of 32 bits")
+        end
+        local ok, why, rc = prepare(self, kind, payload, envelope)
+        if not ok then
+            return false, why, rc
+        end
+        if key then
+            rc = fill_head(self, head, nil, key)
+            if rc == 0 then
+                rc = C.jb_bus_publish(self.handle, head, encoded.data, encoded.len_bytes)
+            end
+        else
+            rc = publish_encoded(self.handle, encoded)
+        end
         if rc < 0 then
             return fail(self, rc)
         end
@@ -149,7 +191,14 @@ local function create(C, ffi, Bus, encode)
         return true
     end
 
-    return { fail = fail, refuse = refuse }
+    return {
+        fail = fail,
+        refuse = refuse,
+        prepare = prepare,
+        fill_head = fill_head,
+        is_key = is_key,
+        encoded = encoded,
+    }
 end
 
 return { create = create }

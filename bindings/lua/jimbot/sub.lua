@@ -7,6 +7,7 @@
 -- every publisher.
 
 local BATCH = 64
+local LOOKS = 8 -- at a subscription that is evicted again and again
 local empty = {} -- what poll() returns when there is nothing: an idle frame makes no garbage
 
 local function create(C, ffi, classes)
@@ -73,8 +74,34 @@ local function create(C, ffi, classes)
             n_missed = tonumber(ev.n_missed),
             publisher = ev.publisher,
             priority = ev.priority,
+            key = ev.key,
+            is_request = ev.flags == C.JB_EVENT_IS_REQUEST,
+            is_reply = ev.flags == C.JB_EVENT_IS_REPLY,
             payload = ffi.string(ev.payload, ev.len_bytes),
         }, Event)
+    end
+
+    -- Copy what lies there behind out[n_out] and take it. Answers how many, the code when the
+    -- subscription cannot go on, and the table, made when there is something to put into it.
+    local function take(self, max, out, n_out)
+        for _ = 1, LOOKS do
+            local n = C.jb_sub_peek(self.handle, events, math.min(max - n_out, BATCH))
+            if n <= 0 then
+                return 0, n, out
+            end
+            out = out or {}
+            for i = 0, n - 1 do
+                out[n_out + i + 1] = copy_event(self.bus, events[i])
+            end
+            local rc = C.jb_sub_advance(self.handle)
+            if rc == 0 then
+                return n, 0, out
+            elseif rc ~= C.JB_EEVICTED then
+                return 0, rc, out
+            end
+            -- Evicted: what was copied may have been overwritten meanwhile, and was not taken.
+        end
+        return 0, C.JB_EEVICTED, out
     end
 
     --- Take what has come. Never blocks.
@@ -82,21 +109,13 @@ local function create(C, ffi, classes)
     -- @param out  a table to fill and return; default a new one, or a shared empty one when nothing
     --             has come
     -- @return a list of events {topic, type, sequence, time_ns, source_time, n_missed, publisher,
-    --         priority, payload}; and one sentence when the subscription cannot go on
+    --         priority, key, is_request, is_reply, payload}; and one sentence when the subscription
+    --         cannot go on
     function Sub:poll(max, out)
-        local n_out, why = 0, nil
+        local n_out, n, rc = 0, 1, 0
         max = max or BATCH
-        while self.handle and n_out < max do
-            local n = C.jb_sub_peek(self.handle, events, math.min(max - n_out, BATCH))
-            if n <= 0 then
-                why = n < 0 and ffi.string(C.jb_strerror(n)) or nil
-                break
-            end
-            out = out or {}
-            for i = 0, n - 1 do
-                out[n_out + i + 1] = copy_event(self.bus, events[i])
-            end
-            C.jb_sub_advance(self.handle)
+        while self.handle and n > 0 and n_out < max do
+            n, rc, out = take(self, max, out, n_out)
             n_out = n_out + n
         end
         if out then
@@ -104,7 +123,10 @@ local function create(C, ffi, classes)
                 out[i] = nil
             end
         end
-        return out or empty, why or (not self.handle and "closed" or nil)
+        if not self.handle then
+            return out or empty, "closed"
+        end
+        return out or empty, rc < 0 and ffi.string(C.jb_strerror(rc)) or nil
     end
 
     --- Wait until poll() has something. Not for a game's thread.
@@ -122,7 +144,7 @@ local function create(C, ffi, classes)
         return true
     end
 
-    --- Counters: n_delivered, n_filtered, n_missed, lag_bytes.
+    --- Counters, as in jb_sub_stats.
     function Sub:stats()
         stats.size = ffi.sizeof(stats)
         if not self.handle or C.jb_sub_get_stats(self.handle, stats) < 0 then
@@ -132,7 +154,12 @@ local function create(C, ffi, classes)
             n_delivered = tonumber(stats.n_delivered),
             n_filtered = tonumber(stats.n_filtered),
             n_missed = tonumber(stats.n_missed),
+            n_conflated = tonumber(stats.n_conflated),
+            n_evicted = tonumber(stats.n_evicted),
             lag_bytes = tonumber(stats.lag_bytes),
+            lag_events = tonumber(stats.lag_events),
+            evict_after_ns = tonumber(stats.evict_after_ns),
+            held_since_ns = tonumber(stats.held_since_ns),
         }
     end
 
@@ -146,19 +173,39 @@ local function create(C, ffi, classes)
         end
     end
 
+    local words = {
+        policy = {
+            lossless = C.JB_SUB_LOSSLESS,
+            latest = C.JB_SUB_LATEST,
+            conflate = C.JB_SUB_CONFLATE,
+        },
+        start = { now = C.JB_SUB_FROM_NOW, oldest = C.JB_SUB_FROM_OLDEST },
+        wait = { block = C.JB_WAIT_BLOCK, spin = C.JB_WAIT_SPIN, busy = C.JB_WAIT_BUSY },
+    }
+
     local function fill_options(opts)
         local o = ffi.new("jb_sub_opts")
         C.jb_sub_opts_init(o, ffi.sizeof(o))
-        o.policy = opts.policy == "latest" and C.JB_SUB_LATEST or C.JB_SUB_LOSSLESS
-        o.start = opts.start == "oldest" and C.JB_SUB_FROM_OLDEST or C.JB_SUB_FROM_NOW
+        for name, values in pairs(words) do
+            local word = opts[name]
+            if word ~= nil then
+                o[name] = values[word] or error("no " .. name .. ": " .. tostring(word), 0)
+            end
+        end
         o.name = opts.name
+        o.spin_ns = opts.spin_ns or o.spin_ns
+        o.evict_after_ns = opts.evict_after_ns or 0
+        o.flags = opts.high_first and C.JB_SUB_HIGH_FIRST or 0
         return o
     end
 
     --- Open a subscription on a bus. `children` holds the bare pointer and not the object,
     -- so that the bus's finalizer can close it and the collector can still find it lost.
     local function open(bus, pattern, opts)
-        local o = fill_options(opts or {})
+        local ok, o = pcall(fill_options, opts or {})
+        if not ok then
+            return nil, tostring(o), C.JB_EINVAL
+        end
         local rc = C.jb_bus_subscribe(bus.handle, pattern, #pattern, o, sub_out, err)
         if rc < 0 then
             return nil, ffi.string(err.msg), rc
@@ -180,7 +227,7 @@ local function create(C, ffi, classes)
         return sub
     end
 
-    return open
+    return open, copy_event
 end
 
 return { create = create }

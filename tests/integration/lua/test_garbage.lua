@@ -68,6 +68,23 @@ bounded("an idle frame", 100000, 16, 16, function()
     bus:commands()
 end)
 
+local batch = {}
+for i = 1, 50 do
+    batch[i] = { type = "MONEY_CHANGED", payload = money, event_id = "x", timestamp = i }
+end
+-- Interpreted, each event makes a few pointers.
+bounded("a batch of 50", 4000, 64, jit.status() and 64 or 50 * 160, function()
+    assert(bus:publish_batch(batch))
+end)
+local requester = assert(bus:requester())
+bounded("a frame without outcomes", 100000, 16, 16, function()
+    requester:poll()
+end)
+local watcher = assert(bus:subscribe("nothing.>", { policy = "latest" }))
+bounded("a frame without events", 100000, 16, 16, function()
+    watcher:poll()
+end)
+
 local small = assert(jimbot.open(nil, { capacity_bytes = 65536 }))
 local behind = assert(small:subscribe(">")) -- held, or the collector would end it
 while small:publish("MONEY_CHANGED", money, named) do
