@@ -18,6 +18,7 @@ local function create(C, ffi, classes, parts)
     parts.command.create(C, ffi, Bus, answer)
     parts.batch.create(C, ffi, Bus, answer)
     parts.request.create(C, ffi, classes, Bus, answer, parts.copy_event)
+    parts.worker.create(C, ffi, classes, Bus, parts.copy_event)
 
     --- Subscribe to a pattern, "game.*.changed" or "learning.>".
     -- @param opts  policy: "lossless" (default: publishers wait for you), "latest" or "conflate" (of
@@ -78,7 +79,7 @@ local function create(C, ffi, classes, parts)
     end
 
     -- Knows the bare pointers only: with the object in reach it would never be collected.
-    local function finalizer(children, askers, encoder)
+    local function finalizer(children, askers, workers, encoder)
         return function(handle)
             for id, requester in pairs(askers) do
                 askers[id] = nil
@@ -87,6 +88,10 @@ local function create(C, ffi, classes, parts)
             for id, sub in pairs(children) do
                 children[id] = nil
                 C.jb_sub_close(sub)
+            end
+            for id, worker in pairs(workers) do
+                workers[id] = nil
+                C.jb_worker_leave(worker)
             end
             C.jb_encoder_destroy(encoder)
             C.jb_bus_close(handle)
@@ -97,7 +102,7 @@ local function create(C, ffi, classes, parts)
         local o = ffi.new("jb_bus_opts")
         C.jb_bus_opts_init(o, ffi.sizeof(o))
         for _, field in ipairs({ "capacity_bytes", "max_topics", "max_subs", "max_peers",
-            "stall_after_ns", "budget_bytes" }) do
+            "max_groups", "stall_after_ns", "budget_bytes" }) do
             o[field] = opts[field] or o[field]
         end
         o.flags = opts.keep and C.JB_BUS_KEEP or 0
@@ -120,14 +125,15 @@ local function create(C, ffi, classes, parts)
 
     local function new_bus(handle, encoder, source)
         serial = serial + 1
-        local children, askers = {}, {}
-        local finish = finalizer(children, askers, encoder)
+        local children, askers, workers = {}, {}, {}
+        local finish = finalizer(children, askers, workers, encoder)
         return setmetatable({
             handle = ffi.gc(handle, finish),
             encoder = encoder,
             finish = finish,
             children = children, -- id -> bare pointer of each open subscription
             askers = askers, -- the same of each requester
+            workers = workers, -- and of each worker
             subs = setmetatable({}, { __mode = "k" }),
             topics = {}, -- id -> name, as they are met
             source = source,

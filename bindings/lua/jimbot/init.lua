@@ -63,6 +63,7 @@ local function prepare(C)
         copy_event = copy_event,
         batch = require(prefix .. ".batch"),
         request = require(prefix .. ".request"),
+        worker = require(prefix .. ".worker"),
         publish = require(prefix .. ".publish"),
         command = require(prefix .. ".command"),
     })
@@ -108,7 +109,7 @@ end
 -- @param opts      library: path of the library; mode: "open" (default), "create" or "attach";
 --                  source: what events without one get; peer_name: text; keep: boolean; commands:
 --                  false for no command subscription; capacity_bytes, max_topics, max_subs,
---                  max_peers, stall_after_ns, budget_bytes: numbers, as in jb_bus_opts
+--                  max_peers, max_groups, stall_after_ns, budget_bytes: numbers, as in jb_bus_opts
 -- @return a bus, or nil, one sentence, and a code of jimbot.err when the library answered
 function jimbot.open(bus_name, opts)
     opts = opts or {}

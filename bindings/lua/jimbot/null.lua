@@ -20,6 +20,9 @@ null.reply = refuse
 null.send_command = refuse
 null.add = refuse
 null.wait = refuse
+null.ack = refuse
+null.nack = refuse
+null.remove_group = refuse
 
 function null:next_id()
     return nil, why
@@ -41,10 +44,28 @@ function null:requester()
     return nil, why
 end
 
+function null:join()
+    return nil, why
+end
+
+function null:take()
+    return empty
+end
+
+function null:ack_all()
+    return 0
+end
+
+function null:groups()
+    return empty
+end
+
 function null:stats()
     return nil, why
 end
 
 function null:close() end
+
+function null:leave() end
 
 return null
