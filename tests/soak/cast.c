@@ -118,10 +118,10 @@ static void producer_gone(struct ledger *ledger, const struct actor *actor)
 
 static void actor_gone(struct cast *cast, struct actor *actor, int status)
 {
-    bool is_well;
+    bool is_reader = actor->role && actor->role->is_reader, is_well;
 
-    if (!(actor->role && actor->role->is_reader) &&
-        atomic_load(&cast->ledger->producers[actor->row].is_dying)) {
+    if (atomic_load(is_reader ? &cast->ledger->readers[actor->row].is_dying
+                              : &cast->ledger->producers[actor->row].is_dying)) {
         cast->n_own_deaths += !actor->is_killed;
         actor->is_killed = true;
     }

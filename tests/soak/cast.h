@@ -35,7 +35,7 @@ struct cast {
     bool is_ending;  /* nobody is started again, but workers */
     bool is_holding; /* nor now, as long as there are producers: the living must help themselves */
     uint64_t n_starts;
-    uint64_t n_own_deaths; /* producers that killed themselves with an open claim */
+    uint64_t n_own_deaths; /* who killed themselves with an open claim or unacknowledged events */
 };
 
 /* Everyone of the table of roles, nobody started yet. */

@@ -77,14 +77,15 @@ static void kill_some(struct director *self)
 {
     struct recovery *recovery = &self->ledger->recovery;
     uint64_t n = 1 + (soak_below(&self->random, 4) == 0 ? soak_below(&self->random, 4) : 0);
+    bool is_group = soak_below(&self->random, 24) == 0;
     struct actor *actor;
 
-    if (soak_below(&self->random, 24) == 0)
+    if (is_group)
         kill_group(self);
     for (; n && (actor = victim(self)) != NULL; n--)
         kill_one(self, actor);
     self->soak->deeds.n_kill_rounds++;
-    self->cast.is_holding = soak_below(&self->random, 2) == 0;
+    self->cast.is_holding = is_group || soak_below(&self->random, 2) == 0;
     self->is_timed = cast_count(&self->cast, ACTOR_STOPPED) == 0;
     atomic_store(&recovery->first_ns, 0);
     atomic_store(&recovery->lap_ns, 0);

@@ -23,7 +23,7 @@ struct soak_options {
 struct deeds {
     uint64_t n_starts;
     uint64_t n_kills;
-    uint64_t n_own_deaths; /* producers that killed themselves with an open claim */
+    uint64_t n_own_deaths; /* who killed themselves with an open claim or unacknowledged events */
     uint64_t n_stops;
     uint64_t n_ends;        /* asked to close and leave */
     uint64_t n_kill_rounds; /* one kill, or several at once */

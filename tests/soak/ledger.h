@@ -63,8 +63,9 @@ struct reader_row {
     uint64_t final_sequence;                 /* where its cursor was when it had drained */
     uint64_t n_missed_total;                 /* as its statistics said then */
     uint64_t n_conflated_total;
-    _Atomic uint32_t phase; /* enum reader_phase */
-    _Atomic uint32_t calls; /* the last of `calls` after which it found nothing more to read */
+    _Atomic uint32_t phase;    /* enum reader_phase */
+    _Atomic uint32_t is_dying; /* it is about to kill itself */
+    _Atomic uint32_t calls;    /* the last of `calls` after which it found nothing more to read */
     _Atomic uint32_t wants_end;
 };
 

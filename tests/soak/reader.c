@@ -220,7 +220,8 @@ static int glance(struct reader *self)
         !witness_glance(&self->witness, self->events, n))
         return -1;
     self->is_fresh = n <= 0;
-    if (n > 0 && !self->role->evict_after_ns && soak_below(&self->random, 64) == 0)
+    if (n > 0 && !self->role->evict_after_ns &&
+        soak_below(&self->random, role_conflates(self->role) ? 4 : 64) == 0)
         n = peek_again(self, n);
     if (n < 0)
         reader_fail(self, "jb_sub_peek: %s", jb_err_name(n));
@@ -365,7 +366,7 @@ static int subscribe(struct reader *self)
     opts.flags = self->role->is_high_first ? JB_SUB_HIGH_FIRST : 0;
     opts.name = self->role->name;
     opts.wait = (uint32_t)soak_below(&self->random, 3);
-    opts.evict_after_ns = self->role->evict_after_ns;
+    opts.evict_after_ns = self->role->evict_after_ns >> soak_below(&self->random, 6);
     self->wait_most_ns = opts.wait == JB_WAIT_BUSY ? 1000000 : 100000000;
     rc = jb_bus_subscribe(self->bus, patterns[0], strlen(patterns[0]), &opts, &self->sub, &err);
     if (!rc && patterns[1])

@@ -77,7 +77,7 @@ void report_totals(struct soak *soak)
     printf("  published %lu events, %lu bytes; %lu laps of the ring\n", ul(books->n_published),
            ul(books->n_bytes), ul(books->n_laps));
     printf(
-        "  processes %lu: killed %lu, and %lu by themselves within a claim; stopped %lu, asked to "
+        "  processes %lu: killed %lu, and %lu by themselves amid their work; stopped %lu, asked to "
         "leave %lu\n",
         ul(deeds->n_starts), ul(deeds->n_kills), ul(deeds->n_own_deaths), ul(deeds->n_stops),
         ul(deeds->n_ends));
@@ -93,10 +93,10 @@ void report_totals(struct soak *soak)
     printf("  requests answered %lu, timed out %lu; answers late or too many %lu\n",
            ul(books->n_replied), ul(books->n_timed_out), ul(books->n_late));
     printf(
-        "  a group acknowledged %lu events, %lu were delivered again; while it had no worker (%lu "
-        "times) it lost %lu\n",
+        "  a group acknowledged %lu events, %lu were delivered again; %lu times it had no worker, "
+        "and lost %lu and missed %lu\n",
         ul(books->group.n_acked), ul(books->group.n_redelivered), ul(books->n_gaps),
-        ul(books->group.n_lost + books->group.n_missed));
+        ul(books->group.n_lost), ul(books->group.n_missed));
     printf("  recovered from %lu of %lu blows (1 to 7 kills at once); %u timed, nobody being "
            "stopped\n",
            ul(deeds->n_recovered), ul(deeds->n_kill_rounds), deeds->n_timed);

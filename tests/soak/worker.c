@@ -7,6 +7,7 @@
 #include "crew.h"
 #include "witness.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,9 +90,9 @@ static bool finish_some(struct worker *self, bool is_all)
     uint32_t n_left = 0;
     int rc = 0;
 
-    if (!is_all && soak_below(&self->random, 4) == 0)
+    if (!is_all && soak_below(&self->random, 2))
         n_left = self->n_held / 2;
-    if (soak_below(&self->random, 4) == 0)
+    if (n_left == 0 && soak_below(&self->random, 4) == 0)
         rc = acknowledge_all(self);
     while (rc >= 0 && self->n_held > n_left)
         rc = acknowledge(self, (uint32_t)soak_below(&self->random, self->n_held));
@@ -131,6 +132,16 @@ static bool rest(struct worker *self, uint32_t calls)
     return rc >= 0;
 }
 
+/* Now and then what it holds is its last. */
+static void die_holding(struct worker *self)
+{
+    if (self->n_held == 0 || soak_below(&self->random, 2048))
+        return;
+    crew_doom(self->ledger, self->idx);
+    atomic_store(&self->row->is_dying, 1);
+    raise(SIGKILL);
+}
+
 static bool work(struct worker *self)
 {
     while (!atomic_load(&self->row->wants_end) && !atomic_load(&self->ledger->final)) {
@@ -143,9 +154,10 @@ static bool work(struct worker *self)
         }
         if (!receive(self, n) || (n == 0 && self->n_held == 0 && !rest(self, calls)))
             return false;
-        if (soak_below(&self->random, 32) == 0)
+        die_holding(self);
+        if (soak_below(&self->random, 16) == 0 || (n == 0 && self->n_held))
             actor_nap_us(soak_below(&self->random, self->role->nap_us));
-        if (!finish_some(self, n == 0))
+        if (!finish_some(self, calls || (n == 0 && soak_below(&self->random, 4) == 0)))
             return false;
     }
     return true;
