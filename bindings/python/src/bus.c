@@ -226,20 +226,49 @@ static void bus_dealloc(jbpy_bus *self)
 
 static PyMethodDef bus_methods[] = {
     {"open", METHOD(bus_open), KEYWORDS | METH_CLASS,
-     "Attach to the bus of that name, or create it. None: an anonymous bus."},
+     "Attach to the bus of that name, or create it. None: an anonymous bus.\n"
+     "\n"
+     "capacity (bytes), max_topics, max_subs, max_peers, mode and stall_after_ns matter to who "
+     "creates it;\n"
+     "stall_after_ns: how long a live publisher may stand between claim and commit before its "
+     "event is\n"
+     "cancelled, 0 for ever. budget_bytes: of this handle, the most bytes of its events that wait "
+     "for\n"
+     "lossless subscriptions (jimbot.Full beyond it), 0 no limit. keep: it outlives its last "
+     "peer.\n"
+     "Layout, Permission, NotFound, Limit, Timeout, System, Invalid."},
     {"create", METHOD(bus_create), KEYWORDS | METH_CLASS, "Create a bus that must not exist yet."},
     {"attach", METHOD(bus_attach), KEYWORDS | METH_CLASS, "Attach to a bus that must exist."},
     {"close", METHOD(bus_close), METH_NOARGS,
      "Close the handle and its subscriptions; a thread that waits in one gets jimbot.Closed."},
     {"publish", METHOD(jbpy_bus_publish), KEYWORDS,
-     "Publish one event: a payload under a type name, or a whole event on a topic or None."},
+     "Publish one event: a payload under a type name, or a whole event on a topic or None.\n"
+     "\n"
+     "key: what it is about within its topic, 32 bits. timeout: seconds to wait for room, None for "
+     "ever.\n"
+     "Full (nothing was published), TooBig, Parse, EventError, Proto, Limit, Invalid; TypeError "
+     "and\n"
+     "ValueError name the place in the value."},
     {"publish_many", METHOD(jbpy_bus_publish_many), KEYWORDS,
-     "Publish the events of an iterable in batches and return how many; each batch is visible as a "
-     "whole. An exception's n_published tells how many went before it."},
+     "Publish the events of an iterable and return how many.\n"
+     "\n"
+     "Each item is what publish() takes; keys: an iterable of as many integers of 32 bits. They go "
+     "in\n"
+     "batches of at most 4096 events and a quarter of the ring, each visible as a whole or not at "
+     "all.\n"
+     "timeout: seconds for the whole call. As publish(); the exception's n_published says how many "
+     "went\n"
+     "before, in order, so items[n_published:] is what remains."},
     {"publish_columns", METHOD(jbpy_bus_publish_columns), KEYWORDS,
-     "Publish one event for each row of some arrays, in batches, and return how many: columns are "
-     "a "
-     "dict of payload members, each an array, a list, or one value for all."},
+     "Publish one event for each row of some arrays and return how many.\n"
+     "\n"
+     "columns: member of the payload -> an array of one dimension (bool, integers, float32, "
+     "float64, native\n"
+     "byte order), a list, or one value for all rows; all of one length. keys: an array of "
+     "integers below\n"
+     "2**32. priority, source, subtype: of each event. Batches, timeout and n_published as "
+     "publish_many().\n"
+     "TypeError or ValueError: a column is none. OverflowError: a number needs more than 63 bits."},
     {"request", METHOD(jbpy_bus_request), KEYWORDS,
      "Ask, wait without the GIL up to timeout seconds (default 1; None: for ever), and return the "
      "reply, an Event; or jimbot.Timeout."},
@@ -248,7 +277,17 @@ static PyMethodDef bus_methods[] = {
     {"reply", METHOD(jbpy_bus_reply), KEYWORDS,
      "Answer a request: an Event whose is_request is true. The first answer counts."},
     {"subscribe", METHOD(jbpy_bus_subscribe), KEYWORDS,
-     "Subscribe to a pattern or several; policy 'lossless', 'latest' or 'conflate'."},
+     "Subscribe to a pattern or several, and return a Subscription.\n"
+     "\n"
+     "policy: 'lossless' (publishers wait for it), 'latest' (it is overtaken and told n_missed) "
+     "or\n"
+     "'conflate' (the newest of each topic and key). start: 'now' or 'oldest'. high_first: "
+     "lossless only,\n"
+     "events of high priority before all others. evict_after_ns: lossless only, how long "
+     "publishers wait\n"
+     "for one that stands still, 0 for ever. wait: 'block', 'spin' (for spin_ns, then it sleeps) "
+     "or\n"
+     "'busy'. name: shown in statistics. Invalid: not a pattern; Limit: max_subs are open."},
     {"join", METHOD(jbpy_bus_join), KEYWORDS,
      "Become a Worker of a consumer group, which the first one makes: each event of the pattern "
      "goes to one of its workers, which acknowledges it."},

@@ -4,7 +4,7 @@
  * Invariant: the arrays are held as buffers while they are read, so they can neither move nor shrink;
  * each has as many rows as there are events, or is one value for all of them.
  */
-#include "core.h"
+#include "publish.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * Invariant: items are taken from the iterable in order, one at a time; what it yields may run any
  * Python code, so nothing borrowed from it is kept past the next step.
  */
-#include "core.h"
+#include "publish.h"
 
 typedef struct many {
     jbpy_pack pack;

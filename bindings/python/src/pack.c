@@ -4,7 +4,7 @@
  * Invariant: a batch is in the ring as a whole or not at all, and batches go in order. n_published
  * counts the events of those that are there, so whoever is interrupted knows where to go on.
  */
-#include "core.h"
+#include "publish.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * Invariant: the call returns only when the event is in the ring; otherwise it raises and the event
  * is not there. It never waits unless it was given a timeout, and never with the GIL held.
  */
-#include "core.h"
+#include "publish.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * Invariant: what the answer needs of the request is copied before Python code may run, so a batch
  * that is released meanwhile does no harm.
  */
-#include "core.h"
+#include "publish.h"
 
 typedef struct answer {
     jb_event request; /* its payload is not looked at */

@@ -1,282 +1,14 @@
 /*
- * requester.c: jimbot.Requester, and Bus.request(), which uses one that nobody sees.
+ * requester.c: jimbot.Requester: several requests in flight, for who does not want to wait.
  *
- * Invariants:
- *  - An asker is in its bus's list while its C handle is open, so Bus.close() ends it first. Whoever
- *    looks at one while the GIL may change hands holds a reference.
- *  - One thread at a time: `is_used` turns a second one away with jimbot.State.
- *  - The bus keeps at most one idle asker; it counts as no reference to the bus.
+ * Invariant: it holds its bus, and one asker from its making to its end.
  */
-#include "core.h"
-
-#include <string.h>
-#include <unistd.h>
-
-struct jbpy_asker {
-    jb_requester *handle; /* NULL once closed */
-    jbpy_bus *bus;        /* borrowed */
-    struct jbpy_asker *next, *prev;
-    unsigned n_refs;
-    bool is_used;
-    bool is_waiting; /* sleeps without the GIL */
-};
+#include "asker.h"
 
 typedef struct jbpy_requester {
     PyObject_HEAD jbpy_asker *asker;
     jbpy_bus *bus; /* strong */
 } jbpy_requester;
-
-static PyObject *raise_for(const jbpy_asker *asker, int code, const char *what)
-{
-    return jbpy_raise(jbpy_state_of((PyObject *)asker->bus), code, NULL, what);
-}
-
-static void unref(jbpy_asker *asker)
-{
-    if (--asker->n_refs == 0)
-        PyMem_Free(asker);
-}
-
-/* Close the C handle and leave the bus's list. */
-static void shut(jbpy_asker *asker)
-{
-    jb_requester *handle = asker->handle;
-    jbpy_bus *bus = asker->bus;
-
-    if (handle == NULL)
-        return;
-    asker->handle = NULL;
-    if (asker->prev != NULL)
-        asker->prev->next = asker->next;
-    else
-        bus->askers = asker->next;
-    if (asker->next != NULL)
-        asker->next->prev = asker->prev;
-    asker->next = asker->prev = NULL;
-    asker->n_refs++;
-    while (asker->is_waiting && getpid() == bus->pid)
-        jbpy_nap();
-    unref(asker);
-    jb_requester_close(handle);
-}
-
-static void end(jbpy_asker *asker)
-{
-    shut(asker);
-    unref(asker);
-}
-
-/* Bus.close(). */
-void jbpy_askers_shut(jbpy_bus *bus)
-{
-    jbpy_asker *spare = bus->spare;
-
-    bus->spare = NULL;
-    if (spare != NULL)
-        end(spare);
-    while (bus->askers != NULL)
-        shut(bus->askers);
-}
-
-static jbpy_asker *asker_new(jbpy_bus *bus, const jb_requester_opts *opts)
-{
-    jbpy_asker *asker;
-    jb_requester *handle;
-    jb_error err;
-    int rc;
-
-    if (jbpy_bus_handle(bus) == NULL)
-        return NULL;
-    jb_error_init(&err);
-    rc = jb_requester_open(bus->bus, opts, &handle, &err);
-    if (rc < 0) {
-        jbpy_raise(jbpy_state_of((PyObject *)bus), rc, &err, "requester");
-        return NULL;
-    }
-    asker = PyMem_Calloc(1, sizeof *asker);
-    if (asker == NULL) {
-        jb_requester_close(handle);
-        PyErr_NoMemory();
-        return NULL;
-    }
-    asker->handle = handle;
-    asker->bus = bus;
-    asker->n_refs = 1;
-    asker->next = bus->askers;
-    if (asker->next != NULL)
-        asker->next->prev = asker;
-    bus->askers = asker;
-    return asker;
-}
-
-/* -1 with an exception set: closed, or another thread is inside. */
-static int enter(jbpy_asker *asker)
-{
-    if (asker->handle == NULL || asker->is_used) {
-        if (asker->handle == NULL)
-            raise_for(asker, JB_ECLOSED, "requester");
-        else
-            raise_for(asker, JB_ESTATE, "another thread is using this requester");
-        return -1;
-    }
-    asker->is_used = true;
-    return 0;
-}
-
-/* Sleep until there is something, the slice ends or a signal arrives. */
-static int wait_once(jbpy_asker *asker, uint64_t deadline_ns)
-{
-    uint64_t slice_ns = jbpy_slice(deadline_ns);
-    jb_requester *handle = asker->handle;
-    int rc;
-
-    asker->is_waiting = true;
-    Py_BEGIN_ALLOW_THREADS
-        rc = jb_request_wait(handle, slice_ns);
-    Py_END_ALLOW_THREADS
-    asker->is_waiting = false;
-    if (PyErr_CheckSignals() < 0)
-        return -1;
-    if (rc < 0)
-        return raise_for(asker, rc, "wait"), -1;
-    return 0;
-}
-
-/* The outcomes there are; waits for the first until deadline_ns. */
-static int take(jbpy_asker *asker, jb_outcome *outcomes, uint32_t n_max, uint64_t deadline_ns)
-{
-    for (;;) {
-        int n =
-            asker->handle == NULL ? JB_ECLOSED : jb_request_poll(asker->handle, outcomes, n_max);
-
-        if (n < 0)
-            return raise_for(asker, n, "requester"), -1;
-        if (n > 0 || deadline_ns == 0 || jb_clock_now_ns() >= deadline_ns)
-            return n;
-        if (wait_once(asker, deadline_ns) < 0)
-            return -1;
-    }
-}
-
-typedef struct question {
-    jbpy_asker *asker;
-    const jbpy_message *message;
-    uint64_t deadline_ns;
-    uint32_t *ret_id;
-} question;
-
-static int attempt_question(jb_bus *bus, const void *what)
-{
-    const question *q = what;
-    const jb_encoded *enc = &q->message->encoding.encoded;
-    uint64_t now_ns = jb_clock_now_ns();
-    uint64_t left_ns = UINT64_MAX;
-
-    if (q->asker->handle == NULL)
-        return JB_ECLOSED;
-    if (q->deadline_ns != UINT64_MAX)
-        left_ns = q->deadline_ns > now_ns ? q->deadline_ns - now_ns : 1;
-    return jb_request_send(q->asker->handle, &q->message->head, enc->data, enc->len_bytes, left_ns,
-                           q->ret_id);
-}
-
-/* How long an answer may take: a second unless told. */
-static int answer_deadline(PyObject *timeout, uint64_t *ret_deadline_ns)
-{
-    uint64_t timeout_ns = 1000000000;
-
-    if (timeout != NULL && jbpy_timeout(timeout, &timeout_ns) < 0)
-        return -1;
-    if (timeout_ns == 0) {
-        PyErr_SetString(PyExc_ValueError, "the timeout of a request is more than 0");
-        return -1;
-    }
-    *ret_deadline_ns = jbpy_deadline(timeout_ns);
-    return 0;
-}
-
-/* Publish a request; `is_patient`: wait for room until its deadline. */
-static int ask(jbpy_asker *asker, PyObject *args, PyObject *kwargs, bool is_patient,
-               uint64_t *ret_deadline_ns, uint32_t *ret_id)
-{
-    jbpy_call call = {0};
-    jbpy_message message;
-    question q = {.asker = asker, .message = &message, .ret_id = ret_id};
-    int rc;
-
-    if (jbpy_call_parse(args, kwargs, "O|O$OOOOOO:request", &call) < 0 ||
-        answer_deadline(call.timeout, &q.deadline_ns) < 0 ||
-        jbpy_message_init(asker->bus, call.target, call.data, &call.env, &message) < 0)
-        return -1;
-    rc = jbpy_publish(asker->bus, attempt_question, &q, message.encoding.encoded.len_bytes,
-                      is_patient ? q.deadline_ns : 0);
-    jbpy_message_fini(asker->bus, &message);
-    *ret_deadline_ns = q.deadline_ns;
-    return rc;
-}
-
-/* Replies become events of one batch; NULL with an exception set. */
-static jbpy_batch *reply_batch(jbpy_bus *bus, const jb_outcome *outcomes, uint32_t n)
-{
-    jb_event *events = PyMem_Calloc(n > 0 ? n : 1, sizeof *events);
-    jbpy_batch *batch = NULL;
-
-    if (events == NULL)
-        return (jbpy_batch *)PyErr_NoMemory();
-    for (uint32_t i = 0; i < n; i++)
-        events[i] = outcomes[i].reply;
-    if (jbpy_learn_topics(bus, events, n) == 0)
-        batch = jbpy_batch_new(jbpy_state_of((PyObject *)bus), events, n, bus->topics);
-    PyMem_Free(events);
-    return batch;
-}
-
-static PyObject *reply_event(jbpy_bus *bus, const jb_outcome *outcome)
-{
-    jbpy_batch *batch = reply_batch(bus, outcome, 1);
-    PyObject *event = batch == NULL ? NULL : jbpy_batch_event(batch, 0);
-
-    Py_XDECREF((PyObject *)batch);
-    return event;
-}
-
-/* Ask and wait for the answer. The asker has nothing else in flight. */
-static PyObject *ask_and_wait(jbpy_asker *asker, PyObject *args, PyObject *kwargs)
-{
-    uint64_t deadline_ns;
-    jb_outcome outcome;
-    uint32_t id;
-    int n;
-
-    if (ask(asker, args, kwargs, true, &deadline_ns, &id) < 0)
-        return NULL;
-    n = take(asker, &outcome, 1, UINT64_MAX); /* it has an outcome at its deadline */
-    if (n < 0 && asker->handle != NULL)
-        jb_request_cancel(asker->handle, id);
-    if (n < 0)
-        return NULL;
-    if (outcome.kind != JB_OUTCOME_REPLY)
-        return raise_for(asker, JB_ETIMEDOUT, "no reply");
-    return reply_event(asker->bus, &outcome);
-}
-
-PyObject *jbpy_bus_request(jbpy_bus *self, PyObject *args, PyObject *kwargs)
-{
-    jbpy_asker *asker = self->spare;
-    PyObject *event;
-
-    self->spare = NULL;
-    if (asker == NULL)
-        asker = asker_new(self, NULL);
-    if (asker == NULL)
-        return NULL;
-    event = ask_and_wait(asker, args, kwargs);
-    if (asker->handle != NULL && self->spare == NULL)
-        self->spare = asker;
-    else
-        end(asker);
-    return event;
-}
 
 PyObject *jbpy_bus_requester(jbpy_bus *bus, PyObject *args, PyObject *kwargs)
 {
@@ -297,7 +29,7 @@ PyObject *jbpy_bus_requester(jbpy_bus *bus, PyObject *args, PyObject *kwargs)
     if (self == NULL)
         return NULL;
     self->bus = (jbpy_bus *)Py_NewRef((PyObject *)bus);
-    self->asker = asker_new(bus, &opts);
+    self->asker = jbpy_asker_new(bus, &opts);
     if (self->asker == NULL)
         Py_CLEAR(self);
     return (PyObject *)self;
@@ -305,13 +37,12 @@ PyObject *jbpy_bus_requester(jbpy_bus *bus, PyObject *args, PyObject *kwargs)
 
 static PyObject *requester_send(jbpy_requester *self, PyObject *args, PyObject *kwargs)
 {
-    uint64_t deadline_ns;
     uint32_t id;
     int rc;
 
-    if (enter(self->asker) < 0)
+    if (jbpy_asker_enter(self->asker) < 0)
         return NULL;
-    rc = ask(self->asker, args, kwargs, false, &deadline_ns, &id);
+    rc = jbpy_asker_ask(self->asker, args, kwargs, false, &id);
     self->asker->is_used = false;
     return rc < 0 ? NULL : PyLong_FromUnsignedLong(id);
 }
@@ -321,12 +52,12 @@ static PyObject *requester_request(jbpy_requester *self, PyObject *args, PyObjec
     jb_requester_stats stats = {.size = sizeof stats};
     PyObject *event = NULL;
 
-    if (enter(self->asker) < 0)
+    if (jbpy_asker_enter(self->asker) < 0)
         return NULL;
     if (jb_requester_get_stats(self->asker->handle, &stats) == 0 && stats.n_in_flight > 0)
-        raise_for(self->asker, JB_ESTATE, "other requests are in flight: send() and poll()");
+        jbpy_asker_raise(self->asker, JB_ESTATE, "other requests are in flight: send() and poll()");
     else
-        event = ask_and_wait(self->asker, args, kwargs);
+        event = jbpy_asker_call(self->asker, args, kwargs);
     self->asker->is_used = false;
     return event;
 }
@@ -351,7 +82,7 @@ static PyObject *new_outcome(jbpy_state *st, const jb_outcome *outcome, jbpy_bat
 
 static PyObject *outcome_list(jbpy_bus *bus, const jb_outcome *outcomes, uint32_t n)
 {
-    jbpy_batch *batch = reply_batch(bus, outcomes, n);
+    jbpy_batch *batch = jbpy_reply_batch(bus, outcomes, n);
     PyObject *list = batch == NULL ? NULL : PyList_New((Py_ssize_t)n);
 
     for (uint32_t i = 0; list != NULL && i < n; i++) {
@@ -379,10 +110,11 @@ static PyObject *requester_poll(jbpy_requester *self, PyObject *args, PyObject *
     if (n_max < 1 || n_max > JB_REQUESTS_MAX)
         return PyErr_Format(PyExc_ValueError, "max_outcomes is 1 .. %d, not %zd", JB_REQUESTS_MAX,
                             n_max);
-    if (enter(self->asker) < 0)
+    if (jbpy_asker_enter(self->asker) < 0)
         return NULL;
     outcomes = PyMem_Malloc((size_t)n_max * sizeof *outcomes);
-    n = outcomes == NULL ? -1 : take(self->asker, outcomes, (uint32_t)n_max, deadline_ns);
+    n = outcomes == NULL ? -1
+                         : jbpy_asker_take(self->asker, outcomes, (uint32_t)n_max, deadline_ns);
     if (n >= 0)
         list = outcome_list(self->bus, outcomes, (uint32_t)n);
     else if (outcomes == NULL)
@@ -397,12 +129,12 @@ static PyObject *requester_cancel(jbpy_requester *self, PyObject *number)
     uint32_t id;
     int rc;
 
-    if (!jbpy_to_uint32(number, &id) || enter(self->asker) < 0)
+    if (!jbpy_to_uint32(number, &id) || jbpy_asker_enter(self->asker) < 0)
         return NULL;
     rc = jb_request_cancel(self->asker->handle, id);
     self->asker->is_used = false;
     if (rc < 0 && rc != JB_ENOENT)
-        return raise_for(self->asker, rc, "cancel");
+        return jbpy_asker_raise(self->asker, rc, "cancel");
     return PyBool_FromLong(rc == 0);
 }
 
@@ -412,19 +144,19 @@ static PyObject *requester_stats(jbpy_requester *self, PyObject *ignored)
     int rc = self->asker->handle == NULL ? JB_ECLOSED
                                          : jb_requester_get_stats(self->asker->handle, &stats);
 
-    return rc < 0 ? raise_for(self->asker, rc, "requester") : jbpy_asker_dict(&stats);
+    return rc < 0 ? jbpy_asker_raise(self->asker, rc, "requester") : jbpy_asker_dict(&stats);
 }
 
 static PyObject *requester_close(jbpy_requester *self, PyObject *ignored)
 {
-    shut(self->asker);
+    jbpy_asker_shut(self->asker);
     Py_RETURN_NONE;
 }
 
 static PyObject *requester_enter(jbpy_requester *self, PyObject *ignored)
 {
     if (self->asker->handle == NULL)
-        return raise_for(self->asker, JB_ECLOSED, "requester");
+        return jbpy_asker_raise(self->asker, JB_ECLOSED, "requester");
     return Py_NewRef((PyObject *)self);
 }
 
@@ -448,7 +180,7 @@ static void requester_dealloc(jbpy_requester *self)
     PyTypeObject *type = Py_TYPE((PyObject *)self);
 
     if (self->asker != NULL)
-        end(self->asker);
+        jbpy_asker_end(self->asker);
     Py_DECREF((PyObject *)self->bus);
     PyObject_Free(self);
     Py_DECREF(type);

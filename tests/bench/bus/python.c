@@ -45,7 +45,7 @@ const struct peer ours_python = {
 };
 
 const struct peer struct_python = {
-    .name = "pure Python, struct, the same bytes",
+    .name = "pure Python, struct, over the same ring",
     .start = start,
     .write = write_python,
 };
