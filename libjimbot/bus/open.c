@@ -82,8 +82,11 @@ static void bury(uint32_t peer, void *userdata)
 {
     jb_bus *bus = userdata;
     struct jbi_peer_slot *slot = jbi_peer_slot_get(&bus->peers, peer);
-    uint32_t n_aborted = jbi_ring_abort_all(&bus->ring, peer);
+    uint32_t n_aborted;
 
+    /* What we take from the dead is ours for a moment: who dies then is to be found as its owner. */
+    bus->ring.owner = bus->peer;
+    n_aborted = jbi_ring_abort_all(&bus->ring, peer);
     atomic_fetch_add_explicit(&slot->n_aborted, n_aborted, memory_order_relaxed);
     jbi_subs_bury(bus, peer, true);
     jbi_groups_bury(bus, peer);

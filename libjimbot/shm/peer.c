@@ -63,10 +63,10 @@ int jbi_peer_join(const struct jbi_peers *peers, const char *name, jbi_peer_bury
             continue;
         if (rc)
             return jbi_error_os(err, JB_ESYS, rc, "cannot lock %s", peers->segment->path);
+        *ret_peer = peer;
         if (atomic_load_explicit(&slot->state, memory_order_acquire) != 0)
             bury(peer, userdata);
         slot_fill(slot, name);
-        *ret_peer = peer;
         return 0;
     }
     return jbi_error_set(err, JB_ELIMIT, "all %u places for open handles on %s are taken",

@@ -85,11 +85,10 @@ void parent_close(struct parent *p);
 /* How long it took, which must be at once mostly. */
 void report(struct parent *p, const char *how, const char *what, uint64_t n);
 
-/* jb_bus_close() looks at a thousand marks, which are all alike. Under a sanitizer, where a process
- * costs twenty milliseconds, not every step is tried. */
+/* Under a sanitizer, where a process costs twenty milliseconds, not every step is tried. */
 static inline uint64_t next_step(uint64_t n)
 {
-    return n < 150 ? n + POINTS_STRIDE : n + 61;
+    return n + POINTS_STRIDE;
 }
 
 #endif

@@ -69,6 +69,51 @@ START_TEST(test_a_death_asleep_stops_nobody)
 }
 END_TEST
 
+/* All places for subscriptions can be had, beside the parent's own. */
+static void assert_all_places(const struct parent *p)
+{
+    jb_sub *subs[3];
+
+    for (int i = 0; i < 3; i++)
+        subs[i] = subscribe(p->bus, "points.>", JB_SUB_LOSSLESS, JB_SUB_FROM_NOW);
+    for (int i = 0; i < 3; i++)
+        jb_sub_close(subs[i]);
+}
+
+/* Who comes in finds a reader that died, and dies over its burial. */
+START_TEST(test_a_death_over_a_burial_loses_no_place)
+{
+    static const struct task readers[] = {
+        {"first to be buried", attach_and_subscribe, run_wait},
+        {"second", attach_and_subscribe, run_wait},
+    };
+    static const struct task buries = {"buries", NULL, run_open};
+    struct parent p;
+    uint64_t n = 1;
+    int status = 0;
+
+    parent_begin(&p, 0);
+    for (;; n = next_step(n)) {
+        pid_t pid[2];
+
+        /* Two at a time, so that not both places are taken by who comes in. */
+        for (int i = 0; i < 2; i++)
+            pid[i] = child_start(&readers[i], UINT64_MAX, 0);
+        for (int i = 0; i < 2; i++)
+            ck_assert_int_eq(waitpid(pid[i], &status, 0), pid[i]);
+        pid[0] = child_start(&buries, n, SIGKILL);
+        ck_assert_int_eq(waitpid(pid[0], &status, 0), pid[0]);
+        assert_all_places(&p);
+        if (WIFEXITED(status))
+            break;
+    }
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_gt(n, 10);
+    go_on(&p, LAP);
+    parent_end(&p, "killed", buries.what, n);
+}
+END_TEST
+
 /* The name is new at each try; what the dead creator leaves is no hindrance to the next. */
 START_TEST(test_a_creator_that_dies_leaves_nothing_in_the_way)
 {
@@ -180,6 +225,7 @@ int main(void)
     tcase_add_loop_test(tc, test_a_death_at_any_step_stops_nobody, 0,
                         sizeof kills / sizeof kills[0]);
     tcase_add_test(tc, test_a_death_asleep_stops_nobody);
+    tcase_add_test(tc, test_a_death_over_a_burial_loses_no_place);
     tcase_add_test(tc, test_a_creator_that_dies_leaves_nothing_in_the_way);
     tcase_add_loop_test(tc, test_a_stop_at_any_step_robs_nobody, 0, sizeof stops / sizeof stops[0]);
     tcase_add_test(tc, test_a_stop_at_any_step_is_cancelled_cleanly);
