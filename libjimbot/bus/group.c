@@ -225,7 +225,6 @@ static struct jbi_reader_slot *gate_slot_take(jb_bus *bus, uint32_t group_idx)
     slot->evict_after_ns = group->evict_after_ns;
     store(&slot->n_evicted, 0);
     store(&slot->n_conflated, 0);
-    store(&slot->held_cursor, 0);
     /* Before it holds anybody back: one that does, and that no group names, is freed. */
     atomic_store_explicit(&group->gate, idx + 1, memory_order_release);
     return slot;

@@ -149,6 +149,8 @@ uint64_t jbi_reader_gate(struct jbi_ring *ring, struct jbi_reader_slot *slot, ui
     uint64_t word = jbi_reader_word(before, peer, JBI_READER_LOSSLESS);
     uint64_t head;
 
+    /* One that comes back to where it was found in the way has all its time again. */
+    atomic_store_explicit(&slot->held_cursor, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->cursor, cursor->position, memory_order_relaxed);
     atomic_store_explicit(&slot->word, word, memory_order_release);
     /* From this swap on every reclaimer sees the slot: one that loaded the head before it fails its

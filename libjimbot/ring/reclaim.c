@@ -58,15 +58,17 @@ static bool may_check(struct jbi_ring *ring)
 }
 
 /* For how long has `place` been found in the way? `since` belongs to the place once that is read;
- * a newer `since` of another place only makes the answer shorter. */
+ * a newer `since` of another place only makes the answer shorter. An older one is never written: who
+ * was stopped in here fails his swap. */
 static uint64_t held_for(_Atomic uint64_t *since_ns, _Atomic uint64_t *place, uint64_t now_place)
 {
+    uint64_t since = atomic_load_explicit(since_ns, memory_order_relaxed);
     uint64_t now = jbi_os_monotonic_ns();
-    uint64_t since;
 
     if (atomic_load_explicit(place, memory_order_acquire) != now_place) {
-        atomic_store_explicit(since_ns, now, memory_order_relaxed);
-        atomic_store_explicit(place, now_place, memory_order_release);
+        if (atomic_compare_exchange_strong_explicit(since_ns, &since, now, memory_order_relaxed,
+                                                    memory_order_relaxed))
+            atomic_store_explicit(place, now_place, memory_order_release);
         return 0;
     }
     since = atomic_load_explicit(since_ns, memory_order_relaxed);
@@ -107,9 +109,9 @@ static bool reader_is_alive(const struct jbi_ring *ring, uint32_t idx, uint64_t 
     return ring->is_group_alive && ring->is_group_alive(idx, ring->userdata);
 }
 
-/* Lossless readers are in the way: of the dead the slots are freed; the last of the living is
- * evicted if it has not moved for longer than it said it might. */
-static void settle_readers(struct jbi_ring *ring)
+/* Lossless readers keep the head from going beyond `limit`: of the dead the slots are freed; the last
+ * of the living is evicted if that is in the way and has not moved for longer than it said it might. */
+static void settle_readers(struct jbi_ring *ring, uint64_t limit)
 {
     struct jbi_reader_slot *slot;
     uint64_t word, cursor, held_ns;
@@ -122,7 +124,7 @@ static void settle_readers(struct jbi_ring *ring)
             ring->on_notice(JBI_NOTICE_READER_DIED, jbi_reader_peer(word), i, ring->userdata);
     }
     cursor = readers_limit(ring, &last);
-    if (last == UINT32_MAX)
+    if (last == UINT32_MAX || cursor > limit)
         return;
     slot = &ring->readers[last];
     word = atomic_load_explicit(&slot->word, memory_order_acquire);
@@ -230,7 +232,7 @@ int jbi_ring_reclaim(struct jbi_ring *ring, uint64_t need)
         if (blocker)
             settle_claim(ring, cursor.position, blocker);
         else
-            settle_readers(ring);
+            settle_readers(ring, limit);
     }
 }
 
