@@ -61,8 +61,10 @@ void jbi_ahead_widen(jb_sub *sub)
     }
 }
 
+/* As in lossless.c: what was read before this was whole if it is false. */
 static bool is_evicted(const jb_sub *sub)
 {
+    atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&sub->slot->word, memory_order_acquire) != sub->word;
 }
 
@@ -217,7 +219,6 @@ static int peek(jb_sub *sub, jb_event *events, uint32_t n_max)
 
         rc = scan(sub, events, n_max);
         /* If somebody took our gate away while we looked, what we saw may be torn. */
-        atomic_thread_fence(memory_order_acquire);
         if (!is_evicted(sub))
             break;
         a->front = front;

@@ -10,8 +10,11 @@
 /* In one peek. */
 enum { REJOINS_MAX = 4 };
 
+/* The fence is for what was read out of the ring before, here or by the caller: were it of the next
+ * lap, we see the eviction that made that possible. */
 static bool is_evicted(const jb_sub *sub)
 {
+    atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&sub->slot->word, memory_order_acquire) != sub->word;
 }
 
@@ -76,7 +79,6 @@ static int peek(jb_sub *sub, jb_event *events, uint32_t n_max)
         rc = scan(sub, &at, &first, events, n_max);
         /* If somebody took our gate away while we looked, what we saw may be torn: none of it
          * counts, neither as shown nor as passed over. */
-        atomic_thread_fence(memory_order_acquire);
         if (!is_evicted(sub))
             break;
         sub->n_shown = 0;

@@ -35,12 +35,12 @@ static const struct {
 /* Names come from shared memory: nothing of them may end a JSON string. */
 static void name_clean(char to[JBI_NAME_BYTES], const char *from)
 {
-    size_t n = strnlen(from, JBI_NAME_BYTES - 1);
-
-    for (size_t i = 0; i < n; i++)
-        to[i] =
-            from[i] >= ' ' && from[i] < 127 && from[i] != '"' && from[i] != '\\' ? from[i] : '_';
-    to[n] = '\0';
+    /* A copy first: what was looked at must be what is kept. */
+    memcpy(to, from, JBI_NAME_BYTES - 1);
+    to[JBI_NAME_BYTES - 1] = '\0';
+    for (char *at = to; *at; at++)
+        if (*at < ' ' || *at >= 127 || *at == '"' || *at == '\\')
+            *at = '_';
 }
 
 static void notice_fill(const jb_bus *bus, struct jbi_notice *notice, uint32_t peer,

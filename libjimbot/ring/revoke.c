@@ -13,8 +13,9 @@ bool jbi_revoke(struct jbi_ring *ring, uint64_t position, uint64_t mark)
     uint64_t revoked = jbi_mark_wide(jbi_mark_with_state(mark, JBI_ABORTED));
 
     atomic_fetch_add_explicit(&ring->control->n_revoked, 1, memory_order_relaxed);
+    /* Sequentially consistent as a commit is: readers may sleep at this mark. */
     if (atomic_compare_exchange_strong_explicit(&ring->marks[jbi_ring_block(ring, position)], &mark,
-                                                revoked, memory_order_acq_rel,
+                                                revoked, memory_order_seq_cst,
                                                 memory_order_relaxed))
         return true;
     atomic_fetch_sub_explicit(&ring->control->n_revoked, 1, memory_order_relaxed);
