@@ -260,14 +260,22 @@ static int group_make(jb_bus *bus, struct jbi_group_slot *group, const char *pat
     return 0;
 }
 
+/* Under the table's lock, when it has no worker. */
+static void group_end(jb_bus *bus, struct jbi_group_slot *group)
+{
+    jbi_group_gate_free(bus, (uint32_t)(group - bus->groups));
+    atomic_store_explicit(&group->state, 0, memory_order_release);
+}
+
 /* The group of that name, made if need be. Under the table's lock. */
 static int group_open(jb_worker *worker, const char *name, const char *pattern,
-                      const jb_group_opts *opts, jb_error *err)
+                      const jb_group_opts *opts, bool *ret_is_new, jb_error *err)
 {
     jb_bus *bus = worker->bus;
     struct jbi_group_slot *group = group_find(bus, name);
     int rc;
 
+    *ret_is_new = !group;
     for (uint32_t i = 0; !group && i < bus->n_groups; i++) {
         if (jbi_group_is_in_use(&bus->groups[i]))
             continue;
@@ -341,17 +349,21 @@ static int gate_renew(jb_worker *worker, jb_error *err)
 static int join(jb_worker *worker, const char *name, const char *pattern, const jb_group_opts *opts,
                 jb_error *err)
 {
+    bool is_new = false;
     int rc = table_lock(worker->bus);
 
     if (rc)
         return jbi_error_set(err, rc, "somebody stands still in the middle of joining a group");
-    rc = group_open(worker, name, pattern, opts, err);
+    rc = group_open(worker, name, pattern, opts, &is_new, err);
     if (!rc)
         rc = slot_take(worker, err);
     if (!rc) {
         rc = gate_renew(worker, err);
         if (rc)
             worker_free(worker->group, worker->idx, worker->word);
+        /* One that nobody could join was not made. */
+        if (rc && is_new)
+            group_end(worker->bus, worker->group);
     }
     table_unlock(worker->bus);
     return rc;
@@ -435,8 +447,7 @@ int jb_group_remove(jb_bus *bus, const char *name)
         rc = JB_ESTATE;
     } else {
         jbi_group_reap(bus, group);
-        jbi_group_gate_free(bus, (uint32_t)(group - bus->groups));
-        atomic_store_explicit(&group->state, 0, memory_order_release);
+        group_end(bus, group);
     }
     table_unlock(bus);
     return rc;

@@ -353,6 +353,22 @@ START_TEST(test_a_removed_group_leaves_its_room)
 }
 END_TEST
 
+START_TEST(test_a_group_that_nobody_could_join_was_not_made)
+{
+    jb_group_stats stats = {.size = sizeof stats};
+    jb_worker *worker = NULL;
+    jb_sub *subs[8];
+
+    for (int i = 0; i < 8; i++)
+        subs[i] = subscribe(bus, "b.>", JB_SUB_LATEST, JB_SUB_FROM_NOW);
+    ck_assert_int_eq(jb_group_join(bus, "g", "a.>", 3, NULL, &worker, NULL), JB_ELIMIT);
+    ck_assert_int_eq(jb_bus_group_stats(bus, 0, &stats), JB_ENOENT);
+    for (int i = 0; i < 8; i++)
+        jb_sub_close(subs[i]);
+    jb_worker_leave(join());
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("group");
@@ -372,5 +388,6 @@ int main(void)
     tcase_add_test(tc, test_events_of_a_batch_are_taken_one_by_one);
     tcase_add_test(tc, test_bad_arguments_are_refused);
     tcase_add_test(tc, test_a_removed_group_leaves_its_room);
+    tcase_add_test(tc, test_a_group_that_nobody_could_join_was_not_made);
     return suite_run(suite);
 }
