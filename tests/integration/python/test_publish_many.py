@@ -54,7 +54,10 @@ def test_more_than_fits_one_batch_goes_in_several(bus: jimbot.Bus) -> None:
         assert values(sub) == list(range(n))
 
 
-def test_keys_go_with_their_events(bus: jimbot.Bus) -> None:
+def test_keys_and_topics_go_with_their_events(bus: jimbot.Bus) -> None:
+    with bus.subscribe(">") as sub:
+        bus.publish_many("METRIC", [{"name": name} for name in "abba"])
+        assert [e.topic[-2:] for e in sub.poll()] == [".a", ".b", ".b", ".a"]
     with bus.subscribe(">") as sub, bus.subscribe(">", "conflate") as newest:
         bus.publish_many("METRIC", payloads(6), keys=[1, 2, 1, 2, 3, 1])
         bus.publish("METRIC", {"name": "n", "value": 6}, key=2**32 - 1)
@@ -172,6 +175,7 @@ def test_columns_become_events(bus: jimbot.Bus) -> None:
             "fixed": 2.5,
         },
     }
+    assert [p["payload"]["half"] for p in (first, second, third)] == [1.5, 2.5, 3.5]
     assert second["payload"]["step"] == -(2**62) and second["payload"]["labels"] is None
     assert third["payload"]["labels"] == {"k": [1]} and third["payload"]["signed"] == -128
     assert batch.key.tolist() == [0, 1, 2] and batch.priority.tolist() == [2, 2, 2]
@@ -216,7 +220,7 @@ def test_columns_that_cannot_be_are_refused(
 
 
 def test_nothing_stays_exported(bus: jimbot.Bus) -> None:
-    values, numbers = bytearray(8), array.array("q", [1])
+    values, numbers = bytearray(1), array.array("q", [1])
     for bad in (object(), 5):
         try:
             bus.publish_columns(
@@ -224,6 +228,7 @@ def test_nothing_stays_exported(bus: jimbot.Bus) -> None:
             )
         except (TypeError, ValueError):
             pass
+    assert bus.stats()["n_published"] == 1
     numbers.append(2)  # BufferError while somebody holds it
     values.append(1)
 
