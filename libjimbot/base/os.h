@@ -77,6 +77,12 @@ void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void jbi_os_wake_all(uint32_t *word);
 void jbi_os_sleep_ns(uint64_t ns);
 
+/* Memory barriers paid for by the rare side: jbi_os_barrier_all() is as if every thread of every
+ * process that joined had a full barrier in its code just now. join: once per process, then cheap;
+ * may take milliseconds where threads run; false where the kernel cannot do it. */
+bool jbi_os_barrier_join(void);
+void jbi_os_barrier_all(void);
+
 /* A descriptor that can be waited on with others: readable once raised, until cleared. Both never
  * block; raising twice is as once. Close it as a file. */
 int jbi_os_event_create(int *ret_fd);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
@@ -389,6 +390,16 @@ void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 void jbi_os_wake_all(uint32_t *word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+bool jbi_os_barrier_join(void)
+{
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
+void jbi_os_barrier_all(void)
+{
+    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
 }
 
 int jbi_os_event_create(int *ret_fd)

@@ -123,6 +123,9 @@ static int bus_join(jb_bus *bus, const jb_bus_opts *opts, bool is_creator, jb_er
         jbi_ring_format(&bus->ring);
     /* It asks the system once how the kernel keeps time: now, and not on a game thread. */
     (void)jbi_clock_event_ns();
+    bus->ring.has_barrier = jbi_os_barrier_join();
+    if (!bus->ring.has_barrier)
+        atomic_store_explicit(&bus->ring.control->has_outsiders, 1, memory_order_seq_cst);
     rc = cache_init(bus);
     if (rc)
         return jbi_error_set(err, rc, "no memory for the topic names of a bus");

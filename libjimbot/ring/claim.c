@@ -234,12 +234,10 @@ int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, uint32_t n_records
     return rc;
 }
 
+/* A swap, not a store: a claim that was taken away stays aborted. Sequentially consistent, so that
+ * the load of the sleepers in jbi_ring_wake() cannot come before it. */
 static int finish(struct jbi_ring *ring, uint64_t position, uint64_t mark, uint64_t finished)
 {
-    /* Sequentially consistent, so that the load of the sleepers in jbi_ring_wake() cannot come
-     * before it: either the sleeper sees this mark or we see the sleeper. It also publishes the
-     * record (release) to the reader's acquire. A swap, not a store: a claim that was taken away
-     * stays aborted. */
     uint64_t found = mark;
 
     if (atomic_compare_exchange_strong_explicit(&ring->marks[jbi_ring_block(ring, position)],
@@ -251,9 +249,28 @@ static int finish(struct jbi_ring *ring, uint64_t position, uint64_t mark, uint6
     return JB_ESTATE;
 }
 
+/* The barrier between the mark and the load of the sleepers may be left to those who sleep, if all
+ * of them can give it. */
+static inline bool needs_no_swap(const struct jbi_ring *ring)
+{
+    return ring->stall_after_ns == 0 && ring->has_barrier &&
+           atomic_load_explicit(&ring->control->has_outsiders, memory_order_relaxed) == 0;
+}
+
 int jbi_ring_commit(struct jbi_ring *ring, uint64_t position, uint64_t mark)
 {
-    return finish(ring, position, mark, jbi_mark_with_state(mark, JBI_COMMITTED));
+    _Atomic uint64_t *word = &ring->marks[jbi_ring_block(ring, position)];
+    uint64_t finished = jbi_mark_with_state(mark, JBI_COMMITTED);
+
+    /* Either way the record is published (release) to the reader's acquire. Where nobody revokes
+     * claims, this one is taken away only when we are dead. */
+    if (!needs_no_swap(ring))
+        return finish(ring, position, mark, finished);
+    if (atomic_load_explicit(word, memory_order_relaxed) != mark)
+        return JB_ESTATE;
+    atomic_store_explicit(word, finished, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    return 0;
 }
 
 int jbi_ring_abort(struct jbi_ring *ring, uint64_t position, uint64_t mark)

@@ -44,7 +44,8 @@ struct jbi_ring {
     uint32_t capacity_shift;
     uint32_t n_readers;
     uint32_t max_record_bytes;
-    uint32_t owner; /* this handle's peer number */
+    uint32_t owner;   /* this handle's peer number */
+    bool has_barrier; /* this process has joined jbi_os_barrier_all() */
     jbi_ring_alive_fn is_alive;
     jbi_ring_group_fn is_group_alive; /* NULL: nobody makes such slots */
     jbi_ring_notice_fn on_notice;

@@ -80,7 +80,9 @@ struct jbi_ring_control {
      * order: since, then position. */
     _Atomic uint64_t stalled_since_ns;
     _Atomic uint64_t stalled_position;
-    uint64_t _pad1[4];
+    /* Somebody could not join jbi_os_barrier_all(): before he sleeps he has only his own barrier. */
+    _Atomic uint64_t has_outsiders;
+    uint64_t _pad1[3];
     /* Event count for sleepers: bit set = that subscription sleeps or is about to. */
     _Atomic uint32_t wake_word;
     uint32_t _pad2[15];

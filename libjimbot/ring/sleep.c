@@ -6,7 +6,8 @@
  *
  * Invariant: a publisher makes no system call unless somebody's bit is set, and a sleeper never
  * sleeps through a commit: it sets its bit, then looks; the publisher commits, then looks at the
- * bits; all four are sequentially consistent.
+ * bits. Between the two on each side is a full barrier; the publisher's may be one that the sleeper
+ * makes happen.
  */
 #include "base/os.h"
 #include "ring/ring.h"
@@ -38,6 +39,8 @@ bool jbi_ring_arm(struct jbi_ring *ring, uint32_t reader_idx, uint64_t position)
 
     atomic_fetch_or_explicit(&ring->control->sleepers[reader_idx / 64],
                              UINT64_C(1) << (reader_idx % 64), memory_order_seq_cst);
+    if (ring->has_barrier)
+        jbi_os_barrier_all();
     mark = atomic_load_explicit(&ring->marks[jbi_ring_block(ring, position)], memory_order_seq_cst);
     return jbi_mark_is_pending(ring, mark, position);
 }
@@ -45,17 +48,11 @@ bool jbi_ring_arm(struct jbi_ring *ring, uint32_t reader_idx, uint64_t position)
 void jbi_ring_sleep(struct jbi_ring *ring, uint32_t reader_idx, uint64_t position,
                     uint64_t timeout_ns)
 {
-    _Atomic uint64_t *bits = &ring->control->sleepers[reader_idx / 64];
-    uint64_t bit = UINT64_C(1) << (reader_idx % 64);
-    uint32_t word;
-    uint64_t mark;
+    uint32_t word = jbi_ring_wake_word(ring);
 
-    atomic_fetch_or_explicit(bits, bit, memory_order_seq_cst);
-    word = atomic_load_explicit(&ring->control->wake_word, memory_order_seq_cst);
-    mark = atomic_load_explicit(&ring->marks[jbi_ring_block(ring, position)], memory_order_seq_cst);
-    if (jbi_mark_is_pending(ring, mark, position))
-        jbi_os_wait_on(wake_word(ring), word, timeout_ns);
-    atomic_fetch_and_explicit(bits, ~bit, memory_order_relaxed);
+    if (jbi_ring_arm(ring, reader_idx, position))
+        jbi_ring_sleep_on(ring, word, timeout_ns);
+    jbi_ring_forget_sleeper(ring, reader_idx);
 }
 
 void jbi_ring_forget_sleeper(struct jbi_ring *ring, uint32_t reader_idx)

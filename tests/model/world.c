@@ -339,6 +339,7 @@ static void actor_reset(struct actor *actor, uint32_t owner)
         .max_record_bytes = (uint32_t)capacity / 4,
         .stall_after_ns = rules.may_revoke,
         .owner = owner,
+        .has_barrier = true,
         .is_alive = is_alive,
         .on_notice = on_notice,
     };

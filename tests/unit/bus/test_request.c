@@ -202,13 +202,13 @@ END_TEST
 START_TEST(test_outcomes_come_in_the_order_of_the_clock)
 {
     jb_outcome out[8];
-    uint32_t first = ask(1, 1 * MS), second = ask(2, 1000 * MS), third = ask(3, 8 * MS);
+    uint32_t first = ask(1, 1 * MS), second = ask(2, 1000 * MS), third = ask(3, 300 * MS);
     jb_event events[3];
 
     pause_ns(3 * MS);
     ck_assert_int_eq(jb_sub_peek(responder, events, 3), 3);
     answer(&events[1], 0);
-    pause_ns(8 * MS);
+    pause_ns(300 * MS);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(jb_request_poll(requester, &out[i], 1), 1);
     ck_assert_uint_eq(out[0].id, first);
