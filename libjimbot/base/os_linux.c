@@ -293,6 +293,8 @@ int jbi_os_folder_each(const char *folder, const char *prefix,
 
     if (!dir)
         return errno;
+    /* The folder is open here alone. */
+    /* cppcheck-suppress readdirCalled */
     while (is_wanted && (entry = readdir(dir)) != NULL) {
         if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
             is_wanted = fn(entry->d_name, userdata);
@@ -313,8 +315,9 @@ int jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr)
 
 int jbi_os_reserve(uint64_t size_bytes, void **ret_addr)
 {
-    void *addr = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    /* cppcheck-suppress invalidFunctionArg */
+    void *addr = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 
     if (addr == MAP_FAILED)
         return errno;

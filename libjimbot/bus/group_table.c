@@ -267,6 +267,15 @@ static void group_end(jb_bus *bus, struct jbi_group_slot *group)
     atomic_store_explicit(&group->state, 0, memory_order_release);
 }
 
+static struct jbi_group_slot *group_unused(const jb_bus *bus)
+{
+    for (uint32_t i = 0; i < bus->n_groups; i++) {
+        if (!jbi_group_is_in_use(&bus->groups[i]))
+            return &bus->groups[i];
+    }
+    return NULL;
+}
+
 /* The group of that name, made if need be. Under the table's lock. */
 static int group_open(jb_worker *worker, const char *name, const char *pattern,
                       const jb_group_opts *opts, bool *ret_is_new, jb_error *err)
@@ -276,10 +285,11 @@ static int group_open(jb_worker *worker, const char *name, const char *pattern,
     int rc;
 
     *ret_is_new = !group;
-    for (uint32_t i = 0; !group && i < bus->n_groups; i++) {
-        if (jbi_group_is_in_use(&bus->groups[i]))
-            continue;
-        group = &bus->groups[i];
+    if (!group) {
+        group = group_unused(bus);
+        if (!group)
+            return jbi_error_set(err, JB_ELIMIT, "all %u groups of the bus are in use",
+                                 bus->n_groups);
         rc = group_make(bus, group, pattern, opts);
         if (rc)
             return jbi_error_set(err, rc, "the ring of the bus is damaged");
@@ -287,8 +297,6 @@ static int group_open(jb_worker *worker, const char *name, const char *pattern,
         memcpy(group->name, name, strlen(name));
         atomic_store_explicit(&group->state, 1, memory_order_release);
     }
-    if (!group)
-        return jbi_error_set(err, JB_ELIMIT, "all %u groups of the bus are in use", bus->n_groups);
     if (strncmp(group->pattern, pattern, sizeof group->pattern) != 0)
         return jbi_error_set(err, JB_EINVAL, "the group '%s' has the pattern '%.127s', not '%s'",
                              name, group->pattern, pattern);

@@ -5,7 +5,7 @@
  *  - An event has a word of its own, which only the worker that holds it writes to: that it holds
  *    it, before anything else; that it is about to acknowledge it, before it does; that it has, or
  *    has given it back.
- *  - There is somebody in the group, or n_gaps has been raised: whoever goes, or is about to be
+ *  - Somebody is in the group, or n_gaps has been raised: whoever goes, or is about to be
  *    killed, says so first and then looks for the others.
  */
 #ifndef SOAK_CREW_H
@@ -13,7 +13,7 @@
 
 #include "role.h"
 
-/* A process takes the place of a worker, and joins the group, leaves it or is about to be killed. */
+/* A process takes the place of a worker; joins the group, leaves it or is about to be killed. */
 void crew_start(struct ledger *ledger, uint32_t row, uint32_t life);
 void crew_join(struct ledger *ledger, uint32_t row);
 void crew_leave(struct ledger *ledger, uint32_t row);

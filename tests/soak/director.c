@@ -16,6 +16,7 @@
 
 #define MS      UINT64_C(1000000)
 #define HANG_NS (60000 * MS) /* times `slow` */
+#define HALT_NS (1000 * MS)
 
 struct director {
     struct soak *soak;
@@ -23,6 +24,7 @@ struct director {
     struct cast cast;
     uint64_t random;
     bool is_timed; /* the recovery awaited is disturbed by nobody's being stopped */
+    uint64_t ticked_ns;
     uint64_t n_kills;
     uint64_t next_deed_ns;
     uint64_t next_look_ns;
@@ -185,8 +187,25 @@ static bool must_break_off(const struct director *self)
     return is_interrupted || atomic_load(&self->ledger->failed);
 }
 
+/* We ask for a turn every half a millisecond. If we get none, the machine stands still or has other
+ * things to do, and how long others take tells nothing of the bus. */
+static void note_halt(struct director *self)
+{
+    struct deeds *deeds = &self->soak->deeds;
+    uint64_t now = jb_clock_now_ns(), span_ns = self->ticked_ns ? now - self->ticked_ns : 0;
+
+    self->ticked_ns = now;
+    if (span_ns < HALT_NS)
+        return;
+    deeds->n_halts++;
+    if (span_ns > deeds->longest_halt_ns)
+        deeds->longest_halt_ns = span_ns;
+    self->is_timed = false;
+}
+
 static void tick(struct director *self)
 {
+    note_halt(self);
     cast_tick(&self->cast);
     look(self);
     actor_nap_us(500);

@@ -29,6 +29,8 @@ struct deeds {
     uint64_t n_kill_rounds; /* one kill, or several at once */
     uint64_t n_recovered;
     uint32_t n_timed; /* recoveries while nobody was stopped */
+    uint32_t n_halts; /* the director itself got no turn: HALT_NS in director.c */
+    uint64_t longest_halt_ns;
     uint32_t first_us[DIRECTOR_TIMES];
     uint32_t lap_us[DIRECTOR_TIMES];
     uint64_t begin_ns;

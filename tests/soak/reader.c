@@ -5,7 +5,7 @@
  * checked and written into the account that is not current, which then becomes current, and only
  * then is it taken from the bus.
  */
-#include "witness.h"
+#include "reader.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -14,40 +14,9 @@
 
 enum { BATCH_MAX = 4096 };
 
-struct reader {
-    struct ledger *ledger;
-    const struct role *role;
-    struct reader_row *row;
-    struct witness witness;
-    uint64_t random;
-    jb_bus *bus;
-    jb_sub *sub;
-    uint32_t n_max; /* events to look at in one go */
-    uint64_t wait_most_ns;
-    bool has_begun; /* it is known where */
-    bool is_fresh;  /* what was shown is taken */
-    bool sleeps;    /* waits in the kernel, or asks again and again */
-    jb_event *events;
-    jb_event *again;
-    uint8_t *copies;
-};
-
-#define reader_fail(self, ...) witness_fail(&(self)->witness, __VA_ARGS__)
-
 static unsigned long ul(uint64_t n)
 {
     return (unsigned long)n;
-}
-
-static bool stats_of(struct reader *self, jb_sub_stats *ret_stats)
-{
-    int rc;
-
-    ret_stats->size = sizeof *ret_stats;
-    rc = jb_sub_get_stats(self->sub, ret_stats);
-    if (rc)
-        reader_fail(self, "jb_sub_get_stats: %s", jb_err_name(rc));
-    return rc == 0;
 }
 
 /* For the director, who waits for everyone to go on after a kill. */
@@ -68,87 +37,6 @@ static void audit_recovery(struct reader *self, uint32_t n)
     if (atomic_load(&recovery->first_ns) && !atomic_load(&recovery->lap_ns) &&
         bytes - atomic_load(&recovery->kill_bytes) > 2 * ledger->capacity_bytes)
         atomic_store(&recovery->lap_ns, jb_clock_now_ns() - kill_ns);
-}
-
-static uint64_t passed_by(const jb_sub_stats *stats)
-{
-    return stats->n_delivered + stats->n_filtered + stats->n_missed + stats->n_conflated;
-}
-
-static bool begin_behind(struct reader *self, uint64_t start)
-{
-    struct account *account = &self->row->accounts[0]; /* no step of `turn` yet */
-
-    if (self->role->is_auditor && start) {
-        reader_fail(self, "begins behind event %lu", ul(start));
-        return false;
-    }
-    for (uint32_t lane = 0; lane < SOAK_LANES; lane++) {
-        account->start_sequence[lane] = start;
-        account->last_sequence[lane] = start;
-    }
-    self->has_begun = true;
-    return true;
-}
-
-/* Where the subscription began, from the first event it shows: everything between was passed over
- * as unwanted or missed. */
-static bool note_start(struct reader *self)
-{
-    const jb_event *first = &self->events[0];
-    jb_sub_stats stats;
-
-    if (!stats_of(self, &stats))
-        return false;
-    if (stats.n_delivered || passed_by(&stats) >= first->sequence ||
-        stats.n_missed != first->n_missed) {
-        reader_fail(self,
-                    "first event %lu, missed %lu; statistics: %lu delivered, %lu filtered, "
-                    "%lu missed",
-                    ul(first->sequence), ul(first->n_missed), ul(stats.n_delivered),
-                    ul(stats.n_filtered), ul(stats.n_missed));
-        return false;
-    }
-    return begin_behind(self, first->sequence - 1 - passed_by(&stats));
-}
-
-/* The same when its statistics do not tell before some are taken, and not all: then they reach to
- * the last of those. */
-static bool note_start_late(struct reader *self, int n_taken)
-{
-    uint64_t last = self->events[n_taken - 1].sequence;
-    jb_sub_stats stats;
-
-    if (!stats_of(self, &stats))
-        return false;
-    if (stats.n_delivered != (uint64_t)n_taken || passed_by(&stats) > last) {
-        reader_fail(self,
-                    "took the first %d events up to %lu; statistics: %lu delivered, %lu passed",
-                    n_taken, ul(last), ul(stats.n_delivered), ul(passed_by(&stats)));
-        return false;
-    }
-    return begin_behind(self, last - passed_by(&stats));
-}
-
-/* It has taken a part of what it was shown: every event up to there has had one fate. */
-static bool check_fates(struct reader *self)
-{
-    const struct account *account = &self->row->accounts[atomic_load(&self->row->turn) & 1];
-    jb_sub_stats stats;
-
-    if (!stats_of(self, &stats))
-        return false;
-    if (account_start(account) + passed_by(&stats) == account_last(account) &&
-        stats.n_delivered == account->n_events && stats.n_missed == account->n_missed &&
-        (stats.n_filtered == 0 || !role_wants_all(self->role)))
-        return true;
-    reader_fail(self,
-                "took %lu events out of (%lu, %lu] and was told of %lu missed; statistics: %lu "
-                "delivered, %lu filtered, %lu missed, %lu conflated",
-                ul(account->n_events), ul(account_start(account)), ul(account_last(account)),
-                ul(account->n_missed), ul(stats.n_delivered), ul(stats.n_filtered),
-                ul(stats.n_missed), ul(stats.n_conflated));
-    return false;
 }
 
 /* Looks once more, and once more the same must be shown. */
@@ -226,7 +114,7 @@ static int glance(struct reader *self)
     if (n < 0)
         reader_fail(self, "jb_sub_peek: %s", jb_err_name(n));
     if (n > 0 && !self->has_begun && !self->role->is_high_first && !role_conflates(self->role) &&
-        !note_start(self))
+        !reader_begin(self))
         return -1;
     return n < 0 ? -1 : n;
 }
@@ -238,7 +126,7 @@ static int take_copies(struct reader *self, int n_taken, bool is_all)
     n_taken = advance(self, n_taken, is_all);
     if (n_taken <= 0)
         return n_taken;
-    if (!self->has_begun && !note_start_late(self, n_taken))
+    if (!self->has_begun && !reader_begin_late(self, n_taken))
         return -1;
     return enter_all(self, n_taken) ? n_taken : -1;
 }
@@ -261,7 +149,7 @@ static int take_batch(struct reader *self)
     else
         rc = enter_all(self, n_taken) ? advance(self, n_taken, n_taken == n) : -1;
     self->is_fresh = true;
-    if (rc > 0 && n_taken < n && !self->role->is_high_first && !check_fates(self))
+    if (rc > 0 && n_taken < n && !self->role->is_high_first && !reader_check_fates(self))
         return -1;
     return rc < 0 ? -1 : n;
 }
@@ -313,7 +201,7 @@ static int leave(struct reader *self)
         reader_fail(self, "peek at the end: %d", n);
         return 1;
     }
-    if (!stats_of(self, &stats))
+    if (!reader_stats(self, &stats))
         return 1;
     ledger_account(self->row, &account);
     if (role_wants_all(self->role) && stats.n_filtered) {
@@ -388,7 +276,7 @@ static int visit(struct reader *self, uint32_t n_batches)
     int rc;
 
     self->n_max = batches[soak_below(&self->random, sizeof batches / sizeof batches[0])];
-    /* See note_start_late(). */
+    /* See reader_begin_late(). */
     self->n_max += role_conflates(self->role) && self->n_max == 1;
     self->is_fresh = true;
     self->sleeps = soak_below(&self->random, 4) != 0;

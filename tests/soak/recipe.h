@@ -63,7 +63,7 @@ static inline uint64_t soak_below(uint64_t *state, uint64_t n)
     return soak_random(state) % n;
 }
 
-/* Topic and key of a producer's event, as one number; those with the same one replace each other. */
+/* Topic and key of a producer's event, in one number; the newer replaces the older. */
 enum { SOAK_TOPIC_KEYS = SOAK_PRODUCERS * SOAK_KEYS * SOAK_TOPICS };
 
 static inline uint32_t soak_topic_key(const struct soak_event *event)

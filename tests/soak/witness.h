@@ -40,12 +40,11 @@ static inline void witness_begin(struct witness *witness, struct ledger *ledger,
 /* The next event that this reader takes. False after ledger_fail(). */
 bool witness_enter(struct witness *witness, const jb_event *event, struct account *account);
 
-/* Is this event what its recipe says, and the one that all others see at its place? Whoever gets not
- * all of them asks no more. */
+/* Is this event what its recipe says, and the one that all others see at its place? */
 bool witness_is_sound(struct witness *witness, const jb_event *event);
 
-/* What a conflating reader is shown at a glance, having taken all it was shown before: of each topic
- * and key no more than one. */
+/* What a conflating reader is shown at a glance, with nothing left from the one before: of each
+ * topic and key no more than one. */
 bool witness_glance(struct witness *witness, const jb_event *events, int n);
 
 /* All is quiet and read: a conflating reader has seen the newest of each topic and key, unless it
