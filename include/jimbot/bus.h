@@ -206,8 +206,9 @@ JB_API int jb_bus_topic_name(jb_bus *bus, uint32_t topic_id, const char **ret_na
  *
  * @return 0, or JB_EAGAIN (a lossless subscriber, or a live publisher that claimed and has not
  * committed, is a whole ring behind: counted in `n_full`; or this handle's budget is used up: counted
- * in `n_over_budget`; nothing was published), JB_ETOOBIG,
- * JB_EINVAL, JB_ECORRUPT, JB_ESTATE (after fork).
+ * in `n_over_budget`; nothing was published), JB_ETOOBIG, JB_EINVAL, JB_ECORRUPT, JB_ESTATE (after
+ * fork; or this thread stood still in the midst of it for longer than the bus's stall_after_ns, and
+ * it was cancelled: nothing was published).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1

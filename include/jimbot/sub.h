@@ -43,8 +43,9 @@ enum jb_sub_policy {
 enum jb_sub_flags {
     JB_SUB_HIGH_FIRST = 1 /**< lossless only: events of JB_PRIORITY_HIGH are shown before all others
                              that are there when it peeks, so a peek shows either. They are in order
-                             among themselves, and so are the others; an event that was shown is not
-                             overtaken. The ring keeps what was overtaken until that is taken */
+                             among themselves, and so are the others; an event that is shown is not
+                             overtaken until something is taken. The ring keeps what was overtaken
+                             until that is taken */
 };
 
 /** Where a subscription begins. */
