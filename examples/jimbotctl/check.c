@@ -19,6 +19,8 @@ typedef struct findings {
     table peers;
     table subs;
     table claims;
+    table groups;
+    table workers;
     char *faults;
     size_t faults_bytes;
     FILE *faults_out;
@@ -43,8 +45,11 @@ static void add_sub(findings *f, const jb_check_item *item)
 {
     table_cell(&f->subs, "%" PRIu32, item->idx);
     table_cell(&f->subs, "%s", clean_text(item->name).text);
-    table_cell(&f->subs, "%" PRIu32 " %s", item->peer, alive_word(item));
-    table_cell(&f->subs, "%s", policy_name(item->policy));
+    if (item->group)
+        table_cell(&f->subs, "group %" PRIu32, item->group - 1);
+    else
+        table_cell(&f->subs, "%" PRIu32 " %s", item->peer, alive_word(item));
+    table_cell(&f->subs, "%s", policy_name(item->policy, 0));
     table_cell(&f->subs, "%s", human_bytes((double)item->len_bytes).text);
     table_cell(&f->subs, "%s", item->is_holding ? "yes" : "no");
     table_cell(&f->subs, "%s", clean_text(item->text).text);
@@ -58,6 +63,34 @@ static void add_claim(findings *f, const jb_check_item *item)
     table_cell(&f->claims, "%" PRIu32, item->pid);
     table_cell(&f->claims, "%s", alive_word(item));
     table_cell(&f->claims, "%s", item->is_holding ? "wait" : "went on");
+}
+
+static void add_group(findings *f, const jb_check_item *item)
+{
+    table_cell(&f->groups, "%" PRIu32, item->idx);
+    table_cell(&f->groups, "%s", clean_text(item->name).text);
+    table_cell(&f->groups, "%" PRIu32, item->n_pending);
+    table_cell(&f->groups, "%s",
+               item->n_pending && f->now_ns > item->since_ns
+                   ? human_age(f->now_ns - item->since_ns).text
+                   : "-");
+    if (item->peer)
+        table_cell(&f->groups, "%" PRIu32 " %s", item->peer, alive_word(item));
+    else
+        table_cell(&f->groups, item->n_pending ? "nobody" : "-");
+    table_cell(&f->groups, "%s", human_bytes((double)item->len_bytes).text);
+    table_cell(&f->groups, "%s", item->is_holding ? "yes" : "no");
+    table_cell(&f->groups, "%s", clean_text(item->text).text);
+}
+
+static void add_worker(findings *f, const jb_check_item *item)
+{
+    table_cell(&f->workers, "%" PRIu32, item->idx);
+    table_cell(&f->workers, "%" PRIu32, item->group - 1);
+    table_cell(&f->workers, "%" PRIu32, item->peer);
+    table_cell(&f->workers, "%" PRIu32, item->pid);
+    table_cell(&f->workers, "%s", alive_word(item));
+    table_cell(&f->workers, "%" PRIu32, item->n_pending);
 }
 
 static void add_fault(findings *f, const jb_check_item *item)
@@ -78,6 +111,12 @@ static void on_item(const jb_check_item *item, void *userdata)
     case JB_CHECK_CLAIM:
         add_claim(userdata, item);
         break;
+    case JB_CHECK_GROUP:
+        add_group(userdata, item);
+        break;
+    case JB_CHECK_WORKER:
+        add_worker(userdata, item);
+        break;
     case JB_CHECK_FAULT:
         add_fault(userdata, item);
         break;
@@ -93,6 +132,10 @@ static int findings_begin(findings *f)
                                        ">BEHIND", "HOLDS", "PATTERN"};
     static const char *const claims[] = {">CLAIM AT", ">TAKES", ">PEER",
                                          ">PID",      "STATE",  "READERS"};
+    static const char *const groups[] = {">GROUP", "NAME",    ">PENDING", ">FOR",
+                                         "WITH",   ">BEHIND", "HOLDS",    "PATTERN"};
+    static const char *const workers[] = {">WORKER", ">OF GROUP", ">PEER",
+                                          ">PID",    "STATE",     ">PENDING"};
     int rc;
 
     memset(f, 0, sizeof(*f));
@@ -101,6 +144,8 @@ static int findings_begin(findings *f)
     rc = table_begin(&f->peers, peers, sizeof(peers) / sizeof(*peers));
     rc |= table_begin(&f->subs, subs, sizeof(subs) / sizeof(*subs));
     rc |= table_begin(&f->claims, claims, sizeof(claims) / sizeof(*claims));
+    rc |= table_begin(&f->groups, groups, sizeof(groups) / sizeof(*groups));
+    rc |= table_begin(&f->workers, workers, sizeof(workers) / sizeof(*workers));
     return rc == 0 && f->faults_out ? 0 : complain("%s", jb_strerror(JB_ENOMEM));
 }
 
@@ -111,6 +156,10 @@ static void findings_end(findings *f, const jb_check *check)
         table_end(&f->peers, stdout, 0);
     if (check && check->n_subs)
         table_end(&f->subs, stdout, 0);
+    if (check && check->n_groups)
+        table_end(&f->groups, stdout, 0);
+    if (check && check->n_workers)
+        table_end(&f->workers, stdout, 0);
     if (check && check->n_claims + check->n_revoked)
         table_end(&f->claims, stdout, 0);
     if (f->faults_out)
@@ -122,6 +171,8 @@ static void findings_end(findings *f, const jb_check *check)
     table_drop(&f->peers);
     table_drop(&f->subs);
     table_drop(&f->claims);
+    table_drop(&f->groups);
+    table_drop(&f->workers);
     free(f->faults);
 }
 
@@ -157,6 +208,8 @@ static void print_check(const char *name, const jb_check *c)
            c->n_events, c->n_before, c->n_aborted, c->n_claims);
     printf("topics     %" PRIu32 " of %" PRIu32 "\n", c->n_topics, c->max_topics);
     printf("subs       %" PRIu32 " of %" PRIu32 "\n", c->n_subs, c->max_subs);
+    printf("groups     %" PRIu32 " of %" PRIu32 ", %" PRIu32 " workers\n", c->n_groups,
+           c->max_groups, c->n_workers);
     if (c->n_faults)
         printf("verdict    %" PRIu32 " faults: no program of ours writes this\n", c->n_faults);
     else

@@ -37,7 +37,8 @@ enum {
     OF_SUBS = 8,
     OF_TAIL = 16,
     OF_PUB = 32,
-    OF_CHECK = 64
+    OF_CHECK = 64,
+    OF_GROUPS = 128
 };
 
 typedef struct ctl_command {
@@ -74,6 +75,7 @@ int run_top(const ctl_opts *opts, jb_bus *bus);
 int run_stat(const ctl_opts *opts, jb_bus *bus);
 int run_peers(const ctl_opts *opts, jb_bus *bus);
 int run_subs(const ctl_opts *opts, jb_bus *bus);
+int run_groups(const ctl_opts *opts, jb_bus *bus);
 int run_tail(const ctl_opts *opts, jb_bus *bus);
 int run_pub(const ctl_opts *opts, jb_bus *bus);
 int run_check(const ctl_opts *opts, jb_bus *bus);

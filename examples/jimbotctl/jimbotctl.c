@@ -19,11 +19,15 @@
 #include <string.h>
 #include <unistd.h>
 
-const ctl_command ctl_commands[] = {
-    {"top", OF_TOP, 0, 0, true, run_top},           {"stat", OF_STAT, 0, 0, true, run_stat},
-    {"peers", OF_PEERS, 0, 0, true, run_peers},     {"subs", OF_SUBS, 0, 0, true, run_subs},
-    {"tail", OF_TAIL, 1, 1000, true, run_tail},     {"pub", OF_PUB, 0, 1000, true, run_pub},
-    {"check", OF_CHECK, 0, 1000, false, run_check}, {NULL, 0, 0, 0, false, NULL}};
+const ctl_command ctl_commands[] = {{"top", OF_TOP, 0, 0, true, run_top},
+                                    {"stat", OF_STAT, 0, 0, true, run_stat},
+                                    {"peers", OF_PEERS, 0, 0, true, run_peers},
+                                    {"subs", OF_SUBS, 0, 0, true, run_subs},
+                                    {"tail", OF_TAIL, 1, 1000, true, run_tail},
+                                    {"pub", OF_PUB, 0, 1000, true, run_pub},
+                                    {"check", OF_CHECK, 0, 1000, false, run_check},
+                                    {"groups", OF_GROUPS, 0, 0, true, run_groups},
+                                    {NULL, 0, 0, 0, false, NULL}};
 
 static volatile sig_atomic_t stop_signal;
 

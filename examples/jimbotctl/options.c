@@ -42,7 +42,7 @@ static uint32_t owners_of(int code)
     case 'i':
         return OF_TOP;
     case OPT_JSON:
-        return OF_STAT | OF_PEERS | OF_SUBS | OF_TAIL;
+        return OF_STAT | OF_PEERS | OF_SUBS | OF_GROUPS | OF_TAIL;
     case OPT_FROM:
     case OPT_LATEST:
     case OPT_LOSSLESS:

@@ -1,5 +1,5 @@
 /*
- * peers.c: who has the bus open, and who reads it.
+ * peers.c: who has the bus open, who reads it, and who shares a reading.
  *
  * Invariant: whether a peer is alive is what the kernel says, as the library asks it.
  */
@@ -48,12 +48,11 @@ static int print_subs(const snapshot *s)
         return complain("%s", jb_strerror(JB_ENOMEM));
     for (uint32_t i = 0; i < s->n_subs; i++) {
         const jb_sub_stats *u = &s->subs[i];
-        const char *peer = snapshot_peer_name(s, u->peer);
 
         table_cell(&t, "%" PRIu32, u->idx);
         table_cell(&t, "%s", clean_text(u->name).text);
-        table_cell(&t, "%" PRIu32 " %s", u->peer, clean_text(peer ? peer : "?").text);
-        table_cell(&t, "%s", policy_name(u->policy));
+        table_cell(&t, "%s", sub_owner(s, u).text);
+        table_cell(&t, "%s", policy_name(u->policy, u->flags));
         table_cell(&t, "%" PRIu64, u->n_delivered);
         table_cell(&t, "%" PRIu64, u->n_filtered);
         table_cell(&t, "%" PRIu64, u->n_missed);
@@ -61,8 +60,45 @@ static int print_subs(const snapshot *s)
         table_cell(&t, "%" PRIu64, u->n_evicted);
         table_cell(&t, "%" PRIu64, u->lag_events);
         table_cell(&t, "%s", human_percent(u->lag_bytes, s->bus.capacity_bytes).text);
-        table_cell(&t, "%s", sub_holds(s, u).text);
+        table_cell(&t, "%s", sub_state(s, u).text);
         table_cell(&t, "%s", clean_text(u->pattern).text);
+    }
+    table_end(&t, stdout, 0);
+    put_waits(stdout, s, "", "\n");
+    return 0;
+}
+
+static int print_groups(const snapshot *s)
+{
+    static const char *const titles[] = {
+        ">#",         "NAME",         ">WORKERS", ">PENDING", ">OLDEST",  ">FOR",  "WITH",
+        ">DELIVERED", ">REDELIVERED", ">LOST",    ">MISSED",  ">OF RING", "STATE", "PATTERN"};
+    table t;
+
+    if (table_begin(&t, titles, sizeof(titles) / sizeof(*titles)) < 0)
+        return complain("%s", jb_strerror(JB_ENOMEM));
+    for (uint32_t i = 0; i < s->n_groups; i++) {
+        const jb_group_stats *g = &s->groups[i];
+        const jb_sub_stats *u = snapshot_group_sub(s, g);
+
+        table_cell(&t, "%" PRIu32, g->idx);
+        table_cell(&t, "%s", clean_text(g->name).text);
+        table_cell(&t, "%" PRIu32, g->n_workers);
+        table_cell(&t, "%" PRIu32, g->n_pending);
+        if (g->n_pending)
+            table_cell(&t, "%" PRIu64, g->oldest_sequence);
+        else
+            table_cell(&t, "-");
+        table_cell(&t, "%s", g->n_pending ? time_since(s, g->oldest_ns).text : "-");
+        table_cell(&t, "%s", group_oldest_peer(s, g).text);
+        table_cell(&t, "%" PRIu64, g->n_delivered);
+        table_cell(&t, "%" PRIu64, g->n_redelivered);
+        table_cell(&t, "%" PRIu64, g->n_lost);
+        table_cell(&t, "%" PRIu64, g->n_missed);
+        table_cell(&t, "%s",
+                   human_percent(u ? u->lag_bytes : g->lag_bytes, s->bus.capacity_bytes).text);
+        table_cell(&t, "%s", group_state(s, g).text);
+        table_cell(&t, "%s", clean_text(g->pattern).text);
     }
     table_end(&t, stdout, 0);
     put_waits(stdout, s, "", "\n");
@@ -93,4 +129,9 @@ int run_peers(const ctl_opts *opts, jb_bus *bus)
 int run_subs(const ctl_opts *opts, jb_bus *bus)
 {
     return run_one(opts, bus, put_json_subs, print_subs);
+}
+
+int run_groups(const ctl_opts *opts, jb_bus *bus)
+{
+    return run_one(opts, bus, put_json_groups, print_groups);
 }

@@ -20,12 +20,14 @@ static void print_subs(const snapshot *s)
 {
     const jb_sub_stats *furthest = NULL;
     uint64_t n_missed = 0;
+    uint64_t n_conflated = 0;
     uint64_t n_evicted = 0;
 
     for (uint32_t i = 0; i < s->n_subs; i++) {
         const jb_sub_stats *sub = &s->subs[i];
 
         n_missed += sub->n_missed;
+        n_conflated += sub->n_conflated;
         n_evicted += sub->n_evicted;
         if (sub->lag_bytes && (!furthest || sub->lag_bytes > furthest->lag_bytes))
             furthest = sub;
@@ -34,11 +36,30 @@ static void print_subs(const snapshot *s)
         printf("behind     %s by %s events, %s of the ring (subscription %u, %s)\n",
                clean_text(furthest->name).text, human_count((double)furthest->lag_events).text,
                human_percent(furthest->lag_bytes, s->bus.capacity_bytes).text, furthest->idx,
-               policy_name(furthest->policy));
+               policy_name(furthest->policy, furthest->flags));
     else
         printf("behind     nobody\n");
-    printf("missed     %s events by open subscriptions, %s evictions\n",
-           human_count((double)n_missed).text, human_count((double)n_evicted).text);
+    printf("missed     %s events by open subscriptions, %s conflated, %s evictions\n",
+           human_count((double)n_missed).text, human_count((double)n_conflated).text,
+           human_count((double)n_evicted).text);
+}
+
+static void print_groups(const snapshot *s)
+{
+    uint64_t n_workers = 0, n_pending = 0, n_redelivered = 0, n_lost = 0;
+
+    for (uint32_t i = 0; i < s->n_groups; i++) {
+        n_workers += s->groups[i].n_workers;
+        n_pending += s->groups[i].n_pending;
+        n_redelivered += s->groups[i].n_redelivered;
+        n_lost += s->groups[i].n_lost + s->groups[i].n_missed;
+    }
+    printf("groups     %u of %u", s->n_groups, s->max_groups);
+    if (s->n_groups)
+        printf(", %s workers, %s events pending, %s delivered again, %s lost or missed",
+               human_count((double)n_workers).text, human_count((double)n_pending).text,
+               human_count((double)n_redelivered).text, human_count((double)n_lost).text);
+    printf("\n");
 }
 
 static void print_stat(const snapshot *s, const char *bus)
@@ -60,6 +81,7 @@ static void print_stat(const snapshot *s, const char *bus)
     printf("peers      %u of %u, %u dead, this one included\n", b->n_peers, b->max_peers,
            count_dead(s));
     printf("subs       %u of %u\n", b->n_subs, b->max_subs);
+    print_groups(s);
     if (!put_waits(stdout, s, "waiting    ", "\n"))
         printf("waiting    nobody\n");
 }

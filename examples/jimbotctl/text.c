@@ -137,11 +137,11 @@ static void put_json_code(FILE *out, uint32_t code)
         fprintf(out, "\\u%04x", code);
 }
 
-const char *policy_name(uint32_t policy)
+const char *policy_name(uint32_t policy, uint32_t flags)
 {
     switch (policy) {
     case JB_SUB_LOSSLESS:
-        return "lossless";
+        return flags & JB_SUB_HIGH_FIRST ? "high-first" : "lossless";
     case JB_SUB_LATEST:
         return "latest";
     case JB_SUB_CONFLATE:

@@ -38,7 +38,7 @@ label human_age(uint64_t ns);      /* "2m 5s" */
 label human_percent(uint64_t part, uint64_t whole);
 label clock_time(uint64_t utc_ns); /* local time of day, to the microsecond */
 
-const char *policy_name(uint32_t policy); /* enum jb_sub_policy */
+const char *policy_name(uint32_t policy, uint32_t flags); /* enum jb_sub_policy */
 
 /* A JSON string of untrusted text, quotes included. */
 void put_json_string(FILE *out, const char *text);

@@ -163,19 +163,54 @@ static int put_subs(FILE *out, top *t, uint32_t n_rows)
 
         table_cell(&list, "%" PRIu32, s->idx);
         table_cell(&list, "%s", clean_text(s->name).text);
-        table_cell(&list, "%s", policy_name(s->policy));
+        table_cell(&list, "%s", policy_name(s->policy, s->flags));
         table_cell(&list, "%s", per_second(t->subs[i].rate).text);
         table_cell(&list, "%s",
                    per_second(rate_of(s->n_missed, was ? was->n_missed : 0, t->seconds)).text);
         table_cell(&list, "%s", human_count((double)s->n_missed).text);
         table_cell(&list, "[%s]", bar(fill, BAR_WIDTH, s->lag_bytes, t->now.bus.capacity_bytes));
         table_cell(&list, "%s", human_count((double)s->lag_events).text);
-        table_cell(&list, "%s", sub_holds(&t->now, s).text);
+        table_cell(&list, "%s", sub_state(&t->now, s).text);
         table_cell(&list, "%s", clean_text(s->pattern).text);
     }
     table_end(&list, out, 1);
     if (n < t->now.n_subs)
         put_left_out(out, t->now.n_subs, n, "subscriptions");
+    return 0;
+}
+
+static int put_groups(FILE *out, const top *t, uint32_t n_rows)
+{
+    static const char *const titles[] = {">#",   "GROUP",  ">WORKERS", ">ACK/S", ">PENDING", ">FOR",
+                                         "WITH", ">AGAIN", ">LOST",    "STATE",  "PATTERN"};
+    uint32_t n = t->now.n_groups < n_rows ? t->now.n_groups : n_rows;
+    table list;
+
+    if (t->now.n_groups == 0)
+        return 0;
+    putc('\n', out);
+    if (table_begin(&list, titles, sizeof(titles) / sizeof(*titles)) < 0)
+        return -1;
+    for (uint32_t i = 0; i < n; i++) {
+        const jb_group_stats *g = &t->now.groups[i];
+        const jb_group_stats *was = snapshot_group_before(&t->before, g);
+
+        table_cell(&list, "%" PRIu32, g->idx);
+        table_cell(&list, "%s", clean_text(g->name).text);
+        table_cell(&list, "%" PRIu32, g->n_workers);
+        table_cell(&list, "%s",
+                   per_second(rate_of(g->n_acked, was ? was->n_acked : 0, t->seconds)).text);
+        table_cell(&list, "%" PRIu32, g->n_pending);
+        table_cell(&list, "%s", g->n_pending ? time_since(&t->now, g->oldest_ns).text : "-");
+        table_cell(&list, "%s", group_oldest_peer(&t->now, g).text);
+        table_cell(&list, "%s", human_count((double)g->n_redelivered).text);
+        table_cell(&list, "%s", human_count((double)(g->n_lost + g->n_missed)).text);
+        table_cell(&list, "%s", group_state(&t->now, g).text);
+        table_cell(&list, "%s", clean_text(g->pattern).text);
+    }
+    table_end(&list, out, 1);
+    if (n < t->now.n_groups)
+        put_left_out(out, t->now.n_groups, n, "groups");
     return 0;
 }
 
@@ -197,37 +232,53 @@ static void sort_all(top *t)
     qsort(t->subs, t->now.n_subs, sizeof(*t->subs), by_rate);
 }
 
-/* Rows for the two lists: each gets what the other does not need, and at least its half. */
-static void share_rows(const top *t, const screen *s, uint32_t *ret_peers, uint32_t *ret_subs)
+/* How many rows each list gets. */
+typedef struct shares {
+    uint32_t n_peers;
+    uint32_t n_subs;
+    uint32_t n_groups;
+} shares;
+
+/* Groups get what they need, up to a third. Of the rest each of the two lists gets what the other
+ * does not need, and at least its half. */
+static shares share_rows(const top *t, const screen *s)
 {
     /* Two headings, the line between the lists and the one that says what is left out. */
     uint32_t room = s->n_rows > HEAD_ROWS + 5 ? s->n_rows - HEAD_ROWS - 5 : 1;
-    uint32_t half = room / 2;
+    shares n = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
+    uint32_t half;
 
     if (!s->is_live)
-        room = UINT32_MAX;
-    else if (t->now.n_subs < half)
+        return n;
+    n.n_groups = t->now.n_groups < room / 3 ? t->now.n_groups : room / 3;
+    if (t->now.n_groups) /* the line before them, their heading, what is left out */
+        room -= n.n_groups + 3 < room ? n.n_groups + 3 : room;
+    half = room / 2;
+    if (t->now.n_subs < half)
         half = room - t->now.n_subs;
-    *ret_peers = !s->is_live ? room : t->now.n_peers < half ? t->now.n_peers : half;
-    *ret_subs = !s->is_live ? room : room - *ret_peers;
+    n.n_peers = t->now.n_peers < half ? t->now.n_peers : half;
+    n.n_subs = room - n.n_peers;
+    return n;
 }
 
 static int draw(top *t, screen *s)
 {
-    uint32_t n_peers, n_subs;
     char *text = NULL;
     size_t len_bytes = 0;
     FILE *out = open_memstream(&text, &len_bytes);
     int rc = out ? 0 : -1;
 
     if (out) {
+        shares n = share_rows(t, s);
+
         sort_all(t);
-        share_rows(t, s, &n_peers, &n_subs);
         put_head(out, t);
         put_waiting(out, t);
-        rc = put_peers(out, t, n_peers);
+        rc = put_peers(out, t, n.n_peers);
         if (rc == 0)
-            rc = put_subs(out, t, n_subs);
+            rc = put_subs(out, t, n.n_subs);
+        if (rc == 0)
+            rc = put_groups(out, t, n.n_groups);
         fclose(out);
     }
     rc = rc == 0 ? screen_draw(s, text, len_bytes) : rc;

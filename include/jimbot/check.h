@@ -34,28 +34,38 @@ enum jb_check_kind {
     JB_CHECK_PEER = 1,  /**< somebody who has it open, or died without closing it */
     JB_CHECK_SUB = 2,   /**< a subscription */
     JB_CHECK_CLAIM = 3, /**< room that was claimed and is neither committed nor given back */
-    JB_CHECK_FAULT = 4  /**< something no program of ours writes */
+    JB_CHECK_FAULT = 4, /**< something no program of ours writes */
+    JB_CHECK_GROUP = 5, /**< a consumer group */
+    JB_CHECK_WORKER = 6 /**< a member of one, or one that is just leaving */
 };
 
 /** One thing found. Fields that do not apply are 0. */
 typedef struct jb_check_item {
-    uint32_t size;       /**< sizeof, for growth */
-    uint32_t kind;       /**< enum jb_check_kind */
-    uint32_t idx;        /**< peer number; index of the subscription, as in jb_bus_sub_stats() */
-    uint32_t peer;       /**< of a subscription or claim: whose it is */
-    uint32_t pid;        /**< that peer's process, as it wrote it down */
-    uint32_t is_alive;   /**< that peer has it open now, says the kernel */
-    uint32_t policy;     /**< of a subscription: enum jb_sub_policy */
-    uint32_t is_holding; /**< of a subscription: publishers wait for it when the ring is full; of a
+    uint32_t size;     /**< sizeof, for growth */
+    uint32_t kind;     /**< enum jb_check_kind */
+    uint32_t idx;      /**< peer number; index of the subscription or group, as in
+                            jb_bus_sub_stats() and jb_bus_group_stats(); number of the worker */
+    uint32_t peer;     /**< of a subscription, claim or worker: whose it is. Of a group: who has its
+                            oldest pending event, 0: nobody */
+    uint32_t pid;      /**< that peer's process, as it wrote it down */
+    uint32_t is_alive; /**< that peer has it open now, says the kernel */
+    uint32_t policy;   /**< of a subscription: enum jb_sub_policy */
+    uint32_t is_holding; /**< of a subscription or group: publishers wait for it when the ring is
+                            full; of a
                             claim: readers wait for it, else it was revoked and its owner has not
                             returned the room */
-    uint64_t position;   /**< in the ring: where the subscription, claim or fault stands */
+    uint64_t position;   /**< in the ring: where the subscription, group, claim or fault stands */
     uint64_t offset;     /**< in the file: of the slot, of the mark, of what is wrong */
-    uint64_t len_bytes;  /**< of a claim: what it takes; of a subscription: how far it is behind */
-    uint64_t since_ns;   /**< of a peer: when it came, monotonic */
-    uint64_t start;      /**< of a peer: start of its process, in kernel ticks since boot */
-    char name[32];       /**< of a peer or subscription */
-    char text[128];      /**< of a subscription: its pattern; of a fault: what is wrong */
+    uint64_t len_bytes;  /**< of a claim: what it takes; of a subscription or group: how far it is
+                            behind */
+    uint64_t since_ns;  /**< monotonic; of a peer: when it came; of a group: when its oldest pending
+                            event was last given to a worker */
+    uint64_t start;     /**< of a peer: start of its process, in kernel ticks since boot */
+    char name[32];      /**< of a peer, subscription or group */
+    char text[128];     /**< of a subscription or group: its pattern; of a fault: what is wrong */
+    uint32_t group;     /**< 1 + index of the group: of a worker, and of a subscription with which
+                            one holds the ring */
+    uint32_t n_pending; /**< events not acknowledged: of a group, and of those, what a worker has */
 } jb_check_item;
 
 /** What was found in all. */
@@ -84,7 +94,7 @@ typedef struct jb_check {
     uint32_t n_topics;
     uint32_t n_claims;  /**< open */
     uint32_t n_revoked; /**< revoked, and not returned yet */
-    uint32_t _reserved;
+    uint32_t n_groups;
     uint64_t head;       /**< position of the oldest byte kept */
     uint64_t end;        /**< position behind the newest claim */
     uint64_t used_bytes; /**< between the two */
@@ -92,9 +102,12 @@ typedef struct jb_check {
     uint64_t n_before;   /**< events committed before the head, whose bytes are given away */
     uint64_t n_events;   /**< events in the ring */
     uint64_t n_aborted;  /**< claims in the ring that became nothing, and ends of laps */
+    uint32_t max_groups;
+    uint32_t n_workers; /**< of all groups, dead ones included */
 } jb_check;
 
-/** Receives the items, in the order peers, ring, topics, subscriptions. `item` is dead after the call. */
+/** Receives the items, in the order peers, ring, topics, subscriptions, groups, each
+ * with its workers. `item` is dead after the call. */
 typedef void (*jb_check_fn)(const jb_check_item *item, void *userdata);
 
 /**

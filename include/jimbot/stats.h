@@ -32,6 +32,12 @@ typedef struct jb_sub_stats {
                                 (jb_clock_now_ns()); 0: nobody does */
     char name[32];
     char pattern[128]; /**< its first pattern */
+    uint32_t flags;    /**< enum jb_sub_flags */
+    uint32_t group;    /**< 1 + jb_group_stats.idx when a consumer group holds the ring with it; its
+                           `peer` is 0 then. Else 0 */
+    uint32_t is_asleep; /**< 1: it sleeps, in jb_sub_wait() or armed on its descriptor, and the next
+                           publisher wakes it with a system call */
+    uint32_t _reserved; /**< 0 */
 } jb_sub_stats;
 
 /**

@@ -6,40 +6,26 @@
  * are read in an order in which a bus in use shows nothing that a bus at rest could not: see
  * copy_words().
  */
-#include "jimbot/check.h"
+#include "bus/check.h"
 #include "base/alloc.h"
 #include "base/error.h"
-#include "bus/bus_internal.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { FAULTS_REPORTED = 64, LOOKS = 8, LOG_CHUNK_BYTES = 1 << 20 };
+enum { FAULTS_REPORTED = 64, LOG_CHUNK_BYTES = 1 << 20 };
 
-struct look {
-    jb_bus bus; /* placed over the copy; no handle, no peer */
-    jb_check *check;
-    jb_check_fn fn;
-    void *userdata;
-    uint64_t log_read; /* position up to which the log has been copied */
-};
-
-static void report(struct look *look, jb_check_item *item)
+void jbi_look_report(struct jbi_look *look, jb_check_item *item)
 {
     item->size = sizeof *item;
     if (look->fn)
         look->fn(item, look->userdata);
 }
 
-static uint64_t offset_of(const struct look *look, const void *at)
-{
-    return (uint64_t)((const uint8_t *)at - look->bus.segment.base);
-}
-
-__attribute__((format(printf, 4, 5))) static void fault(struct look *look, uint64_t offset,
-                                                        uint64_t position, const char *format, ...)
+void jbi_look_fault(struct jbi_look *look, uint64_t offset, uint64_t position, const char *format,
+                    ...)
 {
     jb_check_item item = {.kind = JB_CHECK_FAULT, .offset = offset, .position = position};
     va_list args;
@@ -49,11 +35,10 @@ __attribute__((format(printf, 4, 5))) static void fault(struct look *look, uint6
     va_start(args, format);
     vsnprintf(item.text, sizeof item.text, format, args);
     va_end(args);
-    report(look, &item);
+    jbi_look_report(look, &item);
 }
 
-/* Copies a stretch of the file to its place. */
-static int copy_part(struct look *look, uint64_t from, uint64_t to, jb_error *err)
+int jbi_look_copy(struct jbi_look *look, uint64_t from, uint64_t to, jb_error *err)
 {
     struct jbi_segment *segment = &look->bus.segment;
     size_t len = 0;
@@ -67,44 +52,46 @@ static int copy_part(struct look *look, uint64_t from, uint64_t to, jb_error *er
     return 0;
 }
 
-static uint64_t head_now(struct look *look)
+static uint64_t head_now(struct jbi_look *look)
 {
     uint64_t head = 0;
     size_t len = 0;
 
     (void)jbi_os_file_read_at(look->bus.segment.fd,
-                              offset_of(look, (const void *)&look->bus.ring.control->head), &head,
-                              sizeof head, &len);
+                              jbi_look_offset(look, (const void *)&look->bus.ring.control->head),
+                              &head, sizeof head, &len);
     return len == sizeof head ? jbi_head_position(head) : UINT64_MAX;
 }
 
-/* Everything but the log. Cursors and tail first, then the marks, then the head: so no cursor stands
+/* Everything but the log. Cursors and tail first, then groups, then the marks, then the head: so no cursor stands
  * behind the end of the chain that the marks tell of, and the head is in it. */
-static int copy_words(struct look *look, jb_error *err)
+static int copy_words(struct jbi_look *look, jb_error *err)
 {
     struct jbi_ring *ring = &look->bus.ring;
-    uint64_t head_at = offset_of(look, (const void *)&ring->control->head);
-    uint64_t marks = offset_of(look, (const void *)ring->marks);
-    int rc = copy_part(look, 0, marks, err);
+    uint64_t head_at = jbi_look_offset(look, (const void *)&ring->control->head);
+    uint64_t marks = jbi_look_offset(look, (const void *)ring->marks);
+    int rc = jbi_look_copy(look, 0, marks, err);
 
     if (!rc)
-        rc = copy_part(look, marks, offset_of(look, ring->log), err);
-    for (int i = 0; !rc && i < LOOKS; i++) {
+        rc = jbi_look_copy_groups(look, err);
+    if (!rc)
+        rc = jbi_look_copy(look, marks, jbi_look_offset(look, ring->log), err);
+    for (int i = 0; !rc && i < JBI_CHECK_LOOKS; i++) {
         uint64_t head, count;
 
-        rc = copy_part(look, head_at, head_at + sizeof head, err);
+        rc = jbi_look_copy(look, head_at, head_at + sizeof head, err);
         if (rc)
             break;
         head = jbi_head_position(atomic_load_explicit(&ring->control->head, memory_order_relaxed));
-        count = offset_of(look, (const void *)&ring->counts[jbi_ring_block(ring, head)]);
-        rc = copy_part(look, count, count + sizeof(uint64_t), err);
+        count = jbi_look_offset(look, (const void *)&ring->counts[jbi_ring_block(ring, head)]);
+        rc = jbi_look_copy(look, count, count + sizeof(uint64_t), err);
         if (head_now(look) == head)
             break;
     }
     return rc;
 }
 
-static void check_creator(struct look *look)
+static void check_creator(struct jbi_look *look)
 {
     const struct jbi_segment_header *header = &look->bus.segment.header;
     jb_check *check = look->check;
@@ -127,6 +114,7 @@ static void check_creator(struct look *look)
     check->max_peers = (uint32_t)header->params[JBI_PARAM_PEERS];
     check->max_subs = (uint32_t)header->params[JBI_PARAM_SUBS];
     check->max_topics = (uint32_t)header->params[JBI_PARAM_TOPICS];
+    check->max_groups = (uint32_t)header->params[JBI_PARAM_GROUPS];
 }
 
 static void name_copy(char *to, size_t cap_bytes, const char *from)
@@ -135,7 +123,7 @@ static void name_copy(char *to, size_t cap_bytes, const char *from)
     to[cap_bytes - 1] = '\0';
 }
 
-static void check_peers(struct look *look)
+static void check_peers(struct jbi_look *look)
 {
     for (uint32_t peer = 1; peer <= look->bus.peers.n_slots; peer++) {
         const struct jbi_peer_slot *slot = jbi_peer_slot_get(&look->bus.peers, peer);
@@ -143,23 +131,23 @@ static void check_peers(struct look *look)
         jb_check_item item = {.kind = JB_CHECK_PEER, .idx = peer, .peer = peer};
 
         if (state > 1)
-            fault(look, offset_of(look, slot), 0, "peer %u: its state is %u, not 0 or 1", peer,
-                  state);
+            jbi_look_fault(look, jbi_look_offset(look, slot), 0,
+                           "peer %u: its state is %u, not 0 or 1", peer, state);
         if (state == 0)
             continue;
         item.pid = slot->pid;
         item.is_alive = jbi_peer_is_alive(&look->bus.peers, peer, 0);
-        item.offset = offset_of(look, slot);
+        item.offset = jbi_look_offset(look, slot);
         item.since_ns = slot->attached_ns;
         item.start = slot->pid_start;
         name_copy(item.name, sizeof item.name, slot->name);
         look->check->n_peers += item.is_alive;
         look->check->n_peers_dead += !item.is_alive;
-        report(look, &item);
+        jbi_look_report(look, &item);
     }
 }
 
-static void fill_owner(struct look *look, uint32_t peer, jb_check_item *item)
+void jbi_look_owner(struct jbi_look *look, uint32_t peer, jb_check_item *item)
 {
     const struct jbi_peer_slot *slot = jbi_peer_slot_get(&look->bus.peers, peer);
 
@@ -170,26 +158,28 @@ static void fill_owner(struct look *look, uint32_t peer, jb_check_item *item)
     }
 }
 
-static void check_sub(struct look *look, uint32_t idx)
+static void check_sub(struct jbi_look *look, uint32_t idx)
 {
     const struct jbi_reader_slot *slot = &look->bus.ring.readers[idx];
     uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
     uint32_t state = (uint32_t)jbi_reader_state(word);
-    jb_check_item item = {.kind = JB_CHECK_SUB, .idx = idx, .offset = offset_of(look, slot)};
+    jb_check_item item = {.kind = JB_CHECK_SUB, .idx = idx, .offset = jbi_look_offset(look, slot)};
     jb_check *check = look->check;
 
     if (state == JBI_READER_FREE)
         return;
-    fill_owner(look, jbi_reader_peer(word), &item);
+    jbi_look_owner(look, jbi_reader_peer(word), &item);
     /* One of no peer is a consumer group's. */
+    if (item.peer == 0)
+        item.group = atomic_load_explicit(&slot->group, memory_order_relaxed);
     if (!jbi_peer_slot_get(&look->bus.peers, item.peer) &&
-        (item.peer != 0 || atomic_load_explicit(&slot->group, memory_order_relaxed) == 0))
-        fault(look, item.offset, 0, "subscription %u: its owner is peer %u of %u", idx, item.peer,
-              check->max_peers);
+        (item.peer != 0 || item.group < 1 || item.group > look->bus.n_groups))
+        jbi_look_fault(look, item.offset, 0, "subscription %u: its owner is peer %u of %u", idx,
+                       item.peer, check->max_peers);
     if (state == JBI_READER_SETUP)
         return;
     if (state > JBI_READER_EVICTED)
-        fault(look, item.offset, 0, "subscription %u: it has a state of %u", idx, state);
+        jbi_look_fault(look, item.offset, 0, "subscription %u: it has a state of %u", idx, state);
     item.position = atomic_load_explicit(&slot->cursor, memory_order_relaxed);
     item.is_holding = state == JBI_READER_LOSSLESS;
     item.policy = slot->policy;
@@ -197,15 +187,15 @@ static void check_sub(struct look *look, uint32_t idx)
     name_copy(item.name, sizeof item.name, slot->name);
     name_copy(item.text, sizeof item.text, slot->pattern);
     check->n_subs++;
-    report(look, &item);
+    jbi_look_report(look, &item);
     /* Before the head it may stand: of one who died, or still is, in the middle of registering. */
     if (check->is_walk_complete && item.position > check->end)
-        fault(look, item.offset, item.position,
-              "subscription %u: it stands at %llu, behind the end at %llu", idx,
-              (unsigned long long)item.position, (unsigned long long)check->end);
+        jbi_look_fault(look, item.offset, item.position,
+                       "subscription %u: it stands at %llu, behind the end at %llu", idx,
+                       (unsigned long long)item.position, (unsigned long long)check->end);
 }
 
-static void check_topics(struct look *look)
+static void check_topics(struct jbi_look *look)
 {
     struct jbi_topic_table *table = &look->bus.topics;
     char name[128];
@@ -217,17 +207,17 @@ static void check_topics(struct look *look)
             continue;
         look->check->n_topics++;
         if (jbi_topic_name(table, id, name) < 0)
-            fault(look, offset_of(look, (const void *)slot), 0,
-                  "topic %u: its slot does not lead to a name", id);
+            jbi_look_fault(look, jbi_look_offset(look, (const void *)slot), 0,
+                           "topic %u: its slot does not lead to a name", id);
     }
 }
 
 /* Makes the log's bytes of an extent ours. Extents never wrap. */
-static int copy_log(struct look *look, uint64_t position, uint64_t bytes, jb_error *err)
+static int copy_log(struct jbi_look *look, uint64_t position, uint64_t bytes, jb_error *err)
 {
     const struct jbi_ring *ring = &look->bus.ring;
     uint64_t at = position & (ring->capacity_bytes - 1);
-    uint64_t log = offset_of(look, ring->log);
+    uint64_t log = jbi_look_offset(look, ring->log);
     uint64_t len = ring->capacity_bytes - at;
     int rc;
 
@@ -235,13 +225,13 @@ static int copy_log(struct look *look, uint64_t position, uint64_t bytes, jb_err
         return 0;
     if (len > LOG_CHUNK_BYTES + bytes)
         len = LOG_CHUNK_BYTES + bytes;
-    rc = copy_part(look, log + at, log + at + len, err);
+    rc = jbi_look_copy(look, log + at, log + at + len, err);
     look->log_read = position + len;
     return rc;
 }
 
 /* The records of a committed extent. False when one of them is no record. */
-static bool check_records(struct look *look, uint64_t position, uint64_t bytes)
+static bool check_records(struct jbi_look *look, uint64_t position, uint64_t bytes)
 {
     const struct jbi_ring *ring = &look->bus.ring;
     struct jbi_cursor cursor = {.position = position};
@@ -258,23 +248,24 @@ static bool check_records(struct look *look, uint64_t position, uint64_t bytes)
     return true;
 }
 
-static void check_claim(struct look *look, uint64_t position, uint64_t mark, uint64_t bytes)
+static void check_claim(struct jbi_look *look, uint64_t position, uint64_t mark, uint64_t bytes)
 {
     const struct jbi_ring *ring = &look->bus.ring;
     jb_check_item item = {.kind = JB_CHECK_CLAIM, .position = position, .len_bytes = bytes};
 
-    item.offset = offset_of(look, (const void *)&ring->marks[jbi_ring_block(ring, position)]);
+    item.offset = jbi_look_offset(look, (const void *)&ring->marks[jbi_ring_block(ring, position)]);
     item.is_holding = jbi_mark_state(mark) == JBI_CLAIMED;
-    fill_owner(look, jbi_mark_owner(mark), &item);
+    jbi_look_owner(look, jbi_mark_owner(mark), &item);
     look->check->n_claims += item.is_holding;
     look->check->n_revoked += !item.is_holding;
-    report(look, &item);
+    jbi_look_report(look, &item);
 }
 
 enum walk { WALK_ON, WALK_END, WALK_FAULT, WALK_OVERTAKEN };
 
 /* One extent of the chain, whose mark is sound as far as the mark alone can tell. */
-static enum walk check_extent(struct look *look, uint64_t position, uint64_t mark, uint64_t bytes)
+static enum walk check_extent(struct jbi_look *look, uint64_t position, uint64_t mark,
+                              uint64_t bytes)
 {
     switch (jbi_mark_state(mark)) {
     case JBI_CLAIMED:
@@ -294,7 +285,7 @@ static enum walk check_extent(struct look *look, uint64_t position, uint64_t mar
 }
 
 /* From the head to the end of the chain. */
-static enum walk check_chain(struct look *look)
+static enum walk check_chain(struct jbi_look *look)
 {
     const struct jbi_ring *ring = &look->bus.ring;
     jb_check *check = look->check;
@@ -320,16 +311,17 @@ static enum walk check_chain(struct look *look)
         if (walk == WALK_ON)
             check->end += bytes;
         if (walk == WALK_FAULT)
-            fault(look,
-                  offset_of(look, (const void *)&ring->marks[jbi_ring_block(ring, check->end)]),
-                  check->end, "the chain breaks at %llu: mark 0x%016llx%s",
-                  (unsigned long long)check->end, (unsigned long long)mark,
-                  bytes ? ", whose records are none" : " does not follow");
+            jbi_look_fault(
+                look,
+                jbi_look_offset(look, (const void *)&ring->marks[jbi_ring_block(ring, check->end)]),
+                check->end, "the chain breaks at %llu: mark 0x%016llx%s",
+                (unsigned long long)check->end, (unsigned long long)mark,
+                bytes ? ", whose records are none" : " does not follow");
     }
     return walk;
 }
 
-static void check_ring(struct look *look, enum walk walk)
+static void check_ring(struct jbi_look *look, enum walk walk)
 {
     jb_check *check = look->check;
     uint64_t tail = jbi_ring_tail(&look->bus.ring);
@@ -338,13 +330,13 @@ static void check_ring(struct look *look, enum walk walk)
     check->used_bytes = check->end - check->head;
     check->free_bytes = check->capacity_bytes - check->used_bytes;
     if (check->is_walk_complete && tail > check->end)
-        fault(look, offset_of(look, (const void *)&look->bus.ring.control->tail), tail,
-              "the tail is said to be at %llu, behind the end at %llu", (unsigned long long)tail,
-              (unsigned long long)check->end);
+        jbi_look_fault(look, jbi_look_offset(look, (const void *)&look->bus.ring.control->tail),
+                       tail, "the tail is said to be at %llu, behind the end at %llu",
+                       (unsigned long long)tail, (unsigned long long)check->end);
 }
 
 /* One look at everything, without a word. WALK_OVERTAKEN: the bus was faster; look again. */
-static int look_once(struct look *look, enum walk *ret_walk, jb_error *err)
+static int look_once(struct jbi_look *look, enum walk *ret_walk, jb_error *err)
 {
     jb_check_fn fn = look->fn;
     int rc = copy_words(look, err);
@@ -358,14 +350,14 @@ static int look_once(struct look *look, enum walk *ret_walk, jb_error *err)
     return 0;
 }
 
-static int look_through(struct look *look, jb_error *err)
+static int look_through(struct jbi_look *look, jb_error *err)
 {
     jb_check *check = look->check;
     uint32_t size = check->size;
     uint64_t broken_at = UINT64_MAX;
     enum walk walk = WALK_OVERTAKEN;
 
-    for (int i = 0; walk != WALK_END && i < LOOKS; i++) {
+    for (int i = 0; walk != WALK_END && i < JBI_CHECK_LOOKS; i++) {
         int rc = look_once(look, &walk, err);
 
         if (rc)
@@ -384,11 +376,12 @@ static int look_through(struct look *look, jb_error *err)
     check_topics(look);
     for (uint32_t i = 0; i < look->bus.max_subs; i++)
         check_sub(look, i);
+    jbi_look_check_groups(look);
     return 0;
 }
 
 /* The segment is found and verified; make room for a copy of it and look. */
-static int look_copy(struct look *look, jb_error *err)
+static int look_copy(struct jbi_look *look, jb_error *err)
 {
     struct jbi_segment *segment = &look->bus.segment;
     void *base = NULL;
@@ -409,7 +402,7 @@ int jb_bus_check(const char *name, jb_check_fn fn, void *userdata, jb_check *ret
 {
     char path[JBI_PATH_BYTES];
     jb_check check = {0};
-    struct look *look;
+    struct jbi_look *look;
     jb_alloc alloc = jbi_alloc_or_default(NULL);
     int rc;
 

@@ -222,6 +222,7 @@ static struct jbi_reader_slot *gate_slot_take(jb_bus *bus, uint32_t group_idx)
     memcpy(slot->name, group->name, sizeof slot->name);
     memcpy(slot->pattern, group->pattern, sizeof slot->pattern);
     slot->policy = JB_SUB_LOSSLESS;
+    slot->flags = 0;
     slot->evict_after_ns = group->evict_after_ns;
     store(&slot->n_evicted, 0);
     store(&slot->n_conflated, 0);

@@ -47,6 +47,11 @@ static uint64_t held_since(const struct jbi_reader_slot *slot, uint64_t cursor)
     return is_held ? counter(&slot->held_since_ns) : 0;
 }
 
+static bool is_asleep(const jb_bus *bus, uint32_t idx)
+{
+    return counter(&bus->ring.control->sleepers[idx / 64]) >> (idx % 64) & 1;
+}
+
 static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
 {
     const struct jbi_reader_slot *slot = &bus->ring.readers[idx];
@@ -64,6 +69,9 @@ static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
     stats.idx = idx;
     stats.peer = jbi_reader_peer(word);
     stats.policy = slot->policy;
+    stats.flags = slot->flags;
+    stats.group = stats.peer ? 0 : atomic_load_explicit(&slot->group, memory_order_relaxed);
+    stats.is_asleep = is_asleep(bus, idx);
     stats.n_delivered = counter(&slot->n_delivered);
     stats.n_filtered = counter(&slot->n_filtered);
     stats.n_missed = counter(&slot->n_missed);

@@ -42,7 +42,8 @@ static const figure peer_figures[] = {
 static const figure sub_figures[] = {
     OF_SUB(idx),        OF_SUB(peer),           OF_SUB(n_delivered),   OF_SUB(n_filtered),
     OF_SUB(n_missed),   OF_SUB(n_conflated),    OF_SUB(n_evicted),     OF_SUB(lag_bytes),
-    OF_SUB(lag_events), OF_SUB(evict_after_ns), OF_SUB(held_since_ns), {NULL, 0, 0},
+    OF_SUB(lag_events), OF_SUB(evict_after_ns), OF_SUB(held_since_ns), OF_SUB(flags),
+    OF_SUB(group),      {NULL, 0, 0},
 };
 
 static const figure asker_figures[] = {
@@ -118,6 +119,7 @@ static PyObject *sub_dict(const jb_sub_stats *s)
     PyObject *dict = to_dict(s, sub_figures);
 
     dict = with(dict, "policy", PyUnicode_FromString(policy));
+    dict = with(dict, "is_asleep", PyBool_FromLong(s->is_asleep != 0));
     dict = with(dict, "name", text(s->name, sizeof s->name));
     return with(dict, "pattern", text(s->pattern, sizeof s->pattern));
 }

@@ -142,6 +142,75 @@ STALLED = """if True:
 """
 
 
+WORKER = """if True:
+    import ctypes, os, sys, time
+    lib = ctypes.CDLL(os.environ["JIMBOT_LIBRARY"])
+    name, n_take, n_ack = sys.argv[1].encode(), int(sys.argv[2]), int(sys.argv[3])
+    bus, worker = ctypes.c_void_p(), ctypes.c_void_p()
+    assert lib.jb_bus_attach(b"test", None, ctypes.byref(bus), None) == 0
+    assert lib.jb_group_join(bus, name, b"game.>", ctypes.c_size_t(6), None, ctypes.byref(worker), None) == 0
+    print("joined", flush=True)
+    for line in sys.stdin:
+        events = ctypes.create_string_buffer(n_take * 256)
+        assert lib.jb_worker_wait(worker, ctypes.c_uint64(5000000000)) == 1
+        n = lib.jb_worker_take(worker, events, n_take)
+        for i in range(n_ack):
+            assert lib.jb_worker_ack(worker, ctypes.c_uint64(int(line) + i)) == 0
+        print("took", n, flush=True)
+"""
+
+
+class Worker:
+    """Of a consumer group, in a process of its own."""
+
+    def __init__(self, group: str, n_take: int, n_ack: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, group, str(n_take), str(n_ack)],
+            env=os.environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.line() == "joined"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def take(self, first: int) -> int:
+        """Takes events, of which it acknowledges some from that sequence on; how many it took."""
+        assert self.process.stdin
+        print(first, file=self.process.stdin, flush=True)
+        return int(self.line().removeprefix("took "))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
+
+
+@pytest.fixture
+def join(bus: jimbot.Bus) -> Iterator[Callable[..., Worker]]:
+    """Starts a worker of a group of the test's bus, for game.>."""
+    if "JIMBOT_LIBRARY" not in os.environ:
+        pytest.skip("JIMBOT_LIBRARY names no library")
+    workers: list[Worker] = []
+
+    def start(group: str = "rollouts", n_take: int = 10, n_ack: int = 4) -> Worker:
+        workers.append(Worker(group, n_take, n_ack))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.kill()
+
+
 @pytest.fixture
 def stalled(bus: jimbot.Bus) -> Iterator[subprocess.Popen[bytes]]:
     """A publisher of another process that has claimed 1000 bytes and goes no further."""
