@@ -13,11 +13,11 @@
  *     jb_worker_leave(worker);
  * @endcode
  *
- * A group has a name, one pattern, and one place in the ring, all kept in the segment. Any number of
- * workers, in any processes, take events from it: each event goes to one of them, which acknowledges
- * it when it is done. What a worker has not acknowledged when it leaves or dies goes to another, with
- * a `n_deliveries` of more than 1: so each event is delivered at least once, and twice only when its
- * first worker did not live to say that it was done.
+ * A group has a name, one pattern, and one place in the ring, all kept in the segment. Any number
+ * of workers, in any processes, take events from it: each event goes to one of them, which
+ * acknowledges it when it is done. What a worker has not acknowledged when it leaves or dies goes
+ * to another, with a `n_deliveries` of more than 1: so each event is delivered at least once, and
+ * twice only when its first worker did not say in time that it was done.
  *
  * Who is dead is asked of the kernel (its process's lock on the segment is gone), not of a clock. A
  * worker that lives but does not get on keeps its events, unless the group has an ack_timeout_ns.
@@ -87,8 +87,8 @@ JB_API void jb_group_opts_init(jb_group_opts *opts, uint32_t size);
  * @param ret_worker  the caller leaves it.
  *
  * @return 0, or JB_EINVAL (not a name, not a pattern, or another than the group's), JB_ELIMIT (no
- * room for a group, a worker or a subscription), JB_ETIMEDOUT (for two seconds somebody stands still
- * in the middle of joining), JB_ENOMEM, JB_ECORRUPT, JB_ESTATE (after fork).
+ * room for a group, a worker or a subscription), JB_ETIMEDOUT (for two seconds somebody stands
+ * still in the middle of joining), JB_ENOMEM, JB_ECORRUPT, JB_ESTATE (after fork).
  *
  * Threads: any. Blocks: while others join. Allocates: yes. Game thread: no.
  * Since: 0.1
@@ -104,8 +104,8 @@ JB_API int jb_group_join(jb_bus *bus, const char *name, const char *pattern, siz
  * each has been given to a worker, this time included.
  *
  * @return how many; 0 when there is nothing, when JB_GROUP_PENDING_MAX are unacknowledged, or when
- * another worker is taking right now. Or JB_EINVAL, JB_ELIMIT (no room for the group's subscription,
- * which it had lost), JB_ECORRUPT, JB_ESTATE (after fork).
+ * another worker is taking right now. Or JB_EINVAL, JB_ELIMIT (no room for the group's
+ * subscription, which it had lost), JB_ECORRUPT, JB_ESTATE (after fork).
  *
  * Threads: one at a time per worker. Blocks: never; asks the kernel now and then whether the other
  * workers live. Allocates: never. Game thread: no.
@@ -119,9 +119,9 @@ JB_API int jb_worker_take(jb_worker *worker, jb_event *events, uint32_t n_max);
  * @param sequence  jb_event.sequence of an event taken.
  *
  * @return 0, or too late: JB_ETIMEDOUT (ack_timeout_ns has passed and another has it, or had it),
- * JB_EEVICTED (the group was evicted, its bytes were given to publishers, and what this worker saw of
- * them may be torn). Or JB_ESTATE (this worker has not taken that event, or has ended it before; or
- * after fork), JB_EINVAL.
+ * JB_EEVICTED (the group was evicted, its bytes were given to publishers, and what this worker saw
+ * of them may be torn). Or JB_ESTATE (this worker has not taken that event, or has ended it
+ * before; or after fork), JB_EINVAL.
  *
  * Threads: one at a time per worker. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -131,8 +131,8 @@ JB_API int jb_worker_ack(jb_worker *worker, uint64_t sequence);
 /**
  * Say that everything taken is done with.
  *
- * @return how many events that were, not counting those it was too late for; or JB_EINVAL, JB_ESTATE
- * (after fork).
+ * @return how many events that were, not counting those it was too late for; or JB_EINVAL,
+ * JB_ESTATE (after fork).
  *
  * Threads: one at a time per worker. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1

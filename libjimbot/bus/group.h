@@ -12,8 +12,8 @@
 #include "bus/bus_internal.h"
 #include "bus/group_layout.h"
 
-/* An event that we took and have not ended, as we know it ourselves: what the segment says of it may
- * have changed since. */
+/* An event that we took and have not ended, as we know it ourselves: what the segment says of it
+ * may have changed since. */
 struct jbi_holding {
     uint64_t number; /* 0: none */
     uint64_t sequence;
@@ -30,8 +30,8 @@ struct jb_worker {
     uint64_t spin_ns;
     uint64_t next_timeout_ns; /* when events may next be looked through for old ones */
     uint64_t position;        /* where the last look ended */
-    /* What we hold, each at its number modulo JB_GROUP_PENDING_MAX; the numbers are in low .. high -
-     * 1. */
+    /* What we hold, each at its number modulo JB_GROUP_PENDING_MAX; the numbers are in low .. high
+     * - 1. */
     uint64_t low;
     uint64_t high;
     struct jbi_holding holdings[JB_GROUP_PENDING_MAX];
@@ -82,8 +82,8 @@ void jbi_group_view_store(struct jbi_group_slot *group, const struct jbi_group_v
  * Under the lock. */
 void jbi_group_settle(const jb_bus *bus, uint32_t group_idx, struct jbi_group_view *view);
 
-/* Under the lock: is what the group has not done with held back from publishers? Else make it so, and
- * take what was lost meanwhile into the view. JB_ELIMIT, JB_ECORRUPT. */
+/* Under the lock: is what the group has not done with held back from publishers? Else make it so,
+ * and take what was lost meanwhile into the view. JB_ELIMIT, JB_ECORRUPT. */
 int jbi_group_gate(jb_bus *bus, uint32_t group_idx, struct jbi_group_view *view);
 bool jbi_group_is_gated(const jb_bus *bus, uint32_t group_idx);
 

@@ -4,9 +4,9 @@
  * A group has a **place**: a cursor in the ring and a window of **entries**, one for each event
  * between the oldest that is not acknowledged and the newest taken, in the order of the ring. The
  * place is there twice, and `turn` says which of the two counts. Who holds the lock writes new
- * entries and the other place, and then steps `turn`: the one store by which events change from "not
- * taken" to "taken". A death before it leaves the group as it was; a death after it leaves entries
- * that are owned by a dead worker, like any.
+ * entries and the other place, and then steps `turn`: the one store by which events change from
+ * "not taken" to "taken". A death before it leaves the group as it was; a death after it leaves
+ * entries that are owned by a dead worker, like any.
  *
  * Who has an event is said by its entry's word alone:
  *
@@ -17,9 +17,9 @@
  *                          '--------> LOST           its bytes were given to a publisher
  *
  * Every step is one compare-and-swap, so an event is acknowledged by one worker or delivered once
- * more, never both. A worker is gone when its slot does not hold the tag any more; the slot is freed
- * by whoever finds that its peer is dead. In between it is GOING, until `returns` has been stepped:
- * so nobody's death leaves an event that no taker is told to look for.
+ * more, never both. A worker is gone when its slot does not hold the tag any more; the slot is
+ * freed by whoever finds that its peer is dead. In between it is GOING, until `returns` has been
+ * stepped: so nobody's death leaves an event that no taker is told to look for.
  */
 #ifndef JBI_BUS_GROUP_LAYOUT_H
 #define JBI_BUS_GROUP_LAYOUT_H

@@ -1,5 +1,6 @@
 /*
- * Any bytes in a segment: attach, subscribe in every way, join a group, read, publish, count, close.
+ * Any bytes in a segment: attach, subscribe in every way, join a group, read, publish, count,
+ * close.
  *
  * The input says how a small, sound segment is damaged: its first byte holds flags, the rest is
  * patches (part, offset, length, bytes), or the whole file. What must hold: an error, or events
@@ -10,65 +11,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bus/bus_internal.h"
 #include "group_use.h"
+#include "guarded_map.h"
 #include "jimbot/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int __wrap_jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr);
-int __wrap_jbi_os_reserve(uint64_t size_bytes, void **ret_addr);
-void __wrap_jbi_os_unmap(void *addr, uint64_t size_bytes);
 
-enum { PAGE = 4096, N_PARTS = 11, CAPACITY = 65536, CPU_LIMIT_NS = 500000000 };
+enum { N_PARTS = 11, CAPACITY = 65536, CPU_LIMIT_NS = 500000000 };
 enum { MODE_LIVE_PEER = 1, MODE_SEAL = 2, MODE_WHOLE = 4, MODE_OPEN = 8, MODE_WAIT = 16 };
 
 static char path[64];
 static uint8_t *sound;
 static size_t sound_bytes;
 static size_t part_at[N_PARTS + 1];
-static const uint8_t *map_at;
-static size_t map_bytes;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-/* Between two pages that nobody may touch. */
-static void *map_between(int fd, int flags, uint64_t size_bytes)
-{
-    uint8_t *room = mmap(NULL, size_bytes + 2 * PAGE, PROT_NONE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    require(room != MAP_FAILED);
-    require(mmap(room + PAGE, size_bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) ==
-            room + PAGE);
-    return room + PAGE;
-}
-
-int __wrap_jbi_os_map(int fd, uint64_t size_bytes, void **ret_addr)
-{
-    map_at = *ret_addr = map_between(fd, MAP_SHARED, size_bytes);
-    map_bytes = size_bytes;
-    return 0;
-}
-
-int __wrap_jbi_os_reserve(uint64_t size_bytes, void **ret_addr)
-{
-    *ret_addr = map_between(-1, MAP_PRIVATE | MAP_ANONYMOUS, size_bytes);
-    return 0;
-}
-
-void __wrap_jbi_os_unmap(void *addr, uint64_t size_bytes)
-{
-    if (addr)
-        munmap((uint8_t *)addr - PAGE, size_bytes + 2 * PAGE);
-}
 
 static jb_bus_opts small_opts(void)
 {

@@ -2,8 +2,8 @@
  * Consumer groups whose workers die at any step, or are stopped.
  *
  * Invariant tested: every event is acknowledged by one worker; given to another only when the first
- * did not live to acknowledge it, or was too slow, and then its delivery count says so; and whatever
- * a worker acknowledged in time was whole when it did.
+ * did not live to acknowledge it, or was too slow, and then its delivery count says so; and
+ * whatever a worker acknowledged in time was whole when it did.
  */
 #include "integration/segment/segment.h"
 #include "support/step.h"

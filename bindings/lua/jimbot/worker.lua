@@ -1,4 +1,5 @@
--- jimbot.worker: a worker of a consumer group: each event goes to one worker, which acknowledges it.
+-- jimbot.worker: a worker of a consumer group: each event goes to one worker, which acknowledges
+-- it.
 --
 -- Invariant: what take() returns is a copy, and the event stays the worker's until ack(), nack() or
 -- leave(). A worker that is collected without leave() leaves: what it had goes to another.
@@ -23,7 +24,8 @@ local function create(C, ffi, classes, Bus, copy_event)
 
     --- Take events that no other worker has. Never blocks; not for a game's thread.
     -- @param max  at most this many, 1 .. 64, default 64
-    -- @return a list of events as Sub:poll() makes them, with n_deliveries: more than 1 when a worker
+    -- @return a list of events as Sub:poll() makes them, with n_deliveries: more than 1 when a
+    -- worker
     --         had it before and did not acknowledge it; and one sentence when it cannot go on
     function Worker:take(max)
         if not self.handle then
@@ -101,8 +103,10 @@ local function create(C, ffi, classes, Bus, copy_event)
     --- Become a worker of a consumer group, which the first one makes: each event of the pattern goes
     -- to one of its workers. Not for a game's thread. As with subscriptions, bus.workers holds the
     -- bare pointer and not the object.
-    -- @param opts  of the one who makes it; start: "now" (default) or "oldest"; ack_timeout_ns: after
-    --              which an event that was not acknowledged goes to another; evict_after_ns: for how
+    -- @param opts  of the one who makes it; start: "now" (default) or "oldest"; ack_timeout_ns:
+    -- after
+    --              which an event that was not acknowledged goes to another; evict_after_ns: for
+    -- how
     --              long publishers wait for the group
     -- @return a worker, or nil, one sentence and a code
     function Bus:join(name, pattern, opts)

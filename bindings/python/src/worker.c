@@ -2,7 +2,8 @@
  * worker.c: jimbot.Worker, one member of a consumer group.
  *
  * Invariants:
- *  - What take() returns is a copy, and stays the worker's until ack(), nack() or leave(). What could
+ *  - What take() returns is a copy, and stays the worker's until ack(), nack() or leave(). What
+ * could
  *    not be copied is given back to the group.
  *  - One thread at a time: `is_used` turns a second one away with jimbot.State.
  *  - `worker` turns NULL exactly once; the C handle dies only when no thread sleeps in it.
