@@ -69,9 +69,6 @@ static inline struct jbi_worker_slot *jbi_worker_slot(const struct jb_worker *wo
 bool jbi_group_lock_try(const jb_bus *bus, _Atomic uint64_t *lock);
 void jbi_group_unlock(_Atomic uint64_t *lock);
 
-/* Takes the lock away from a dead holder. Costs a system call. */
-void jbi_group_lock_break(const jb_bus *bus, _Atomic uint64_t *lock);
-
 /* A copy that is of one instant; by anyone. JB_ECORRUPT when no holder of ours wrote it. */
 int jbi_group_view_load(const jb_bus *bus, const struct jbi_group_slot *group,
                         struct jbi_group_view *ret_view);
@@ -96,9 +93,6 @@ void jbi_group_gate_free(jb_bus *bus, uint32_t group_idx);
 /* Look after the workers and the group's lock, if nobody has done it in the last ten milliseconds:
  * what the dead have goes to the living. Costs system calls. */
 void jbi_group_check(jb_bus *bus, struct jbi_group_slot *group, uint64_t now_ns);
-
-/* Free the slots of dead workers. Costs system calls. */
-void jbi_group_reap(jb_bus *bus, struct jbi_group_slot *group);
 
 /* Takes up to n_max events for a worker. With n_max of 0: 1 if there is one. JB_EAGAIN: another has
  * the lock. ret_is_end: nothing is new in the ring. */

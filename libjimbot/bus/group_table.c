@@ -67,7 +67,8 @@ void jbi_group_unlock(_Atomic uint64_t *lock)
     lock_take_from(lock, atomic_load_explicit(lock, memory_order_relaxed));
 }
 
-void jbi_group_lock_break(const jb_bus *bus, _Atomic uint64_t *lock)
+/* Takes the lock away from a dead holder. Costs a system call. */
+static void lock_break(const jb_bus *bus, _Atomic uint64_t *lock)
 {
     uint64_t word = atomic_load_explicit(lock, memory_order_acquire);
     uint32_t peer = (uint32_t)word & 0xff;
@@ -82,7 +83,7 @@ static int table_lock(const jb_bus *bus)
     uint64_t start = jbi_os_monotonic_ns();
 
     while (!jbi_group_lock_try(bus, lock)) {
-        jbi_group_lock_break(bus, lock);
+        lock_break(bus, lock);
         if (jbi_os_monotonic_ns() - start >= JOIN_TIMEOUT_NS)
             return JB_ETIMEDOUT;
         jbi_os_sleep_ns(JOIN_NAP_NS);
@@ -101,7 +102,7 @@ static int group_lock(const jb_bus *bus, struct jbi_group_slot *group)
     uint64_t start = jbi_os_monotonic_ns();
 
     while (!jbi_group_lock_try(bus, &group->lock)) {
-        jbi_group_lock_break(bus, &group->lock);
+        lock_break(bus, &group->lock);
         if (jbi_os_monotonic_ns() - start >= JOIN_TIMEOUT_NS)
             return JB_ETIMEDOUT;
         jbi_os_sleep_ns(JOIN_NAP_NS);
@@ -165,7 +166,8 @@ static void worker_free(struct jbi_group_slot *group, uint32_t idx, uint64_t wor
     (void)worker_step(group, idx, &word, JBI_WORKER_FREE);
 }
 
-void jbi_group_reap(jb_bus *bus, struct jbi_group_slot *group)
+/* Free the slots of dead workers. Costs system calls. */
+static void reap(jb_bus *bus, struct jbi_group_slot *group)
 {
     for (uint32_t i = 0; i < JB_GROUP_WORKERS_MAX; i++) {
         uint64_t word = atomic_load_explicit(&group->workers[i].word, memory_order_acquire);
@@ -184,8 +186,8 @@ void jbi_group_check(jb_bus *bus, struct jbi_group_slot *group, uint64_t now_ns)
         !atomic_compare_exchange_strong_explicit(&group->checked_ns, &before, now_ns,
                                                  memory_order_relaxed, memory_order_relaxed))
         return;
-    jbi_group_lock_break(bus, &group->lock);
-    jbi_group_reap(bus, group);
+    lock_break(bus, &group->lock);
+    reap(bus, group);
 }
 
 void jbi_groups_bury(jb_bus *bus, uint32_t peer)
@@ -309,7 +311,7 @@ static int slot_take(jb_worker *worker, jb_error *err)
 {
     jb_bus *bus = worker->bus;
 
-    jbi_group_reap(bus, worker->group);
+    reap(bus, worker->group);
     for (uint32_t i = 0; i < JB_GROUP_WORKERS_MAX; i++) {
         _Atomic uint64_t *word = &worker->group->workers[i].word;
         uint64_t before = atomic_load_explicit(word, memory_order_acquire);
@@ -454,7 +456,7 @@ int jb_group_remove(jb_bus *bus, const char *name)
     } else if (has_worker(bus, group)) {
         rc = JB_ESTATE;
     } else {
-        jbi_group_reap(bus, group);
+        reap(bus, group);
         group_end(bus, group);
     }
     table_unlock(bus);

@@ -30,8 +30,8 @@ enum jbi_ring_notice {
 typedef void (*jbi_ring_notice_fn)(enum jbi_ring_notice what, uint32_t peer, uint32_t reader_idx,
                                    void *userdata);
 
-/* A process's view of a ring. Several threads may share one; only the hints change after
- * jbi_ring_init(). */
+/* A process's view of a ring. Several threads may share one; only the hints change once
+ * it is placed. */
 struct jbi_ring {
     struct jbi_ring_control *control;
     _Atomic uint64_t *marks; /* one for each block */

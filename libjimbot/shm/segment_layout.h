@@ -2,7 +2,7 @@
  * segment_layout.h: the first page of every segment, and the table of its peers: a contract between
  * processes that may run different builds.
  *
- * Invariant: a segment whose header passes jbi_segment_attach() was made by a program with this
+ * Invariant: a segment whose header passes jbi_segment_verify() was made by a program with this
  * very layout: same byte order, same field offsets, same fingerprint. Everything after the header
  * is found by arithmetic on params[], never by an offset read from the file.
  */
