@@ -327,11 +327,11 @@ static void item_is_sound(const jb_check_item *item, void *userdata)
 {
     uint32_t *n_items = userdata;
 
-    require(item->kind >= JB_CHECK_PEER && item->kind <= JB_CHECK_FAULT);
+    require(item->kind >= JB_CHECK_PEER && item->kind <= JB_CHECK_WORKER);
     require(item->offset < sound_bytes);
     require(strnlen(item->name, 32) < 32 && strnlen(item->text, 128) < 128);
     require((item->kind == JB_CHECK_FAULT) == (item->text[0] != '\0') ||
-            item->kind == JB_CHECK_SUB);
+            item->kind == JB_CHECK_SUB || item->kind == JB_CHECK_GROUP);
     ++*n_items;
 }
 
