@@ -205,6 +205,11 @@ static void losses(const jb_bus *bus, struct jbi_group_slot *group, struct jbi_g
     view->at = oldest;
 }
 
+static uint64_t head_position(const jb_bus *bus)
+{
+    return jbi_head_position(atomic_load_explicit(&bus->ring.control->head, memory_order_acquire));
+}
+
 /* A reader's slot to hold publishers back with: the one we were evicted from, or a new one. */
 static struct jbi_reader_slot *gate_slot_take(jb_bus *bus, uint32_t group_idx)
 {
@@ -237,8 +242,13 @@ int jbi_group_gate(jb_bus *bus, uint32_t group_idx, struct jbi_group_view *view)
     struct jbi_cursor at = {0};
     struct jbi_reader_slot *slot;
 
-    if (jbi_group_is_gated(bus, group_idx))
+    if (jbi_group_is_gated(bus, group_idx)) {
+        /* The head passes no place that is held: whoever held it again died before he had counted
+         * what was lost until then. */
+        if (hold_position(group, view) < head_position(bus))
+            losses(bus, group, view);
         return 0;
+    }
     slot = gate_slot_take(bus, group_idx);
     if (!slot)
         return JB_ELIMIT;

@@ -180,6 +180,63 @@ START_TEST(test_a_worker_may_die_at_any_step)
 }
 END_TEST
 
+static int act_rejoin(void)
+{
+    jb_bus *own = segment_open(jb_bus_attach, 0, 0);
+    jb_event event;
+    jb_worker *worker;
+
+    jbt_before = die_in_time;
+    worker = join(own, 0);
+    ck_assert_int_eq(jb_worker_take(worker, &event, 1), 1);
+    return 0;
+}
+
+/* A group without workers loses what it had and what it had not come to. Whoever dies counting that
+ * leaves the rest of it to the next one. */
+START_TEST(test_a_worker_may_die_while_it_counts_what_was_lost)
+{
+    enum { N_LOST = 3, N_ALL = 150 };
+    int rc = 128 + SIGKILL;
+
+    for (uint64_t n = 0; rc == 128 + SIGKILL; n++) {
+        jb_worker *worker;
+        jb_event events[8];
+        jb_bus_stats all = {.size = sizeof all};
+        jb_group_stats stats;
+        int n_taken;
+
+        bus = segment_open(jb_bus_create, 0, 0);
+        worker = join(bus, 0);
+        for (uint64_t i = 0; i < N_LOST; i++)
+            ck_assert_int_eq(publish_number(bus, "a.b", i, 1000), 0);
+        ck_assert_int_eq(jb_worker_take(worker, events, N_LOST), N_LOST);
+        jb_worker_leave(worker);
+        for (uint64_t i = N_LOST; i < N_ALL; i++)
+            ck_assert_int_eq(publish_number(bus, "a.b", i, 1000), 0);
+        steps_left = n;
+        rc = segment_child(act_rejoin);
+        worker = join(bus, 0);
+        while ((n_taken = jb_worker_take(worker, events, 8)) > 0)
+            ck_assert_int_eq(jb_worker_ack_all(worker), n_taken);
+        ck_assert_msg(n_taken == 0, "step %llu: %s", (unsigned long long)n, jb_strerror(n_taken));
+        stats = stats_of_group();
+        ck_assert_uint_eq(stats.n_lost, N_LOST);
+        ck_assert_uint_eq(stats.n_pending, 0);
+        /* The bus has told of whoever died holding something. */
+        ck_assert_uint_eq(jb_bus_get_stats(bus, &all), 0);
+        ck_assert_msg(stats.n_delivered + stats.n_filtered + stats.n_missed == all.n_published,
+                      "step %llu", (unsigned long long)n);
+        ck_assert_int_eq(jb_bus_check("b", NULL, NULL, &(jb_check){.size = sizeof(jb_check)}, NULL),
+                         0);
+        jb_worker_leave(worker);
+        jb_bus_close(bus);
+        ck_assert_uint_lt(n, STEPS_MAX);
+    }
+    ck_assert_int_eq(rc, 0);
+}
+END_TEST
+
 static _Noreturn void work(uint64_t ack_timeout_ns)
 {
     jb_bus *own = segment_open(jb_bus_attach, 0, 0);
@@ -344,6 +401,7 @@ int main(void)
     tcase_set_timeout(tc, 110);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, test_a_worker_may_die_at_any_step, 0, 2);
+    tcase_add_test(tc, test_a_worker_may_die_while_it_counts_what_was_lost);
     tcase_add_loop_test(tc, test_killed_and_stopped_workers_lose_and_repeat_nothing, 0, 2);
     tcase_add_loop_test(tc, test_a_stopped_worker_is_late_and_harms_nobody, 0, 2);
     return suite_run(suite);
