@@ -184,12 +184,9 @@ static int act_rejoin(void)
 {
     jb_bus *own = segment_open(jb_bus_attach, 0, 0);
     jb_event event;
-    jb_worker *worker;
 
     jbt_before = die_in_time;
-    worker = join(own, 0);
-    ck_assert_int_eq(jb_worker_take(worker, &event, 1), 1);
-    return 0;
+    return jb_worker_take(join(own, 0), &event, 1) != 1;
 }
 
 /* A group without workers loses what it had and what it had not come to. Whoever dies counting that
@@ -221,14 +218,10 @@ START_TEST(test_a_worker_may_die_while_it_counts_what_was_lost)
             ck_assert_int_eq(jb_worker_ack_all(worker), n_taken);
         ck_assert_msg(n_taken == 0, "step %llu: %s", (unsigned long long)n, jb_strerror(n_taken));
         stats = stats_of_group();
-        ck_assert_uint_eq(stats.n_lost, N_LOST);
-        ck_assert_uint_eq(stats.n_pending, 0);
-        /* The bus has told of whoever died holding something. */
+        ck_assert(stats.n_lost == N_LOST && stats.n_pending == 0);
         ck_assert_uint_eq(jb_bus_get_stats(bus, &all), 0);
         ck_assert_msg(stats.n_delivered + stats.n_filtered + stats.n_missed == all.n_published,
                       "step %llu", (unsigned long long)n);
-        ck_assert_int_eq(jb_bus_check("b", NULL, NULL, &(jb_check){.size = sizeof(jb_check)}, NULL),
-                         0);
         jb_worker_leave(worker);
         jb_bus_close(bus);
         ck_assert_uint_lt(n, STEPS_MAX);
