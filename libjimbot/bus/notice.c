@@ -32,7 +32,7 @@ static const struct {
     [JBI_NOTICE_EVICTED] = {"system.bus.evicted", "BUS_EVICTED"},
 };
 
-/* Names come from shared memory: nothing of them may end a JSON string. */
+/* Names come from shared memory, JBI_NAME_BYTES of them: nothing of them may end a JSON string. */
 static void name_clean(char to[JBI_NAME_BYTES], const char *from)
 {
     /* A copy first: what was looked at must be what is kept. */
@@ -46,10 +46,11 @@ static void name_clean(char to[JBI_NAME_BYTES], const char *from)
 static void notice_fill(const jb_bus *bus, struct jbi_notice *notice, uint32_t peer,
                         uint32_t reader_idx)
 {
+    static const char nobody[JBI_NAME_BYTES]; /* who has the subscription of a consumer group */
     const struct jbi_peer_slot *slot = jbi_peer_slot_get(&bus->peers, peer);
 
     notice->pid = slot ? slot->pid : 0;
-    name_clean(notice->name, slot ? slot->name : "");
+    name_clean(notice->name, slot ? slot->name : nobody);
     name_clean(notice->sub_name, bus->ring.readers[reader_idx].name);
 }
 
