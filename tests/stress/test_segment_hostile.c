@@ -1,7 +1,7 @@
 /*
  * A process that writes anything anywhere into a bus while others use it.
  *
- * Invariant tested: who uses it gets events or errors, in finite time, and is not ended by a signal.
+ * Invariant tested: who uses it gets events or errors, in finite time, and no signal ends it.
  * Events lie within the segment or its owner's memory whatever their lengths are said to be: all of
  * their bytes are read.
  */

@@ -1,9 +1,9 @@
 /*
  * Opening, closing and removing a bus, killed at every system call they make.
  *
- * Invariant tested: wherever it dies, the next process goes on without a hand's help: those who have
- * the bus open lose nothing, and when nobody has, the next open makes a new one and its end leaves
- * no file.
+ * Invariant tested: wherever it dies, the next process goes on without a hand's help: those who
+ * have the bus open lose nothing, and when nobody has, the next open makes a new one and its end
+ * leaves no file.
  */
 #include "integration/segment/segment.h"
 

@@ -1,8 +1,8 @@
 /*
  * Many processes that open, use, close and are killed at once under one name.
  *
- * Invariant tested: all who have the bus open at a time are on one bus; nobody is refused; after the
- * last one, whatever he died of, nothing is left that is in anybody's way.
+ * Invariant tested: all who have the bus open at a time are on one bus; nobody is refused; after
+ * the last one, whatever he died of, nothing is left that is in anybody's way.
  */
 #include "integration/segment/segment.h"
 
