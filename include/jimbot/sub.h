@@ -127,8 +127,8 @@ JB_API void jb_sub_close(jb_sub *sub);
  * Look at the next matching events without taking them. Calling it again before jb_sub_advance()
  * shows the same events again (and more, when more have come and there is room).
  *
- * @param events  room for n_max; what is filled in is valid until jb_sub_advance() or
- * jb_sub_close().
+ * @param events  room for n_max; what is filled in is valid until jb_sub_advance(), jb_sub_close(),
+ * or a call with room for fewer, after which only what that one showed is.
  *
  * @return how many; 0 when there is nothing. Or JB_EINVAL, JB_ECORRUPT (the ring's contents are not
  * what a writer of ours makes; the subscription cannot go on), JB_ESTATE (after fork).
