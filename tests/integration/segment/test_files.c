@@ -189,7 +189,7 @@ static int use_a_full_folder(void)
     jb_bus *bus;
 
     if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-        mount("tmpfs", segment_dir, "tmpfs", 0, "size=2m"))
+        mount("tmpfs", segment_dir, "tmpfs", 0, "size=3m"))
         return 77;
     statvfs(segment_dir, &before);
     if (jb_bus_open("b", NULL, &bus, &err) != JB_ESYS || err.os_errno != ENOSPC ||
