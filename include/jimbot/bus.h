@@ -74,9 +74,9 @@ typedef struct jb_bus_opts {
                                 until then) and they go on. 0, the default: for ever */
     uint64_t
         budget_bytes;    /**< of this handle, not of the bus: the most bytes of its events that may
-                                wait to be read by lossless subscriptions, so that one publisher does
-                                not take all of the ring from the others; known to a 64th of the
-                                ring. JB_EAGAIN beyond it. 0, the default: no limit */
+                              wait to be read by lossless subscriptions, so that one publisher does
+                              not take all of the ring from the others; known to a 64th of the
+                              ring. JB_EAGAIN beyond it. 0, the default: no limit */
     uint32_t max_groups; /**< consumer groups at a time, 0 .. 64; default 8. See group.h */
     uint32_t _reserved;  /**< 0 */
 } jb_bus_opts;
@@ -205,10 +205,10 @@ JB_API int jb_bus_topic_name(jb_bus *bus, uint32_t topic_id, const char **ret_na
  * the ring.
  *
  * @return 0, or JB_EAGAIN (a lossless subscriber, or a live publisher that claimed and has not
- * committed, is a whole ring behind: counted in `n_full`; or this handle's budget is used up: counted
- * in `n_over_budget`; nothing was published), JB_ETOOBIG, JB_EINVAL, JB_ECORRUPT, JB_ESTATE (after
- * fork; or this thread stood still in the midst of it for longer than the bus's stall_after_ns, and
- * it was cancelled: nothing was published).
+ * committed, is a whole ring behind: counted in `n_full`; or this handle's budget is used up:
+ * counted in `n_over_budget`; nothing was published), JB_ETOOBIG, JB_EINVAL, JB_ECORRUPT, JB_ESTATE
+ * (after fork; or this thread stood still in the midst of it for longer than the bus's
+ * stall_after_ns, and it was cancelled: nothing was published).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1

@@ -18,8 +18,8 @@
  * A request is an event on a topic of the caller's choice, with JB_EVENT_IS_REQUEST and a
  * correlation id in its `key`. Its reply goes to "system.reply.<peer number of who asked>" with the
  * same id. Every request that was sent has exactly one outcome: the first reply that was published
- * before its deadline, a timeout, or a jb_request_cancel(). Whatever comes after that is dropped and
- * counted.
+ * before its deadline, a timeout, or a jb_request_cancel(). Whatever comes after that is dropped
+ * and counted.
  *
  * Caveats first:
  *  - Nobody is told that nobody listens: a request without a responder times out. So does one whose

@@ -12,8 +12,8 @@ extern "C" {
 #endif
 
 /** Counters of one subscription, by its owner or from outside. All only grow. n_delivered +
- * n_filtered + n_missed + n_conflated = every event published since it began, up to its cursor; with
- * JB_SUB_HIGH_FIRST n_delivered also counts what was taken ahead of that. */
+ * n_filtered + n_missed + n_conflated = every event published since it began, up to its cursor;
+ * with JB_SUB_HIGH_FIRST n_delivered also counts what was taken ahead of that. */
 typedef struct jb_sub_stats {
     uint32_t size;        /**< sizeof, set by the caller */
     uint32_t idx;         /**< slot number, 0 .. max_subs - 1 */

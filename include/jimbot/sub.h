@@ -164,8 +164,8 @@ JB_API int jb_sub_advance(jb_sub *sub);
 JB_API int jb_sub_advance_n(jb_sub *sub, uint32_t n);
 
 /**
- * Wait until jb_sub_peek() has something to show, as jb_sub_opts.wait says. One that sleeps is woken
- * by a publisher in any process.
+ * Wait until jb_sub_peek() has something to show, as jb_sub_opts.wait says. One that sleeps is
+ * woken by a publisher in any process.
  *
  * @param timeout_ns  0 only looks; UINT64_MAX waits for ever.
  *
@@ -181,16 +181,17 @@ JB_API int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns);
  * A file descriptor for poll(), epoll, libuv, asyncio and the like: it is readable when
  * jb_sub_peek() may have something to show, whatever the policy and whichever process published it.
  *
- * It stays readable until a jb_sub_peek() or jb_sub_wait() finds nothing and returns 0, and is armed
- * again by that alone; so wherever readiness is told by its edges (EPOLLET), peek until 0. It may be
- * readable now and then with nothing to show, and it is when jb_sub_peek() has an error to tell.
+ * It stays readable until a jb_sub_peek() or jb_sub_wait() finds nothing and returns 0, and is
+ * armed again by that alone; so wherever readiness is told by its edges (EPOLLET), peek until 0. It
+ * may be readable now and then with nothing to show, and it is when jb_sub_peek() has an error to
+ * tell.
  *
  * The first call on a bus handle starts a thread, which sleeps in the place of its users, one for
- * all subscriptions of the handle, and ends in jb_bus_close(). An armed subscription is a sleeper as
- * one in jb_sub_wait(): the next publisher makes one system call for it, and the thread wakes up and
- * looks, also at events it does not want. One that is readable costs publishers nothing. While any
- * subscription has a descriptor, the thread looks after claims of the dead 20 times a second. It
- * takes no signals.
+ * all subscriptions of the handle, and ends in jb_bus_close(). An armed subscription is a sleeper
+ * as one in jb_sub_wait(): the next publisher makes one system call for it, and the thread wakes up
+ * and looks, also at events it does not want. One that is readable costs publishers nothing. While
+ * any subscription has a descriptor, the thread looks after claims of the dead 20 times a second.
+ * It takes no signals.
  *
  * In a child after fork() the descriptor is the parent's still: do not wait on it. jb_sub_close()
  * there closes the child's copy and disturbs nobody.
@@ -198,8 +199,8 @@ JB_API int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns);
  * @param ret_fd  the subscription's own: wait on it, do not read, write or close it. jb_sub_close()
  * closes it; a duplicate of it becomes readable then.
  *
- * @return 0, also when called again; or JB_EINVAL, JB_ENOMEM, JB_ESYS (no descriptor or thread to be
- * had), JB_ESTATE (after fork).
+ * @return 0, also when called again; or JB_EINVAL, JB_ENOMEM, JB_ESYS (no descriptor or thread to
+ * be had), JB_ESTATE (after fork).
  *
  * Threads: one at a time per subscription. Blocks: never. Allocates: the first time. Game thread:
  * set-up only.

@@ -1,6 +1,7 @@
 /*
- * clock.c: see clock.h. Between two readings of the kernel's clock, at most a millisecond apart, time
- * goes on with the processor's own counter, at the rate it had between the two readings before.
+ * clock.c: see clock.h. Between two readings of the kernel's clock, at most a millisecond apart,
+ * time goes on with the processor's own counter, at the rate it had between the two readings
+ * before.
  *
  * Invariant: the counter is used only where the kernel itself keeps time with it, so it is constant
  * and the same on all cores; everywhere else the kernel is asked each time.

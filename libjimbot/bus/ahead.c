@@ -6,10 +6,10 @@
  * everything either of them shows stays where it is.
  *
  * Invariant: every wanted high event before `front` has been taken, and none behind it, except
- * those of a topic that was wanted only later: they stand before `ahead_from` of their topic and are
- * shown in their turn. An event that was taken ahead of the cursor is counted as delivered then;
- * n_taken is how many of those the cursor has not passed yet, so delivered + filtered + missed is
- * everything up to the cursor and these.
+ * those of a topic that was wanted only later: they stand before `ahead_from` of their topic and
+ * are shown in their turn. An event that was taken ahead of the cursor is counted as delivered
+ * then; n_taken is how many of those the cursor has not passed yet, so delivered + filtered +
+ * missed is everything up to the cursor and these.
  */
 #include "base/alloc.h"
 #include "bus/scan.h"

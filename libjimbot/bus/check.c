@@ -63,8 +63,8 @@ static uint64_t head_now(struct jbi_look *look)
     return len == sizeof head ? jbi_head_position(head) : UINT64_MAX;
 }
 
-/* Everything but the log. Cursors and tail first, then groups, then the marks, then the head: so no cursor stands
- * behind the end of the chain that the marks tell of, and the head is in it. */
+/* Everything but the log. Cursors and tail first, then groups, then the marks, then the head: so no
+ * cursor stands behind the end of the chain that the marks tell of, and the head is in it. */
 static int copy_words(struct jbi_look *look, jb_error *err)
 {
     struct jbi_ring *ring = &look->bus.ring;

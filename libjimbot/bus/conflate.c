@@ -10,8 +10,8 @@
  * wherever a caller stops. What was shown is neither replaced nor copied again until it is taken or
  * given back; given back, it goes if something newer has come meanwhile.
  *
- * Memory is fixed: as many entries as a batch has events. Where there are more topics and keys than that, a pass
- * ends when the list is full and goes on when some of it has been taken.
+ * Memory is fixed: as many entries as a batch has events. Where there are more topics and keys than
+ * that, a pass ends when the list is full and goes on when some of it has been taken.
  */
 #include "base/alloc.h"
 #include "bus/scan.h"
@@ -126,7 +126,7 @@ bool jbi_conflation_create(jb_sub *sub)
         return false;
     memset(c->buckets, 0xff, sizeof c->buckets);
     c->first = c->last = NONE;
-    for (uint16_t i = 0; i < ENTRIES; i++)
+    for (uint32_t i = 0; i < ENTRIES; i++)
         c->entries[i].next = i + 1 < ENTRIES ? (uint16_t)(i + 1) : (uint16_t)NONE;
     return true;
 }

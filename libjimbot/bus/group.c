@@ -455,7 +455,8 @@ static int take_locked(struct jb_worker *worker, struct haul *haul)
     n_again = haul->n;
     before = view;
     rc = haul->has_more ? 0 : take_new(worker, &view, haul);
-    /* If somebody took our gate away while we looked, what we saw may be torn: it does not count. */
+    /* If somebody took our gate away while we looked, what we saw may be torn: it does not
+     * count. */
     atomic_thread_fence(memory_order_acquire);
     if (!jbi_group_is_gated(worker->bus, worker->group_idx)) {
         view = before;

@@ -36,8 +36,8 @@ static void rejoin(jb_sub *sub)
     jbi_sub_move(sub, &at, 0, n_missed);
 }
 
-/* Show what is there from `at` on; ends as jbi_cursor_step() does. ret_first: before the first event
- * shown. */
+/* Show what is there from `at` on; ends as jbi_cursor_step() does. ret_first: before the first
+ * event shown. */
 static int scan(jb_sub *sub, struct jbi_cursor *at, struct jbi_cursor *ret_first, jb_event *events,
                 uint32_t n_max)
 {

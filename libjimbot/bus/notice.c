@@ -6,8 +6,8 @@
  * them as it comes in publishes when it is in.
  *
  * Invariant: a notice is published by the handle that changed something, so there is one for each
- * change; if that handle dies before, or the ring is full for long, the counters still tell. Of open
- * claims that are aborted where a dead peer is buried, the counters tell alone.
+ * change; if that handle dies before, or the ring is full for long, the counters still tell. Of
+ * open claims that are aborted where a dead peer is buried, the counters tell alone.
  */
 #include "bus/bus_internal.h"
 #include "schema/wire.h"

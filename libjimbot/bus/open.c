@@ -2,8 +2,8 @@
  * open.c: handles on a bus: created, attached, closed.
  *
  * Invariant: joining, leaving and removing happen under the segment's one lock, so whoever removes
- * the name robs nobody who is just coming in: a newcomer checks, under the lock, that the name still
- * leads to the file.
+ * the name robs nobody who is just coming in: a newcomer checks, under the lock, that the name
+ * still leads to the file.
  *
  * A bus ends with its last peer, whether that one closes it or dies. What is left of one that ended
  * in a crash counts as absent, and is replaced by who creates a bus.
@@ -84,7 +84,8 @@ static void bury(uint32_t peer, void *userdata)
     struct jbi_peer_slot *slot = jbi_peer_slot_get(&bus->peers, peer);
     uint32_t n_aborted;
 
-    /* What we take from the dead is ours for a moment: who dies then is to be found as its owner. */
+    /* What we take from the dead is ours for a moment: who dies then is to be found as its
+     * owner. */
     bus->ring.owner = bus->peer;
     n_aborted = jbi_ring_abort_all(&bus->ring, peer);
     atomic_fetch_add_explicit(&slot->n_aborted, n_aborted, memory_order_relaxed);

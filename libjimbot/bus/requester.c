@@ -69,7 +69,7 @@ static void requester_free(jb_requester *requester)
     jbi_alloc_free(&alloc, requester->requests,
                    requester->n_requests * sizeof *requester->requests);
     jbi_alloc_free(&alloc, requester->deadlines.heap,
-                   requester->max_in_flight * sizeof *requester->deadlines.heap);
+                   requester->max_in_flight * sizeof(struct jbi_request *));
     jbi_alloc_free(&alloc, requester, sizeof *requester);
 }
 
@@ -87,7 +87,7 @@ static jb_requester *requester_alloc(jb_bus *bus, uint32_t max_in_flight)
     requester->requests =
         jbi_alloc_zeroed(&bus->alloc, requester->n_requests * sizeof *requester->requests);
     requester->deadlines.heap =
-        jbi_alloc_zeroed(&bus->alloc, max_in_flight * sizeof *requester->deadlines.heap);
+        jbi_alloc_zeroed(&bus->alloc, max_in_flight * sizeof(struct jbi_request *));
     if (requester->requests && requester->deadlines.heap)
         return requester;
     requester_free(requester);

@@ -1,7 +1,7 @@
 /*
- * watch.c: see watch.h. One thread for each handle sleeps for all its watched subscriptions, the way
- * jb_sub_wait() sleeps for one: only the process that waits can write to its descriptor, while the
- * publisher may be any other.
+ * watch.c: see watch.h. One thread for each handle sleeps for all its watched subscriptions, the
+ * way jb_sub_wait() sleeps for one: only the process that waits can write to its descriptor, while
+ * the publisher may be any other.
  *
  * Invariant: a subscription is armed only while its sleeper's bit is set and it was found empty
  * after that, all under its lock; and the thread reads the wake word before it looks at them. So a

@@ -58,8 +58,8 @@ static bool may_check(struct jbi_ring *ring)
 }
 
 /* For how long has `place` been found in the way? `since` belongs to the place once that is read;
- * a newer `since` of another place only makes the answer shorter. An older one is never written: who
- * was stopped in here fails his swap. */
+ * a newer `since` of another place only makes the answer shorter. An older one is never written:
+ * who was stopped in here fails his swap. */
 static uint64_t held_for(_Atomic uint64_t *since_ns, _Atomic uint64_t *place, uint64_t now_place)
 {
     uint64_t since = atomic_load_explicit(since_ns, memory_order_relaxed);
@@ -109,8 +109,9 @@ static bool reader_is_alive(const struct jbi_ring *ring, uint32_t idx, uint64_t 
     return ring->is_group_alive && ring->is_group_alive(idx, ring->userdata);
 }
 
-/* Lossless readers keep the head from going beyond `limit`: of the dead the slots are freed; the last
- * of the living is evicted if that is in the way and has not moved for longer than it said it might. */
+/* Lossless readers keep the head from going beyond `limit`: of the dead the slots are freed; the
+ * last of the living is evicted if that is in the way and has not moved for longer than it said it
+ * might. */
 static void settle_readers(struct jbi_ring *ring, uint64_t limit)
 {
     struct jbi_reader_slot *slot;

@@ -83,15 +83,15 @@ int jbi_ring_abort(struct jbi_ring *ring, uint64_t position, uint64_t mark);
 /* Move the head to `need` or further. 0, JB_EAGAIN, JB_ECORRUPT. */
 int jbi_ring_reclaim(struct jbi_ring *ring, uint64_t need);
 
-/* The last cursor of a lossless reader: what lies before it, nobody waits for. UINT64_MAX when there
- * is none. */
+/* The last cursor of a lossless reader: what lies before it, nobody waits for. UINT64_MAX when
+ * there is none. */
 uint64_t jbi_ring_readers_limit(const struct jbi_ring *ring);
 
 /* Could len_bytes be claimed now? 0, JB_EAGAIN, JB_ETOOBIG, JB_ECORRUPT. Makes room if it can. */
 int jbi_ring_make_room(struct jbi_ring *ring, uint64_t len_bytes);
 
-/* Abort every open claim of a peer that is gone, and free what was revoked from it. Returns how many
- * claims there were. */
+/* Abort every open claim of a peer that is gone, and free what was revoked from it. Returns how
+ * many claims there were. */
 uint32_t jbi_ring_abort_all(struct jbi_ring *ring, uint32_t owner);
 
 /* Revoked extents: see revoke.c. Cancel an open claim of a living peer. */

@@ -50,8 +50,8 @@ enum {
 
 enum jbi_mark_state { JBI_UNMARKED = 0, JBI_CLAIMED = 1, JBI_COMMITTED = 2, JBI_ABORTED = 3 };
 
-/* First bytes of a record, followed by the payload; in a batch the next record follows at a multiple
- * of 8. Written by the owner between claim and commit. */
+/* First bytes of a record, followed by the payload; in a batch the next record follows at a
+ * multiple of 8. Written by the owner between claim and commit. */
 struct jbi_record {
     uint32_t len_bytes; /* of the payload */
     uint32_t topic_id;
@@ -80,7 +80,8 @@ struct jbi_ring_control {
      * order: since, then position. */
     _Atomic uint64_t stalled_since_ns;
     _Atomic uint64_t stalled_position;
-    /* Somebody could not join jbi_os_barrier_all(): before he sleeps he has only his own barrier. */
+    /* Somebody could not join jbi_os_barrier_all(): before he sleeps he has only his own
+     * barrier. */
     _Atomic uint64_t has_outsiders;
     uint64_t _pad1[3];
     /* Event count for sleepers: bit set = that subscription sleeps or is about to. */

@@ -1,8 +1,8 @@
 /*
  * sleep.c: an event count in shared memory.
  *
- * One who sleeps for himself does it in one step, jbi_ring_sleep(). One who sleeps for several reads
- * the wake word, arms them one by one, and sleeps on the word he read.
+ * One who sleeps for himself does it in one step, jbi_ring_sleep(). One who sleeps for several
+ * reads the wake word, arms them one by one, and sleeps on the word he read.
  *
  * Invariant: a publisher makes no system call unless somebody's bit is set, and a sleeper never
  * sleeps through a commit: it sets its bit, then looks; the publisher commits, then looks at the

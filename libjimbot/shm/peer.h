@@ -18,8 +18,8 @@ struct jbi_peers {
 /* Called with the number of a peer that died without leaving, before its slot is used again. */
 typedef void (*jbi_peer_bury_fn)(uint32_t peer, void *userdata);
 
-/* Take a slot; its number is known before who had it is buried. The caller holds jbi_segment_lock().
- * JB_ELIMIT when all are taken by the living. */
+/* Take a slot; its number is known before who had it is buried. The caller holds
+ * jbi_segment_lock(). JB_ELIMIT when all are taken by the living. */
 int jbi_peer_join(const struct jbi_peers *peers, const char *name, jbi_peer_bury_fn bury,
                   void *userdata, uint32_t *ret_peer, jb_error *err);
 

@@ -70,8 +70,8 @@ static int os_failure(int os_errno, const char *verb, const char *path, jb_error
                         path[0] ? path : "an anonymous bus");
 }
 
-/* The fingerprint of the layout, mixed with every word of the header but itself and `ready`, so that
- * a damaged word is found as surely as a foreign build. */
+/* The fingerprint of the layout, mixed with every word of the header but itself and `ready`, so
+ * that a damaged word is found as surely as a foreign build. */
 static uint64_t seal(uint64_t fingerprint, const struct jbi_segment_header *header)
 {
     uint64_t words[offsetof(struct jbi_segment_header, ready) / sizeof(uint64_t)];

@@ -37,8 +37,8 @@ local function create(C, ffi, classes, parts)
     end
 
     --- Counters: of the whole bus (bus_published, bus_full, bus_over_budget, bus_revoked, peers,
-    -- subs, topics, used_bytes, capacity_bytes, stall_after_ns), and of this handle (published, full, failed, skipped, repairs, commands,
-    -- commands_bad, commands_missed).
+    -- subs, topics, used_bytes, capacity_bytes, stall_after_ns), and of this handle (published, full,
+    -- failed, skipped, repairs, commands, commands_bad, commands_missed).
     function Bus:stats()
         stats.size = ffi.sizeof(stats)
         if not self.handle or C.jb_bus_get_stats(self.handle, stats) < 0 then

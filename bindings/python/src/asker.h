@@ -2,8 +2,8 @@
  * asker.h: who asks, shared by Bus.request() (asker.c) and jimbot.Requester (requester.c).
  *
  * Invariants:
- *  - An asker is in its bus's list while its C handle is open, so Bus.close() ends it first. Whoever
- *    looks at one while the GIL may change hands holds a reference.
+ *  - An asker is in its bus's list while its C handle is open, so Bus.close() ends it first.
+ *    Whoever looks at one while the GIL may change hands holds a reference.
  *  - One thread at a time: `is_used` turns a second one away with jimbot.State.
  *  - The bus keeps at most one idle asker; it counts as no reference to the bus.
  */

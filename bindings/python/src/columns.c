@@ -1,8 +1,8 @@
 /*
  * columns.c: Bus.publish_columns(): one event for each row of some arrays, in batches.
  *
- * Invariant: the arrays are held as buffers while they are read, so they can neither move nor shrink;
- * each has as many rows as there are events, or is one value for all of them.
+ * Invariant: the arrays are held as buffers while they are read, so they can neither move nor
+ * shrink; each has as many rows as there are events, or is one value for all of them.
  */
 #include "publish.h"
 

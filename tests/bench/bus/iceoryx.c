@@ -1,10 +1,10 @@
 /*
- * iceoryx.c: iceoryx by its C binding: loan a chunk, write, publish; take, read, release. Its daemon
- * RouDi is started for the row.
+ * iceoryx.c: iceoryx by its C binding: loan a chunk, write, publish; take, read, release. Its
+ * daemon RouDi is started for the row.
  *
- * A publisher that finds the queue full sleeps for a millisecond, which would be most of the figure.
- * So the writer keeps within a window of the reader here and never finds it full; if it did, it
- * would wait, so nothing is lost.
+ * A publisher that finds the queue full sleeps for a millisecond, which would be most of the
+ * figure. So the writer keeps within a window of the reader here and never finds it full; if it
+ * did, it would wait, so nothing is lost.
  *
  * Invariant: a queue holds what the library allows at most (256 chunks); the window is less.
  */

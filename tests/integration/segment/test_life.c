@@ -1,6 +1,6 @@
 /*
- * The life of a segment: who ends it, what is left of it after a crash, and that nobody has to clean
- * up. Real processes, real SIGKILL.
+ * The life of a segment: who ends it, what is left of it after a crash, and that nobody has to
+ * clean up. Real processes, real SIGKILL.
  */
 #include "segment.h"
 

@@ -1,6 +1,6 @@
 /*
- * Who is evicted, and who is not: one who is not in the way, whatever the dead in his neighbourhood;
- * and one who has just come back has all his time again.
+ * Who is evicted, and who is not: one who is not in the way, whatever the dead in his
+ * neighbourhood; and one who has just come back has all his time again.
  */
 #include "support/suite.h"
 
@@ -82,7 +82,8 @@ static void leave_a_dead_reader(void)
     ck_assert_int_eq(status, 0);
 }
 
-/* Twice a dead one is in the way, long after each other, and the next behind it is alive and idle. */
+/* Twice a dead one is in the way, long after each other, and the next behind it is alive and
+ * idle. */
 START_TEST(test_one_who_is_not_in_the_way_is_not_evicted)
 {
     jb_sub *idle = subscribe_to_be_evicted(30 * MS);

@@ -1,6 +1,6 @@
 /*
- * The descriptor of a subscription between processes: the reader waits with epoll in one of its own,
- * and the publisher counts what waking it costs.
+ * The descriptor of a subscription between processes: the reader waits with epoll in one of its
+ * own, and the publisher counts what waking it costs.
  */
 #include "bus/bus_internal.h"
 #include "support/suite.h"

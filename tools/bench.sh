@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# `./dev bench`: builds what is measured and prints its figures. Sourced by ./dev, which gives root,
+# logs, die, say and the rest.
+# shellcheck disable=SC2154 # assigned by ./dev
+
+# The bus beside its peers: a table for people, JSON lines for machines. Arguments name rows.
+bench_bus() { # bench_bus DIRECTORY JSON OPTION…|ROW…
+    local program=$1/tests/bench/bus/bench_bus json=$2 lines=$logs/bench-bus.jsonl
+    shift 2
+    if [ "$json" = true ]; then
+        "$program" --json - "$@" | tee "$lines"
+    else
+        "$program" --json "$lines" "$@"
+        say "JSON lines: build-logs/bench-bus.jsonl"
+    fi
+}
+
+# The other benchmarks print one JSON object a line; the rest is meson's, shown only when one fails.
+bench_others() { # bench_others DIRECTORY JSON NAME…
+    local dir=$1 lines=$logs/bench.jsonl show=(python3 "$root/tools/bench-table.py")
+    [ "$2" = false ] || show=(cat)
+    shift 2
+    meson test -C "$dir" --benchmark --no-rebuild --verbose --num-processes 1 "$@" \
+        </dev/null 2>&1 | tee "$logs/bench.log" | grep --line-buffered '^{' | tee "$lines" |
+        "${show[@]}" || die "a benchmark failed or printed nothing (log: build-logs/bench.log)"
+    [ "${show[0]}" = cat ] || say "JSON lines: build-logs/bench.jsonl"
+}
+
+bench() {
+    local dir=$root/build-bench json=false bus=false names=() rows=() options=() arg
+    for arg in "$@"; do
+        case $arg in
+        --json) json=true ;;
+        --quick) options+=("$arg") ;;
+        -*) die "bench: unknown option $arg" ;;
+        bus) bus=true ;;
+        *) if [ "$bus" = true ]; then rows+=("$arg"); else names+=("$arg"); fi ;;
+        esac
+    done
+    setup build test bench
+    unpack_packages unpack-bench
+    configure "$dir" -Dtests=true -Dbuildtype=release
+    compile "$dir"
+    use_build "$dir"
+    if [ "$bus" = false ]; then
+        mapfile -t names < <(select_tests "$dir" --benchmarks "${names[@]:-}")
+        [ ${#names[@]} -gt 0 ] || exit 1
+        if [[ " ${names[*]} " == *" bus "* ]]; then bus=true; fi
+        mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vx bus)
+    elif [ ${#names[@]} -gt 0 ]; then
+        mapfile -t names < <(select_tests "$dir" --benchmarks "${names[@]}" | grep -vx bus)
+    fi
+    [ "$bus" = false ] || bench_bus "$dir" "$json" "${options[@]}" "${rows[@]}"
+    [ ${#names[@]} = 0 ] || bench_others "$dir" "$json" "${names[@]}"
+}
