@@ -54,12 +54,13 @@ enum jb_sub_start {
     JB_SUB_FROM_OLDEST = 1 /**< with the oldest event still in the ring */
 };
 
-/** How jb_sub_wait() waits. */
+/** How jb_sub_wait() waits. One that does not sleep leaves a publisher alone for up to 8 µs at a time
+ * while events come faster than one in a microsecond: both wait for the same cache lines. */
 enum jb_wait {
     JB_WAIT_BLOCK = 0, /**< sleeps in the kernel at once: costs nothing, wakes in tens of µs */
     JB_WAIT_SPIN =
         1, /**< looks for spin_ns, giving way to other threads now and then, then sleeps */
-    JB_WAIT_BUSY = 2 /**< never sleeps: has a core to itself, sees an event in tens of ns */
+    JB_WAIT_BUSY = 2 /**< never sleeps: has a core to itself, sees an event within half a µs */
 };
 
 /** Options of a subscription; start from jb_sub_opts_init(). */

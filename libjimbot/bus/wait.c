@@ -21,7 +21,7 @@ enum {
     GAP_MAX_NS = 8192,
     GAP_TRIED_NS = 256,
     WAITS_BETWEEN_TRIES = 128,
-    CLOSE_NS = 200, /* from one event to the next, of a publisher who never rests */
+    CLOSE_NS = 1000, /* from one event to the next, at most, of a publisher who never rests */
     EVENTS_FEW = 128,
     EVENTS_MANY = 512,
     LOOKS_BETWEEN_YIELDS = 64

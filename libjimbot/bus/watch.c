@@ -16,7 +16,8 @@
 /* As in wait.c: for claims whose owner has died. */
 #define LOOK_UP_NS UINT64_C(50000000)
 
-/* A stream of unwanted events may outrun us; then its user has a look for himself. */
+/* A stream of unwanted events may outrun us. Then the thread comes back to it, and what was about to
+ * be armed stays readable. */
 enum { ROUNDS_MAX = 16 };
 
 struct jbi_watcher {
@@ -26,7 +27,8 @@ struct jbi_watcher {
     struct jbi_os_thread thread;
 };
 
-/* Until there is something to show, or the sleeper's bit is set and there is nothing. */
+/* Until there is something to show (as jbi_sub_look()), or the sleeper's bit is set and there is
+ * nothing: 0; or JB_EAGAIN when unwanted events come faster than we look. */
 static int look_until_quiet(jb_sub *sub)
 {
     struct jbi_ring *ring = &sub->bus->ring;
@@ -39,7 +41,7 @@ static int look_until_quiet(jb_sub *sub)
         if (jbi_ring_arm(ring, sub->idx, sub->cursor.position))
             return 0;
     }
-    return 1;
+    return JB_EAGAIN;
 }
 
 static void raise_fd(struct jbi_watch *watch)
@@ -88,12 +90,14 @@ int jbi_watch_settle(jb_sub *sub, int rc)
     return 0;
 }
 
-/* The thread's look at one of them. */
-static void look(struct jbi_watch *watch)
+/* The thread's look at one of them. False when it should look again at once: not in here, since its
+ * user may be waiting for the lock. */
+static bool look(struct jbi_watch *watch)
 {
     jb_sub *sub = watch->sub;
     struct jbi_ring *ring = &sub->bus->ring;
     uint64_t position;
+    int rc = 0;
 
     pthread_mutex_lock(&watch->lock);
     if (atomic_load_explicit(&watch->is_armed, memory_order_relaxed)) {
@@ -102,13 +106,15 @@ static void look(struct jbi_watch *watch)
         if (!jbi_mark_is_pending(ring, jbi_ring_mark_load(ring, position), position)) {
             /* While we look nobody needs to wake us. */
             jbi_ring_forget_sleeper(ring, sub->idx);
-            if (look_until_quiet(sub)) {
+            rc = look_until_quiet(sub);
+            if (rc && rc != JB_EAGAIN) {
                 raise_fd(watch);
                 disarm(watch);
             }
         }
     }
     pthread_mutex_unlock(&watch->lock);
+    return rc != JB_EAGAIN;
 }
 
 static void *watch_all(void *userdata)
@@ -118,16 +124,17 @@ static void *watch_all(void *userdata)
 
     for (;;) {
         uint32_t word = jbi_ring_wake_word(&bus->ring);
-        bool is_idle;
+        bool is_quiet = true, is_idle;
 
         if (atomic_load_explicit(&watcher->is_over, memory_order_acquire))
             return NULL;
         pthread_mutex_lock(&watcher->lock);
         for (struct jbi_watch *watch = watcher->first; watch; watch = watch->next)
-            look(watch);
+            is_quiet = look(watch) && is_quiet;
         is_idle = !watcher->first;
         pthread_mutex_unlock(&watcher->lock);
-        jbi_ring_sleep_on(&bus->ring, word, is_idle ? UINT64_MAX : LOOK_UP_NS);
+        if (is_quiet)
+            jbi_ring_sleep_on(&bus->ring, word, is_idle ? UINT64_MAX : LOOK_UP_NS);
     }
 }
 

@@ -9,7 +9,7 @@
 #include "base/os.h"
 #include "ring/ring.h"
 
-enum { PREFETCH_AHEAD_BYTES = 512, PREFETCH_LINES = 2 };
+enum { PREFETCH_AHEAD_BYTES = 512, PREFETCH_BYTES_MAX = 4096 };
 
 uint64_t jbi_ring_marks_bytes(uint64_t capacity_bytes)
 {
@@ -144,15 +144,16 @@ static __attribute__((noinline)) int step_plan(struct jbi_ring *ring, uint64_t b
     return 0;
 }
 
-/* Ask for the lines that the next claims will write. Without it each commit, which waits for all
- * writes before it, waits for its record's lines to come from wherever the last lap left them. */
-static void prefetch(const struct jbi_ring *ring, uint64_t position)
+/* Ask for the lines that the next claims will write, if they are like this one. Without it each
+ * claim, which waits for all writes before it, waits for the last record's lines to come from
+ * wherever the last lap left them. */
+static void prefetch(const struct jbi_ring *ring, uint64_t position, uint64_t bytes)
 {
-    uint64_t ahead = position + PREFETCH_AHEAD_BYTES;
+    uint64_t ahead = position + (bytes < PREFETCH_AHEAD_BYTES ? PREFETCH_AHEAD_BYTES : bytes);
+    uint64_t n_bytes = bytes < PREFETCH_BYTES_MAX ? bytes : PREFETCH_BYTES_MAX;
 
-    for (uint64_t i = 0; i < PREFETCH_LINES; i++)
-        jbi_os_prefetch_write(ring->log +
-                              ((ahead + i * JBI_BLOCK_BYTES) & (ring->capacity_bytes - 1)));
+    for (uint64_t i = 0; i < n_bytes; i += JBI_BLOCK_BYTES)
+        jbi_os_prefetch_write(ring->log + ((ahead + i) & (ring->capacity_bytes - 1)));
     jbi_os_prefetch_write((const void *)&ring->marks[jbi_ring_block(ring, ahead)]);
 }
 
@@ -228,7 +229,7 @@ int jbi_ring_claim(struct jbi_ring *ring, uint64_t len_bytes, uint32_t n_records
             continue;
         }
         slot_fill(ring, &step, n_records, ret_slot);
-        prefetch(ring, step.position + step.bytes);
+        prefetch(ring, step.position, step.bytes);
         return 0;
     }
     return rc;
