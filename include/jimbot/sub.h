@@ -54,8 +54,8 @@ enum jb_sub_start {
     JB_SUB_FROM_OLDEST = 1 /**< with the oldest event still in the ring */
 };
 
-/** How jb_sub_wait() waits. One that does not sleep leaves a publisher alone for up to 8 µs at a time
- * while events come faster than one in a microsecond: both wait for the same cache lines. */
+/** How jb_sub_wait() waits. One that does not sleep leaves a publisher alone for up to 8 µs at a
+ * time while events come faster than one in a microsecond: both wait for the same cache lines. */
 enum jb_wait {
     JB_WAIT_BLOCK = 0, /**< sleeps in the kernel at once: costs nothing, wakes in tens of µs */
     JB_WAIT_SPIN =

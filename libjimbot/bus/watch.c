@@ -16,8 +16,8 @@
 /* As in wait.c: for claims whose owner has died. */
 #define LOOK_UP_NS UINT64_C(50000000)
 
-/* A stream of unwanted events may outrun us. Then the thread comes back to it, and what was about to
- * be armed stays readable. */
+/* A stream of unwanted events may outrun us. Then the thread comes back to it, and what was about
+ * to be armed stays readable. */
 enum { ROUNDS_MAX = 16 };
 
 struct jbi_watcher {
