@@ -56,6 +56,16 @@ static int entry_write(struct jbi_topic_table *table, const char *name, size_t l
     return 0;
 }
 
+/* False when somebody else has it; *value is what he put there. */
+static bool slot_take(struct jbi_topic_table *table, uint32_t idx, uint32_t *value, uint32_t mine)
+{
+    if (!atomic_compare_exchange_strong_explicit(&table->slots[idx], value, mine,
+                                                 memory_order_acq_rel, memory_order_acquire))
+        return false;
+    atomic_fetch_add_explicit(&table->control->n_topics, 1, memory_order_relaxed);
+    return true;
+}
+
 int jbi_topic_intern(struct jbi_topic_table *table, const char *name, size_t len_bytes,
                      uint32_t *ret_id)
 {
@@ -73,9 +83,7 @@ int jbi_topic_intern(struct jbi_topic_table *table, const char *name, size_t len
 
             if (rc)
                 return rc;
-            if (atomic_compare_exchange_strong_explicit(
-                    &table->slots[idx], &value, mine, memory_order_acq_rel, memory_order_acquire)) {
-                atomic_fetch_add_explicit(&table->control->n_topics, 1, memory_order_relaxed);
+            if (slot_take(table, idx, &value, mine)) {
                 *ret_id = idx + 1;
                 return 0;
             }
