@@ -32,7 +32,7 @@ static void make_buses(void)
 {
     snprintf(name, sizeof name, "test-flow-%d", (int)getpid());
     jb_bus_unlink(name, NULL);
-    mine = open_bus(20 * MS, 16384);
+    mine = open_bus(150 * MS, 16384);
     theirs = open_bus(0, 0);
 }
 
