@@ -122,9 +122,6 @@ static int bus_join(jb_bus *bus, const jb_bus_opts *opts, bool is_creator, jb_er
     bus->budget.limit_bytes = opts->budget_bytes;
     if (is_creator)
         jbi_ring_format(&bus->ring);
-    /* It asks the system once how the kernel keeps time: now, and not on a game thread. */
-    (void)jbi_clock_event_ns();
-    bus->ring.has_barrier = jbi_os_barrier_join();
     if (!bus->ring.has_barrier)
         atomic_store_explicit(&bus->ring.control->has_outsiders, 1, memory_order_seq_cst);
     rc = cache_init(bus);
@@ -248,6 +245,10 @@ static int bus_open(const char *name, const jb_bus_opts *given, int how, jb_bus 
     if (!bus)
         return jbi_error_set(err, JB_ENOMEM, "no memory for a bus handle");
     bus->alloc = alloc;
+    /* Both ask the system once, the second for milliseconds where threads run: now, not on a game
+     * thread, and before others wait for us. */
+    (void)jbi_clock_event_ns();
+    bus->ring.has_barrier = jbi_os_barrier_join();
     pthread_mutex_init(&bus->watcher_lock, NULL);
     if (!(how & OPEN_ATTACH) && path[0])
         jbi_remains_bury(path);
