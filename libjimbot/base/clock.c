@@ -16,8 +16,12 @@
 #include <x86intrin.h>
 
 /* Too short a time to tell a rate from, and too long a one to go on with it. */
-#define BASELINE_MIN_NS UINT64_C(200000)
+#define BASELINE_MIN_NS UINT64_C(500000)
 #define TRUSTED_NS      UINT64_C(1000000)
+
+/* The two clocks are read this close to each other, some 400 ns, or the reading does not count:
+ * whoever was stopped between them knows what time it is, but not when. */
+#define READING_MAX_TICKS UINT64_C(1024)
 
 enum source { SOURCE_UNKNOWN, SOURCE_COUNTER, SOURCE_KERNEL };
 
@@ -53,6 +57,8 @@ static uint64_t anchor_move(void)
                               memory_order_relaxed);
     ticks = __rdtsc();
     ns = jbi_os_monotonic_ns();
+    if (__rdtsc() - ticks > READING_MAX_TICKS)
+        return ns;
     ticks_passed = ticks - get(&anchor.ticks);
     ns_passed = ns - get(&anchor.ns);
     if ((version & 1) || ns_passed < BASELINE_MIN_NS || ticks_passed < ns_passed / 16 ||

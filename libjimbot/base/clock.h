@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-/* The kernel's monotonic clock to within a microsecond, in half the time it takes to ask. Two
- * threads, or one across a moment of adjustment, may see it step back by less than that. */
+/* The kernel's monotonic clock to within two microseconds, in half the time it takes to ask.
+ * Two threads, or one across a moment of adjustment, may see it step back by less than that. */
 uint64_t jbi_clock_event_ns(void);
 
 #endif

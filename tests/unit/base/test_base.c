@@ -1,10 +1,13 @@
 /*
- * The status table, the error detail, the version and the log hook.
+ * The status table, the error detail, the version, the log hook and the clocks.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "support/suite.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 START_TEST(test_every_code_has_a_name_and_a_sentence)
@@ -92,6 +95,45 @@ START_TEST(test_clocks_go_forward)
 }
 END_TEST
 
+/* Sleeps and works by turns, so that it takes the processor from others as often as it can. */
+static void *interrupt_others(void *arg)
+{
+    const struct timespec nap = {.tv_nsec = 1000};
+    _Atomic int *running = arg;
+    uint64_t end;
+
+    while (atomic_load(running)) {
+        nanosleep(&nap, NULL);
+        end = jb_clock_now_ns() + 50000;
+        while (jb_clock_now_ns() < end)
+            (void)jbi_clock_event_ns();
+    }
+    return NULL;
+}
+
+/* Whoever sets the clock is now and then stopped halfway. */
+START_TEST(test_event_clock_keeps_to_the_kernels)
+{
+    enum { OTHERS = 16, SLACK_NS = 2000 };
+    pthread_t others[OTHERS];
+    _Atomic int running = 1;
+    uint64_t before, event, after, end = jb_clock_now_ns() + 2000000000;
+
+    for (int i = 0; i < OTHERS; i++)
+        ck_assert_int_eq(pthread_create(&others[i], NULL, interrupt_others, (void *)&running), 0);
+    do {
+        before = jb_clock_now_ns();
+        event = jbi_clock_event_ns();
+        after = jb_clock_now_ns();
+        ck_assert_uint_ge(event + SLACK_NS, before);
+        ck_assert_uint_le(event, after + SLACK_NS);
+    } while (after < end);
+    atomic_store(&running, 0);
+    for (int i = 0; i < OTHERS; i++)
+        pthread_join(others[i], NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base");
@@ -103,5 +145,6 @@ int main(void)
     tcase_add_test(tc, test_version_text_and_number_agree);
     tcase_add_test(tc, test_log_is_silent_until_asked);
     tcase_add_test(tc, test_clocks_go_forward);
+    tcase_add_test(tc, test_event_clock_keeps_to_the_kernels);
     return suite_run(suite);
 }

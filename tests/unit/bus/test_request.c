@@ -276,7 +276,7 @@ START_TEST(test_every_request_ends_once)
                                                 n_sent % 7 ? 60000 * MS : 1, &id) == 0)
             n_sent++;
         n = jb_sub_peek(responder, events, 64);
-        pause_ns(MS / 20); /* the time of an event is good to a microsecond */
+        pause_ns(MS / 20); /* the time of an event is good to two microseconds */
         for (int i = n - 1; i >= 0; i--)
             answer(&events[i], number_of(&events[i]));
         ck_assert_int_eq(jb_sub_advance(responder), 0);
