@@ -3,15 +3,16 @@
 # logs, die, say and the rest.
 # shellcheck disable=SC2154 # assigned by ./dev
 
-# The bus beside its peers: a table for people, JSON lines for machines. Arguments name rows.
-bench_bus() { # bench_bus DIRECTORY JSON OPTION…|ROW…
-    local program=$1/tests/bench/bus/bench_bus json=$2 lines=$logs/bench-bus.jsonl
-    shift 2
+# The bus, or the schema, beside its peers: a table for people, JSON lines for machines. Arguments
+# name rows.
+bench_peers() { # bench_peers bus|schema DIRECTORY JSON OPTION…|ROW…
+    local program=$2/tests/bench/$1/bench_$1 json=$3 lines=$logs/bench-$1.jsonl
+    shift 3
     if [ "$json" = true ]; then
         "$program" --json - "$@" | tee "$lines"
     else
         "$program" --json "$lines" "$@"
-        say "JSON lines: build-logs/bench-bus.jsonl"
+        say "JSON lines: build-logs/${lines##*/}"
     fi
 }
 
@@ -27,14 +28,14 @@ bench_others() { # bench_others DIRECTORY JSON NAME…
 }
 
 bench() {
-    local dir=$root/build-bench json=false bus=false names=() rows=() options=() arg
+    local dir=$root/build-bench json=false with='' names=() rows=() options=() arg
     for arg in "$@"; do
         case $arg in
         --json) json=true ;;
         --quick) options+=("$arg") ;;
         -*) die "bench: unknown option $arg" ;;
-        bus) bus=true ;;
-        *) if [ "$bus" = true ]; then rows+=("$arg"); else names+=("$arg"); fi ;;
+        bus | schema) with+=" $arg" ;;
+        *) if [ -n "$with" ]; then rows+=("$arg"); else names+=("$arg"); fi ;;
         esac
     done
     setup build test bench
@@ -42,14 +43,15 @@ bench() {
     configure "$dir" -Dtests=true -Dbuildtype=release
     compile "$dir"
     use_build "$dir"
-    if [ "$bus" = false ]; then
+    if [ -z "$with" ] || [ ${#names[@]} -gt 0 ]; then
         mapfile -t names < <(select_tests "$dir" --benchmarks "${names[@]:-}")
         [ ${#names[@]} -gt 0 ] || exit 1
-        if [[ " ${names[*]} " == *" bus "* ]]; then bus=true; fi
-        mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vx bus)
-    elif [ ${#names[@]} -gt 0 ]; then
-        mapfile -t names < <(select_tests "$dir" --benchmarks "${names[@]}" | grep -vx bus)
+        [[ " ${names[*]} " != *" bus "* ]] || with+=" bus"
+        [[ " ${names[*]} " != *" schema "* ]] || with+=" schema"
+        mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vxE 'bus|schema')
     fi
-    [ "$bus" = false ] || bench_bus "$dir" "$json" "${options[@]}" "${rows[@]}"
+    mkdir -p "$logs"
+    [[ "$with" != *bus* ]] || bench_peers bus "$dir" "$json" "${options[@]}" "${rows[@]}"
+    [[ "$with" != *schema* ]] || bench_peers schema "$dir" "$json" "${rows[@]}"
     [ ${#names[@]} = 0 ] || bench_others "$dir" "$json" "${names[@]}"
 }
