@@ -4,7 +4,8 @@
 Usage: schemagen.py OUTPUT.c DIALECT.toml FILE.proto...
 
 Reads the subset of proto3 that the schema uses: top-level messages and enums, scalar types, repeated,
-optional, map<string, T>, oneof. Anything else is an error that names file and line.
+optional, map<string, T>, oneof; `reserved` and options of fields are stepped over. Anything else is an
+error that names file and line.
 """
 
 import itertools
@@ -14,9 +15,9 @@ import tomllib
 
 SCALARS = {"bool": "BOOL", "int64": "INT", "uint32": "INT", "double": "DOUBLE", "string": "STRING"}
 WIRE = {"BOOL": 0, "INT": 0, "ENUM": 0, "DOUBLE": 1, "STRING": 2, "JSON": 2, "MESSAGE": 2}
-EXTRAS = 15
+EXTRAS, NON_FINITE = 15, 100
 INTERNAL = {"Event.type_name"}
-TOKEN = re.compile(r'\s+|//[^\n]*|("(?:[^"\\]|\\.)*")|([A-Za-z_][\w.]*)|(\d+)|([{}<>=;,])')
+TOKEN = re.compile(r'\s+|//[^\n]*|("(?:[^"\\]|\\.)*")|([A-Za-z_][\w.]*)|(\d+)|([][{}<>=;,])')
 
 
 class SchemaError(Exception):
@@ -55,6 +56,20 @@ class Tokens:
         return self.items[self.pos][0] if self.pos < len(self.items) else None
 
 
+def skip_statement(t):
+    """Step over the rest of a statement."""
+    while t.next() != ";":
+        pass
+
+
+def skip_options(t):
+    """Step over `[deprecated = true]`, if there, and the end of the statement."""
+    if t.peek() == "[":
+        while t.next() != "]":
+            pass
+    t.next(";")
+
+
 def parse_field(t, oneof):
     """One field, as a dict of label, type, name and number."""
     label, kind = "SINGLE", t.next()
@@ -68,7 +83,7 @@ def parse_field(t, oneof):
     name = t.next()
     t.next("=")
     number = int(t.next())
-    t.next(";")
+    skip_options(t)
     return {"label": label, "type": kind, "name": name, "number": number, "oneof": oneof}
 
 
@@ -82,6 +97,8 @@ def parse_message(t):
             while t.peek() != "}":
                 fields.append(parse_field(t, True))
             t.next("}")
+        elif t.peek() == "reserved":
+            skip_statement(t)
         else:
             fields.append(parse_field(t, False))
     t.next("}")
@@ -94,9 +111,12 @@ def parse_enum(t):
     t.next("{")
     while t.peek() != "}":
         name = t.next()
+        if name == "reserved":
+            skip_statement(t)
+            continue
         t.next("=")
         values.append((name, int(t.next())))
-        t.next(";")
+        skip_options(t)
     t.next("}")
     return sorted(values, key=lambda v: v[1])
 
@@ -115,8 +135,7 @@ def parse(paths):
                 name = t.next()
                 enums[name] = parse_enum(t)
             elif word in ("syntax", "package", "import", "option"):
-                while t.next() != ";":
-                    pass
+                skip_statement(t)
             else:
                 raise SchemaError(f"{path}: unexpected {word!r} at top level")
     return messages, enums
@@ -232,7 +251,7 @@ def field_row(message, f, idx, enums, messages, dialect):
 
 def is_internal(message, f):
     """Fields that no JSON key reaches."""
-    return f["number"] == EXTRAS or f["oneof"] or f"{message}.{f['name']}" in INTERNAL
+    return f["number"] in (EXTRAS, NON_FINITE) or f["oneof"] or f"{message}.{f['name']}" in INTERNAL
 
 
 def emit_message(out, name, fields, enums, messages, dialect):
@@ -293,6 +312,8 @@ def check(messages, dialect):
     for m, fields in messages.items():
         if m != "Extra" and not any(f["number"] == EXTRAS and f["type"] == "Extra" for f in fields):
             raise SchemaError(f"{m} has no extras = {EXTRAS}")
+        if any((f["number"] == NON_FINITE) != (f["name"] == "non_finite") for f in fields):
+            raise SchemaError(f"{m}: non_finite, and nothing else, has the number {NON_FINITE}")
 
 
 def main(argv):

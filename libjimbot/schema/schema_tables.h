@@ -34,10 +34,10 @@ enum jbi_label {
 enum jbi_field_flags {
     JBI_FIELD_ID = 1, /* string: arrives as number or string; a JSON number when its text is one */
     JBI_FIELD_PAYLOAD = 2, /* member of Event's oneof; its JSON key depends on the event type */
-    JBI_FIELD_INTERNAL = 4 /* no JSON key of its own: extras, type_name, payloads */
+    JBI_FIELD_INTERNAL = 4 /* no JSON key of its own: extras, non_finite, type_name, payloads */
 };
 
-enum { JBI_NUMBER_EXTRAS = 15, JBI_FIELDS_MAX = 128 };
+enum { JBI_NUMBER_EXTRAS = 15, JBI_NUMBER_NON_FINITE = 100, JBI_FIELDS_MAX = 128 };
 
 struct jbi_enum_spelling {
     const char *text;

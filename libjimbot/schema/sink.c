@@ -48,7 +48,7 @@ int jbi_sink_begin(struct jbi_sink *s)
     if (s->cap > s->max_bytes)
         s->cap = s->max_bytes;
     s->n_frames = 0;
-    s->has_key = s->in_raw = s->is_strict_type = false;
+    s->has_key = s->in_raw = s->is_strict_type = s->has_non_finite = false;
     s->n_repairs = s->n_duplicates = 0;
     s->scan_left_bytes = JBI_SINK_SCAN_MAX_BYTES;
     s->why = NULL;
@@ -474,6 +474,8 @@ static int message_close(struct jbi_sink *s, struct jbi_frame *top)
 {
     int rc = top->message->is_event ? jbi_sink_event_settle(s) : 0;
 
+    if (rc == 0 && s->has_non_finite)
+        rc = jbi_sink_mark_non_finite(s);
     if (rc == 0 && s->n_frames > 1)
         rc = jbi_sink_length_close(s, top->start);
     s->n_frames--;

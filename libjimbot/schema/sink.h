@@ -84,6 +84,7 @@ struct jbi_sink {
     bool in_raw;            /* JSON text is being written, until n_frames is raw_frames again */
     bool raw_is_list_field; /* it stands where a list belongs */
     bool is_strict_type;    /* a second `type` may not differ from the first (value calls) */
+    bool has_non_finite;    /* a double that is infinite or NaN was written, somewhere */
     uint32_t raw_frames;
     uint32_t raw_outer; /* start of the message around the text, 0 when there is none */
     uint32_t raw_start; /* start of the text */
@@ -178,6 +179,9 @@ bool jbi_sink_has_extra(struct jbi_sink *s, const char *key, size_t key_bytes);
 
 /* The last string field of that number in the innermost message; data NULL when there is none. */
 struct jbi_text jbi_sink_find_text(struct jbi_sink *s, uint32_t number);
+
+/* Say in the innermost message's `non_finite` whether one of its own doubles is infinite or NaN. */
+int jbi_sink_mark_non_finite(struct jbi_sink *s);
 
 /* The JSON text of the innermost message's Extra of that key; data NULL when there is none. */
 struct jbi_text jbi_sink_find_extra(struct jbi_sink *s, const char *key, size_t key_bytes);

@@ -5,6 +5,7 @@
  * expected. Walks are rare and bounded: see JBI_SINK_DUPLICATES_MAX and JBI_SINK_SCAN_MAX_BYTES.
  */
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "jimbot/event.h"
@@ -204,6 +205,48 @@ int jbi_sink_event_settle(struct jbi_sink *s)
     if (jbi_sink_top(s)->pending == 0)
         return 0;
     return jbi_sink_event_type(s, JB_EVENT_CUSTOM, t->json_type, t->json_type_bytes);
+}
+
+/* Whether a run of doubles, each with a tag before it or none of them, has one that is not finite. */
+static bool any_non_finite(jbi_wire in, bool has_tags)
+{
+    uint32_t number, type;
+    double value;
+
+    while (!jbi_wire_done(&in)) {
+        if (has_tags && !jbi_wire_tag(&in, &number, &type))
+            return false;
+        if (has_tags && type != JBI_WIRE_FIXED64) { /* the key of a map's entry */
+            if (!jbi_wire_skip(&in, type))
+                return false;
+        } else if (!jbi_wire_double(&in, &value) || !isfinite(value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What came again and was replaced is gone from the bytes, so they are what is asked. */
+int jbi_sink_mark_non_finite(struct jbi_sink *s)
+{
+    static const uint8_t mark[] = {0xa0 | JBI_WIRE_VARINT, JBI_NUMBER_NON_FINITE >> 4, 1};
+    const struct jbi_message *message = jbi_sink_top(s)->message;
+    jbi_wire in = top_content(s);
+    bool found = false;
+    struct part p;
+
+    if (jbi_field_by_number(message, JBI_NUMBER_NON_FINITE) == NULL)
+        return 0;
+    while (!found && part_next(&in, &p)) {
+        const struct jbi_field_info *f = jbi_field_by_number(message, p.number);
+        bool is_inside = p.content.pos != NULL;
+
+        if (f != NULL && f->kind == JBI_KIND_DOUBLE)
+            found = any_non_finite(is_inside ? p.content
+                                             : jbi_wire_of(p.begin, (size_t)(in.pos - p.begin)),
+                                   !is_inside || f->label == JBI_LABEL_MAP);
+    }
+    return found ? jbi_sink_put(s, mark, sizeof mark) : 0;
 }
 
 static size_t path_part(char *buf, size_t cap_bytes, size_t at, const struct jbi_field_info *f)

@@ -29,6 +29,7 @@ static int put_double(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes, 
 
     if (rc < 0)
         return rc;
+    s->has_non_finite |= !isfinite(value);
     memcpy(at, tag, tag_bytes);
     s->len = (size_t)(jbi_wire_put_double(at + tag_bytes, value) - s->out);
     return 0;

@@ -114,7 +114,7 @@ class Oracle:
         event = self.events.get(m.type) if m.DESCRIPTOR.name == "Event" else None
         out = {}
         for f, v in m.ListFields():
-            if f.number == 15 or (event and (f.number in (1, 3) or f.containing_oneof
+            if f.number in (15, 100) or (event and (f.number in (1, 3) or f.containing_oneof
                                              and f.containing_oneof.name == "payload")):
                 continue
             out[f.name] = self.field(f, v, m.extras)

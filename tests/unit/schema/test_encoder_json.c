@@ -166,6 +166,38 @@ START_TEST(test_named_nonfinite_numbers)
 }
 END_TEST
 
+START_TEST(test_message_with_a_nonfinite_double_says_so)
+{
+    comes_back(STATE("\"chips\":\"Infinity\",\"money\":1,\"blind\":{\"chips\":300}"));
+    ck_assert(made_has("game_state.non_finite"));
+    ck_assert(!made_has("game_state.blind.non_finite"));
+    comes_back(STATE("\"chips\":5,\"blind\":{\"chips\":\"NaN\",\"mult\":2}"));
+    ck_assert(!made_has("game_state.non_finite"));
+    ck_assert(made_has("game_state.blind.non_finite"));
+    comes_back(STATE("\"score_history\":{\"a\":1,\"b\":\"-Infinity\"}"));
+    ck_assert(made_has("game_state.non_finite"));
+    comes_back("{\"type\":\"LEARNING_DECISION\",\"subtype\":\"RESPONSE\",\"payload\":{"
+               "\"action_values\":[1,\"NaN\"]}}");
+    ck_assert(made_has("learning_decision_response.non_finite"));
+}
+END_TEST
+
+START_TEST(test_replaced_nonfinite_double_is_not_spoken_of)
+{
+    comes_back_as(STATE("\"chips\":inf,\"mult\":1,\"chips\":5"), STATE("\"mult\":1,\"chips\":5"));
+    ck_assert(!made_has("game_state.non_finite"));
+    comes_back(STATE("\"score_history\":{\"a\":1},\"zz\":\"Infinity\""));
+    ck_assert(!made_has("game_state.non_finite"));
+}
+END_TEST
+
+START_TEST(test_key_called_non_finite_is_a_key_as_any_other)
+{
+    comes_back(STATE("\"non_finite\":true,\"chips\":5"));
+    ck_assert(!made_has("game_state.non_finite"));
+}
+END_TEST
+
 START_TEST(test_numbers_as_luajit_prints_them)
 {
     comes_back_as(STATE("\"chips\":1e+14,\"mult\":-0,\"money\":1.5e-7"),
@@ -328,6 +360,9 @@ static void add(Suite *s)
     tcase_add_test(tc, test_elements_given_as_strings);
     tcase_add_test(tc, test_bare_nonfinite_numbers);
     tcase_add_test(tc, test_named_nonfinite_numbers);
+    tcase_add_test(tc, test_message_with_a_nonfinite_double_says_so);
+    tcase_add_test(tc, test_replaced_nonfinite_double_is_not_spoken_of);
+    tcase_add_test(tc, test_key_called_non_finite_is_a_key_as_any_other);
     tcase_add_test(tc, test_numbers_as_luajit_prints_them);
     tcase_add_test(tc, test_numbers_no_double_holds);
     tcase_add_test(tc, test_ids_are_text_whatever_they_were);
