@@ -58,7 +58,7 @@ class Oracle:
 
     def __init__(self, dialect, pb):
         self.ids, self.json = set(dialect["fields"]["ids"]), set(dialect["fields"]["json"])
-        self.enums = dialect["enum"]
+        self.enums, self.keys = dialect["enum"], dialect.get("keys", {})
         self.events = {pb.EventType.Value("EVENT_TYPE_" + e["type"]): e for e in dialect["event"]}
 
     def enum(self, desc, number):
@@ -96,11 +96,15 @@ class Oracle:
         except ValueError:
             return text
 
+    def key(self, f):
+        """The JSON key of a field."""
+        return self.keys.get(f"{f.containing_type.name}.{f.name}", f.name)
+
     def field(self, f, v, extras):
         """A whole field, elements overridden."""
         over = {}
         for e in extras:
-            if e.HasField("index") and e.key == f.name:
+            if e.HasField("index") and e.key == self.key(f):
                 over.setdefault(e.index, self.raw(e.json))
         if f.label != FD.LABEL_REPEATED:
             return self.scalar(f, v)
@@ -117,7 +121,7 @@ class Oracle:
             if f.number in (15, 100) or (event and (f.number in (1, 3) or f.containing_oneof
                                              and f.containing_oneof.name == "payload")):
                 continue
-            out[f.name] = self.field(f, v, m.extras)
+            out[self.key(f)] = self.field(f, v, m.extras)
         if event:
             out["type"] = m.type_name if m.HasField("type_name") else event.get("json", event["type"])
             if event.get("subtype") and not m.HasField("type_name"):

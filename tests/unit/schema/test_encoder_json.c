@@ -191,6 +191,15 @@ START_TEST(test_replaced_nonfinite_double_is_not_spoken_of)
 }
 END_TEST
 
+START_TEST(test_field_may_have_another_key_in_json)
+{
+    comes_back(STATE("\"hand_size\":8"));
+    ck_assert_double_eq(made_double("game_state.hand_limit"), 8);
+    comes_back(STATE("\"hand_limit\":8"));
+    ck_assert(!made_has("game_state.hand_limit"));
+}
+END_TEST
+
 START_TEST(test_key_called_non_finite_is_a_key_as_any_other)
 {
     comes_back(STATE("\"non_finite\":true,\"chips\":5"));
@@ -362,6 +371,7 @@ static void add(Suite *s)
     tcase_add_test(tc, test_named_nonfinite_numbers);
     tcase_add_test(tc, test_message_with_a_nonfinite_double_says_so);
     tcase_add_test(tc, test_replaced_nonfinite_double_is_not_spoken_of);
+    tcase_add_test(tc, test_field_may_have_another_key_in_json);
     tcase_add_test(tc, test_key_called_non_finite_is_a_key_as_any_other);
     tcase_add_test(tc, test_numbers_as_luajit_prints_them);
     tcase_add_test(tc, test_numbers_no_double_holds);
