@@ -10,6 +10,7 @@ import ctypes
 import glob
 import json
 import os
+import pathlib
 import random
 import re
 import sys
@@ -37,7 +38,7 @@ class Maker:
     """Random events after the .proto files."""
 
     def __init__(self, proto_dir, seed):
-        text = "".join(open(f, encoding="utf-8").read() for f in sorted(glob.glob(proto_dir + "/jimbot/v1/*.proto")))
+        text = "".join(f.read_text(encoding="utf-8") for f in sorted(pathlib.Path(proto_dir, "jimbot/v1").glob("*.proto")))
         self.random = random.Random(seed)
         self.fields = sorted(set(re.findall(r"(\w+) = \d+;", text)))
         self.types = re.findall(r"EVENT_TYPE_(\w+) = [1-9]", text)
