@@ -9,6 +9,8 @@
  */
 #include "schema/json_reader.h"
 
+#include "schema/envelope.h"
+
 /* Where the members that may be a payload stand. */
 struct span {
     const char *begin;
@@ -18,12 +20,12 @@ struct span {
 struct event_read {
     struct span payload;
     struct span data;
-    uint16_t read_as; /* type under which a payload was read already, 0 none */
-    bool is_deferred; /* some span was leapt over */
+    uint16_t read_as;  /* type under which a payload was read already, 0 none */
+    bool is_deferred;  /* some span was leapt over */
+    const void *after; /* the field that came last, the message before the first */
 };
 
-static int object_members(struct jbi_json *r);
-static int event_members(struct jbi_json *r);
+static int members(struct jbi_json *r);
 
 static int sink_failed(struct jbi_json *r, int rc, const char *at)
 {
@@ -79,7 +81,7 @@ int jbi_json_value(struct jbi_json *r)
     if (*begin == '[')
         rc = list_elements(r);
     else
-        rc = jbi_sink_in_event(r->sink) ? event_members(r) : object_members(r);
+        rc = members(r);
     if (rc < 0)
         return rc;
     rc = jbi_sink_close(r->sink);
@@ -137,6 +139,7 @@ static int keyed_value(struct jbi_json *r, struct jbi_text key, const char *begi
     return rc < 0 ? sink_failed(r, rc, begin) : jbi_json_value(r);
 }
 
+/* Members of an object that has no fields: text, or a map. */
 static int object_members(struct jbi_json *r)
 {
     struct jbi_text key;
@@ -149,6 +152,56 @@ static int object_members(struct jbi_json *r)
         rc = jbi_json_key(r, &key, &begin);
         if (rc == 0)
             rc = keyed_value(r, key, begin);
+        if (rc == 0)
+            rc = member_next(r);
+    } while (rc > 0);
+    return rc;
+}
+
+/* Whether the sink must see the field's value, because the type of the event hangs on it. */
+static bool decides_type(const struct jbi_message *message, const struct jbi_field_info *f)
+{
+    return message->is_event && (f->number == JBI_EVENT_TYPE || f->number == JBI_EVENT_SUBTYPE);
+}
+
+/* The value of a member whose key was read. */
+static int member_value(struct jbi_json *r, struct jbi_frame *top, const struct jbi_member *m)
+{
+    const struct jbi_field_info *f = m->field;
+    const char *value = r->pos;
+    uint64_t bit;
+    int rc = 0;
+
+    if (f == NULL)
+        return keyed_value(r, m->key, m->begin);
+    bit = (uint64_t)1 << (f->idx & 63);
+    if ((top->seen[f->idx >> 6] & bit) == 0 && !decides_type(top->message, f))
+        rc = jbi_json_member_plain(r, f);
+    if (rc > 0) {
+        top->seen[f->idx >> 6] |= bit;
+        return 0;
+    }
+    if (rc < 0)
+        return sink_failed(r, rc, value);
+    rc = jbi_sink_key_of(r->sink, f);
+    return rc < 0 ? sink_failed(r, rc, m->begin) : jbi_json_value(r);
+}
+
+static int message_members(struct jbi_json *r)
+{
+    struct jbi_frame *top = jbi_sink_top(r->sink);
+    const void *after = top->message;
+    struct jbi_member m;
+    int rc;
+
+    if (is_empty_object(r))
+        return 0;
+    do {
+        rc = jbi_json_member_key(r, top->message, after, &m);
+        if (rc == 0)
+            rc = member_value(r, top, &m);
+        if (m.field != NULL)
+            after = m.field;
         if (rc == 0)
             rc = member_next(r);
     } while (rc > 0);
@@ -179,24 +232,28 @@ static bool text_is(struct jbi_text text, const char *word, size_t word_bytes)
 
 static int event_member(struct jbi_json *r, struct event_read *e)
 {
-    struct jbi_text key;
+    struct jbi_frame *top = jbi_sink_top(r->sink);
+    struct jbi_member m;
     struct span *span;
-    const char *begin;
-    int rc = jbi_json_key(r, &key, &begin);
+    int rc = jbi_json_member_key(r, top->message, e->after, &m);
 
     if (rc < 0)
         return rc;
-    span = text_is(key, "payload", 7) ? &e->payload : text_is(key, "data", 4) ? &e->data : NULL;
+    if (m.field != NULL) {
+        e->after = m.field;
+        return member_value(r, top, &m);
+    }
+    span = text_is(m.key, "payload", 7) ? &e->payload : text_is(m.key, "data", 4) ? &e->data : NULL;
     if (span == NULL)
-        return keyed_value(r, key, begin);
-    if (jbi_sink_top(r->sink)->type == 0) {
+        return keyed_value(r, m.key, m.begin);
+    if (top->type == 0) {
         r->sink->n_repairs += span->begin != NULL;
         e->is_deferred = true;
         return defer(r, span);
     }
-    e->read_as = jbi_sink_top(r->sink)->type;
+    e->read_as = top->type;
     span->begin = r->pos;
-    rc = keyed_value(r, key, begin);
+    rc = keyed_value(r, m.key, m.begin);
     span->end = r->pos;
     return rc;
 }
@@ -241,7 +298,7 @@ static int event_payload(struct jbi_json *r, struct event_read *e)
 
 static int event_members(struct jbi_json *r)
 {
-    struct event_read e = {.read_as = 0};
+    struct event_read e = {.after = &jbi_message_Event};
     int rc;
 
     if (is_empty_object(r))
@@ -252,6 +309,16 @@ static int event_members(struct jbi_json *r)
             rc = member_next(r);
     } while (rc > 0);
     return rc < 0 ? rc : event_payload(r, &e);
+}
+
+/* What stands between the braces of the object that the sink has just opened. */
+static int members(struct jbi_json *r)
+{
+    struct jbi_frame *top = jbi_sink_top(r->sink);
+
+    if (top->kind != JBI_FRAME_MESSAGE)
+        return object_members(r);
+    return top->message->is_event ? event_members(r) : message_members(r);
 }
 
 int jbi_json_event(struct jbi_json *r)

@@ -12,6 +12,31 @@
 
 enum { JBI_JSON_SKIP_DEPTH = 1024 }; /* deepest nesting that skipping understands */
 
+/* Of this many last orders of keys the reader has a memory. */
+enum { JBI_EXPECT_BITS = 9, JBI_EXPECTS = 1 << JBI_EXPECT_BITS };
+
+/* The field whose key came after another's last time. */
+struct jbi_expect {
+    const void *after; /* a field; a message for the first of its members */
+    const struct jbi_field_info *field;
+};
+
+/* A word of an enum, by the up to eight bytes it has. */
+struct jbi_word {
+    const struct jbi_enum *enumeration;
+    uint64_t bytes;
+    const struct jbi_enum_spelling *spelling;
+};
+
+enum { JBI_WORD_BITS = 8, JBI_WORDS = 1 << JBI_WORD_BITS };
+
+/* The key of a member of a typed message. */
+struct jbi_member {
+    const struct jbi_field_info *field; /* NULL: the message has none of that key */
+    struct jbi_text key;                /* set when field is NULL */
+    const char *begin;
+};
+
 struct jbi_json {
     const char *begin;
     const char *pos;
@@ -24,6 +49,8 @@ struct jbi_json {
     int64_t element;  /* index in a batch for messages, -1 when there is none */
     uint32_t n_fixed; /* bytes and numbers that were repaired, added to the event's repairs */
     jb_error *err;
+    struct jbi_expect expect[JBI_EXPECTS];
+    struct jbi_word words[JBI_WORDS]; /* that came */
 };
 
 void jbi_json_fini(struct jbi_json *r);
@@ -32,10 +59,28 @@ void jbi_json_fini(struct jbi_json *r);
 int jbi_json_fail(struct jbi_json *r, int code, const char *at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-void jbi_json_space(struct jbi_json *r);
+void jbi_json_space_long(struct jbi_json *r);
+
+/* Step over white space; most texts have none. */
+static inline void jbi_json_space(struct jbi_json *r)
+{
+    if (r->pos != r->end && (unsigned char)*r->pos <= ' ')
+        jbi_json_space_long(r);
+}
 
 /* A key and the colon after it; pos is at the value then. ret_begin: where the key stands. */
 int jbi_json_key(struct jbi_json *r, struct jbi_text *ret, const char **ret_begin);
+
+/* The key of the next member of a message and its colon; pos is at the value then. after: the field
+ * before it, or the message when it is the first. */
+int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, const void *after,
+                        struct jbi_member *ret);
+
+/*
+ * Write the field's value at pos if it is a scalar spelled in the usual way; the field came for the
+ * first time. 1 when it was, 0 when it is left to jbi_json_value(), or a code of the sink.
+ */
+int jbi_json_member_plain(struct jbi_json *r, const struct jbi_field_info *f);
 
 /* Read one string token; text is valid UTF-8, in the input or in scratch, until the next one. */
 int jbi_json_string(struct jbi_json *r, struct jbi_text *ret);

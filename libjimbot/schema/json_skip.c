@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "schema/json_scan.h"
+
 /* Members and elements of the containers that are open; bit n of `lists` tells the kind of the
  * nth. */
 struct skip {
@@ -103,9 +105,6 @@ int jbi_json_skip(struct jbi_json *r)
     return rc;
 }
 
-/* What stops a leap: 1 a quote, 2 an opening bracket, 3 a closing one. */
-static const uint8_t stops[256] = {['"'] = 1, ['{'] = 2, ['['] = 2, ['}'] = 3, [']'] = 3};
-
 /* After the string whose first byte is at p; end when it does not end. */
 static const char *leap_string(const char *p, const char *end)
 {
@@ -125,26 +124,6 @@ static const char *leap_string(const char *p, const char *end)
     return end;
 }
 
-/* After the object or list that begins at p; NULL when it does not end. */
-static const char *leap_container(const char *p, const char *end)
-{
-    size_t depth = 0;
-
-    while (p != end) {
-        uint8_t stop = stops[(uint8_t)*p++];
-
-        if (stop == 0)
-            continue;
-        if (stop == 1)
-            p = leap_string(p, end);
-        else if (stop == 2)
-            depth++;
-        else if (--depth == 0)
-            return p;
-    }
-    return NULL;
-}
-
 bool jbi_json_leap(struct jbi_json *r)
 {
     const char *p;
@@ -154,7 +133,7 @@ bool jbi_json_leap(struct jbi_json *r)
     if (p == r->end)
         return true;
     if (*p == '{' || *p == '[') {
-        p = leap_container(p, r->end);
+        p = jbi_scan_container(p, r->end);
         if (p == NULL)
             return false;
     } else if (*p == '"') {

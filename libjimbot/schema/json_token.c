@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "schema/json_reader.h"
+#include "schema/json_scan.h"
 #include "schema/utf8.h"
 
 int jbi_json_fail(struct jbi_json *r, int code, const char *at, const char *format, ...)
@@ -50,7 +51,7 @@ const char *jbi_json_here(const struct jbi_json *r, char buf[16])
     return buf;
 }
 
-void jbi_json_space(struct jbi_json *r)
+void jbi_json_space_long(struct jbi_json *r)
 {
     while (r->pos != r->end &&
            (*r->pos == ' ' || *r->pos == '\n' || *r->pos == '\r' || *r->pos == '\t'))
@@ -200,30 +201,19 @@ int jbi_json_repair(struct jbi_json *r, const char *text, size_t len_bytes, stru
     return rc;
 }
 
-/* What a byte of a string asks for: 0 nothing, 1 it ends or escapes, 2 control, 3 not ASCII. */
-static inline int string_class(unsigned char c)
-{
-    if (c == '"' || c == '\\')
-        return 1;
-    return c < 0x20 ? 2 : c >= 0x80 ? 3 : 0;
-}
-
 /* Step over the bytes of a string until a quote or backslash; whether any is not ASCII. */
 static int string_run(struct jbi_json *r, bool *ret_is_wide)
 {
-    const char *p = r->pos;
-    int class;
+    const char *p = jbi_scan_plain(r->pos, r->end);
 
-    for (; p != r->end; p++) {
-        class = string_class((unsigned char)*p);
-        if (class == 0)
+    for (; p != r->end && *p != '"' && *p != '\\'; p = jbi_scan_plain(p + 1, r->end)) {
+        if ((signed char)*p < 0) {
+            *ret_is_wide = true;
             continue;
-        if (class == 1)
-            break;
-        *ret_is_wide |= class == 3;
-        if (class == 2 && r->is_strict)
+        }
+        if (r->is_strict)
             return jbi_json_fail(r, JB_EPARSE, p, "a control byte in a string");
-        r->n_fixed += (uint32_t)(class == 2);
+        r->n_fixed++;
     }
     r->pos = p;
     return p != r->end ? 0 : jbi_json_fail(r, JB_EPARSE, p, "a string has no end");

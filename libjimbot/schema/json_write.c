@@ -93,7 +93,7 @@ bool jbi_json_put_string(jbi_json_out *out, const char *text, size_t len_bytes)
 static void put_short(jbi_json_out *out, const char *text, size_t len_bytes)
 {
     if (jbi_json_has_room(out, len_bytes))
-        jbi_json_copy_short(out->buf + out->len_bytes, text, len_bytes);
+        jbi_short_copy(out->buf + out->len_bytes, text, len_bytes);
     out->len_bytes += len_bytes;
 }
 

@@ -12,28 +12,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "schema/short.h"
+
 typedef struct jbi_json_out {
     char *buf;
     size_t cap_bytes;
     size_t len_bytes;
 } jbi_json_out;
-
-/* memcpy() of at most 32 bytes, for keys and numbers: compilers turn one of unknown but small
- * length into a string instruction, whose start-up costs more than the copy. */
-static inline void jbi_json_copy_short(char *to, const char *from, size_t n)
-{
-    if (n >= 8) {
-        for (size_t i = 0; i + 8 < n; i += 8)
-            memcpy(to + i, from + i, 8);
-        memcpy(to + n - 8, from + n - 8, 8);
-    } else if (n >= 4) {
-        memcpy(to, from, 4);
-        memcpy(to + n - 4, from + n - 4, 4);
-    } else {
-        for (size_t i = 0; i < n; i++)
-            to[i] = from[i];
-    }
-}
 
 /* Whether n more bytes fit. The second comparison cannot wrap: the first holds. */
 static inline bool jbi_json_has_room(const jbi_json_out *out, size_t n)
@@ -43,12 +28,8 @@ static inline bool jbi_json_has_room(const jbi_json_out *out, size_t n)
 
 static inline void jbi_json_put(jbi_json_out *out, const void *text, size_t len_bytes)
 {
-    if (jbi_json_has_room(out, len_bytes)) {
-        if (len_bytes <= 32)
-            jbi_json_copy_short(out->buf + out->len_bytes, text, len_bytes);
-        else
-            memcpy(out->buf + out->len_bytes, text, len_bytes);
-    }
+    if (jbi_json_has_room(out, len_bytes))
+        jbi_copy(out->buf + out->len_bytes, text, len_bytes);
     out->len_bytes += len_bytes;
 }
 

@@ -5,10 +5,11 @@
 #include "jimbot/event.h"
 #include "jimbot/schema.h"
 #include "schema/schema_tables.h"
+#include "schema/short.h"
 
 static bool text_is(const char *text, size_t text_bytes, const char *other, size_t other_bytes)
 {
-    return text_bytes == other_bytes && memcmp(text, other, text_bytes) == 0;
+    return text_bytes == other_bytes && jbi_short_same(text, other, text_bytes);
 }
 
 const struct jbi_field_info *jbi_field_by_name(const struct jbi_message *message, const char *name,

@@ -119,24 +119,15 @@ static const struct jbi_field_info *payload_field(struct jbi_frame *top, const c
     return NULL;
 }
 
-static int message_key(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)
+/* A key of the message, which s->field_key spells. */
+static int known_key(struct jbi_sink *s, struct jbi_frame *top, const struct jbi_field_info *f,
+                     size_t key_bytes)
 {
-    const struct jbi_field_info *f = jbi_field_by_key(top->message, key, len_bytes);
-    uint64_t bit;
+    uint64_t bit = (uint64_t)1 << (f->idx & 63);
 
-    if (f == NULL && top->message->is_event) {
-        f = payload_field(top, key, len_bytes);
-        if (f != NULL)
-            s->field_key = jbi_event_types[top->type].payload_key;
-    } else if (f != NULL) {
-        s->field_key = f->key;
-    }
-    if (f == NULL)
-        return unknown_key(s, top, key, len_bytes);
     s->field = f;
-    s->field_key_bytes = (uint8_t)len_bytes;
+    s->field_key_bytes = (uint8_t)key_bytes;
     s->has_key = true;
-    bit = (uint64_t)1 << (f->idx & 63);
     if ((top->seen[f->idx >> 6] & bit) != 0) {
         /* A type that came is replaced, not dropped: see jbi_sink_event_named(). */
         bool is_type = top->message->is_event && f->number == NUMBER_TYPE;
@@ -145,6 +136,26 @@ static int message_key(struct jbi_sink *s, struct jbi_frame *top, const char *ke
     }
     top->seen[f->idx >> 6] |= bit;
     return 0;
+}
+
+static int message_key(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)
+{
+    const struct jbi_field_info *f = jbi_field_by_key(top->message, key, len_bytes);
+
+    if (f == NULL && top->message->is_event) {
+        f = payload_field(top, key, len_bytes);
+        if (f != NULL)
+            s->field_key = jbi_event_types[top->type].payload_key;
+    } else if (f != NULL) {
+        s->field_key = f->key;
+    }
+    return f == NULL ? unknown_key(s, top, key, len_bytes) : known_key(s, top, f, len_bytes);
+}
+
+int jbi_sink_key_of(struct jbi_sink *s, const struct jbi_field_info *f)
+{
+    s->field_key = f->key;
+    return known_key(s, jbi_sink_top(s), f, f->key_bytes);
 }
 
 static int map_key(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)

@@ -16,6 +16,7 @@
 #include "jimbot/schema.h"
 #include "schema/number.h"
 #include "schema/schema_tables.h"
+#include "schema/short.h"
 
 enum {
     JBI_SINK_TYPED_DEPTH_MAX = 100,   /* containers; keeps messages within what readers take */
@@ -101,6 +102,8 @@ int jbi_sink_begin(struct jbi_sink *s);
  * only. JB_ESTATE: the call does not fit; JB_ETOOBIG, JB_ENOMEM, JB_ELIMIT (depth), JB_EEVENT
  * (duplicates). */
 int jbi_sink_key(struct jbi_sink *s, const char *key, size_t len_bytes);
+/* A key of which the field is known already. */
+int jbi_sink_key_of(struct jbi_sink *s, const struct jbi_field_info *f);
 int jbi_sink_object_open(struct jbi_sink *s);
 int jbi_sink_list_open(struct jbi_sink *s);
 int jbi_sink_close(struct jbi_sink *s);
@@ -137,7 +140,16 @@ static inline int jbi_sink_room(struct jbi_sink *s, size_t n_bytes)
 }
 
 /* Append bytes, or a field's tag. */
-int jbi_sink_put(struct jbi_sink *s, const void *data, size_t len_bytes);
+static inline int jbi_sink_put(struct jbi_sink *s, const void *data, size_t len_bytes)
+{
+    int rc = jbi_sink_room(s, len_bytes);
+
+    if (rc < 0)
+        return rc;
+    jbi_copy((char *)s->out + s->len, data, len_bytes);
+    s->len += len_bytes;
+    return 0;
+}
 
 /* Append a varint length and the bytes. */
 int jbi_sink_put_text(struct jbi_sink *s, const char *text, size_t len_bytes);

@@ -12,18 +12,6 @@
 enum { TAG_EXTRA = 15 << 3 | JBI_WIRE_BYTES, TAG_KEY = 1 << 3 | JBI_WIRE_BYTES };
 enum { TAG_INDEX = 2 << 3 | JBI_WIRE_VARINT, TAG_JSON = 3 << 3 | JBI_WIRE_BYTES };
 
-int jbi_sink_put(struct jbi_sink *s, const void *data, size_t len_bytes)
-{
-    int rc = jbi_sink_room(s, len_bytes);
-
-    if (rc < 0)
-        return rc;
-    if (len_bytes != 0)
-        memcpy(s->out + s->len, data, len_bytes);
-    s->len += len_bytes;
-    return 0;
-}
-
 int jbi_sink_put_text(struct jbi_sink *s, const char *text, size_t len_bytes)
 {
     int rc = jbi_sink_room(s, len_bytes + JBI_WIRE_TAG_MAX_BYTES);
@@ -76,7 +64,6 @@ int jbi_sink_raw_open(struct jbi_sink *s, const void *tag, size_t tag_bytes, uin
 int jbi_sink_extra_open(struct jbi_sink *s, const char *key, size_t key_bytes, int64_t index)
 {
     static const uint8_t tag = TAG_EXTRA, key_tag = TAG_KEY, json_tag = TAG_JSON;
-    uint8_t place[1 + JBI_WIRE_VARINT_MAX_BYTES];
     uint32_t outer = 0;
     int rc = jbi_sink_put(s, &tag, 1);
 
@@ -86,10 +73,11 @@ int jbi_sink_extra_open(struct jbi_sink *s, const char *key, size_t key_bytes, i
         rc = jbi_sink_put(s, &key_tag, 1);
     if (rc == 0)
         rc = jbi_sink_put_text(s, key, key_bytes);
+    if (rc == 0 && index >= 0)
+        rc = jbi_sink_room(s, 1 + JBI_WIRE_VARINT_MAX_BYTES);
     if (rc == 0 && index >= 0) {
-        place[0] = TAG_INDEX;
-        rc = jbi_sink_put(s, place,
-                          (size_t)(jbi_wire_put_varint(place + 1, (uint64_t)index) - place));
+        s->out[s->len] = TAG_INDEX;
+        s->len = (size_t)(jbi_wire_put_varint(s->out + s->len + 1, (uint64_t)index) - s->out);
     }
     return rc == 0 ? jbi_sink_raw_open(s, &json_tag, 1, outer) : rc;
 }
