@@ -91,7 +91,7 @@ def main(proto, out, tables, schemagen, events):
     for (file, name), lines in VALUES.items():
         edit(path(file), insert("enum", name, lines))
     edit(path("card"), lambda text: text + MESSAGES)
-    edit(path("event"), lambda text: re.sub(r"(\n +Custom custom = 63;)", r"\n    NextBeaten next_beaten = 64;\1", text))
+    edit(path("event"), lambda text: re.sub(r"(\n +Custom custom = 63;)", r"\n  NextBeaten next_beaten = 64;\1", text))
     edit(path("event"), lambda text: text.replace('import "jimbot/v1/change', 'import "jimbot/v1/card.proto";\n'
                                                   'import "jimbot/v1/change'))
     dialect = os.path.join(out, "dialects", "balatromcp.toml")

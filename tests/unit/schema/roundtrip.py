@@ -38,7 +38,8 @@ class Maker:
     """Random events after the .proto files."""
 
     def __init__(self, proto_dir, seed):
-        text = "".join(f.read_text(encoding="utf-8") for f in sorted(pathlib.Path(proto_dir, "jimbot/v1").glob("*.proto")))
+        files = sorted(pathlib.Path(proto_dir, "jimbot/v1").glob("*.proto"))
+        text = "".join(f.read_text(encoding="utf-8") for f in files)
         self.random = random.Random(seed)
         self.fields = sorted(set(re.findall(r"(\w+) = \d+;", text)))
         self.types = re.findall(r"EVENT_TYPE_(\w+) = [1-9]", text)
