@@ -21,7 +21,7 @@ STATE = {"type": "GAME_STATE", "next_trace": "t-1", "payload": {
     "ante": 2, "chips": 1e300, "next_text": "new", "next_score": "Infinity", "next_scores": {"a": 1.5, "b": 2},
     "next_cards": [{"rank": "Ace", "suit": "Spades"}, {"next_level": 7}],
     "next_thing": {"name": "x", "power": 9.5, "counts": [1, 2, 9007199254740993], "inner": {"name": "y"}},
-    "next_mood": "WILD", "next_numbers": [1, 2.5], "next_things": {"k": {"name": "z"}}, "phase": "NEXT",
+    "next_mood": "WILD", "next_numbers": [1, 2.5], "next_things": {"k": {"name": "z"}}, "next_old": "o", "phase": "NEXT",
     "hand": [{"rank": "2", "suit": "STARS", "next_level": 3, "next_marks": ["a", "b"]}]}}
 BEATEN = {"type": "NEXT_BEATEN", "source": "s", "payload": {"name": "The Next", "thing": {"power": 3}, "other": [1]}}
 

@@ -45,6 +45,7 @@ FIELDS = {
   optional NextMood next_mood = 95; // an enum
   repeated double next_numbers = 96; // numbers
   map<string, NextThing> next_things = 97; // messages
+  optional string next_old = 98 [deprecated = true]; // a text that nobody should use
 """,
     ("card", "Card"): "  optional int64 next_level = 90; // a number\n  repeated string next_marks = 91; // texts\n",
     ("event", "Event"): "  optional string next_trace = 13; // a text in the envelope\n",
