@@ -10,6 +10,7 @@ NEXT_PROTO_DIR ROUNDTRIP.py
 import ctypes
 import importlib.util
 import json
+import math
 import sys
 import unittest
 
@@ -21,7 +22,8 @@ STATE = {"type": "GAME_STATE", "next_trace": "t-1", "payload": {
     "ante": 2, "chips": 1e300, "next_text": "new", "next_score": "Infinity", "next_scores": {"a": 1.5, "b": 2},
     "next_cards": [{"rank": "Ace", "suit": "Spades"}, {"next_level": 7}],
     "next_thing": {"name": "x", "power": 9.5, "counts": [1, 2, 9007199254740993], "inner": {"name": "y"}},
-    "next_mood": "WILD", "next_numbers": [1, 2.5], "next_things": {"k": {"name": "z"}}, "next_old": "o", "phase": "NEXT",
+    "next_mood": "WILD", "next_numbers": [1, 2.5], "next_things": {"k": {"name": "z"}}, "next_old": "o",
+    "phase": "NEXT",
     "hand": [{"rank": "2", "suit": "STARS", "next_level": 3, "next_marks": ["a", "b"]}]}}
 BEATEN = {"type": "NEXT_BEATEN", "source": "s", "payload": {"name": "The Next", "thing": {"power": 3}, "other": [1]}}
 
@@ -108,6 +110,21 @@ def event_class(proto):
     return message_factory.MessageFactory(pool).GetPrototype(descriptor)
 
 
+def messages_in(message):
+    """A message and all within it, each with the doubles that are its own."""
+    doubles = []
+    for field, value in message.ListFields():
+        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+        of = field.message_type.fields_by_name["value"] if is_map else field
+        values = value.values() if is_map else value if field.label == field.LABEL_REPEATED else [value]
+        if of.type == of.TYPE_DOUBLE:
+            doubles += values
+        elif of.type == of.TYPE_MESSAGE:
+            for inner in values:
+                yield from messages_in(inner)
+    yield message, doubles
+
+
 class Newer(unittest.TestCase):
     """Every case: the newer schema's events, this version in between."""
 
@@ -130,6 +147,16 @@ class Newer(unittest.TestCase):
                          ("new", "z", "t-1"))
         self.assertEqual(len(made.extras) + len(made.game_state.extras), 0)
         self.assertTrue(made.game_state.non_finite)
+
+    def test_non_finite_tells_the_truth_in_every_message(self):
+        said = 0
+        for event in self.events:
+            for message, doubles in messages_in(self.pb_next.FromString(self.next.encode(event))):
+                if "non_finite" in message.DESCRIPTOR.fields_by_name:
+                    want = any(not math.isfinite(d) for d in doubles)
+                    self.assertEqual(want, message.HasField("non_finite"), message)
+                    said += want
+        self.assertGreater(said, 10)
 
     def test_json_to_protobuf_to_json(self):
         for event in self.events:
