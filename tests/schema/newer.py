@@ -14,6 +14,7 @@ import math
 import sys
 import unittest
 
+import breaking
 import descriptors
 from google.protobuf import descriptor_pool, message_factory
 
@@ -147,6 +148,11 @@ class Newer(unittest.TestCase):
                          ("new", "z", "t-1"))
         self.assertEqual(len(made.extras) + len(made.game_state.extras), 0)
         self.assertTrue(made.game_state.non_finite)
+
+    def test_the_newer_breaks_no_promise(self):
+        now, newer = (descriptors.contract(descriptors.compiled(p)) for p in (PROTO_NOW, PROTO_NEXT))
+        self.assertEqual([], breaking.broken(now, newer))
+        self.assertNotEqual([], breaking.broken(newer, now))
 
     def test_non_finite_tells_the_truth_in_every_message(self):
         said = 0
