@@ -1,5 +1,5 @@
 /*
- * Members of a typed message, the usual ones straight away.
+ * Members of a typed message, the usual ones in one run.
  *
  * Clients send the members of an object in the same order again and again, so the key that came
  * after this one last time is compared first; only another one is read as a string and looked up.
@@ -10,6 +10,7 @@
  * same member, byte for byte; whatever might differ is left to them. So equal events are equal
  * bytes, whatever way each of their members went.
  */
+#include "schema/envelope.h"
 #include "schema/json_reader.h"
 #include "schema/json_scan.h"
 #include "schema/short.h"
@@ -19,6 +20,18 @@ enum { COPY_BYTES = 16 };
 
 static const uint64_t SPREAD = 0x9E3779B97F4A7C15u;
 
+/*
+ * A run through members. It lives in registers: the reader's and the sink's own cursors lie in
+ * memory, where each step would wait for the one before. Invariant: between two members pos is at
+ * the quote of a key and out is after a whole field.
+ */
+struct run {
+    const char *pos;
+    const char *end;
+    uint8_t *out;
+    uint8_t *out_end;
+};
+
 static struct jbi_expect *expect_slot(struct jbi_json *r, const void *after)
 {
     uint64_t hash = (uint64_t)(uintptr_t)after * SPREAD;
@@ -26,17 +39,13 @@ static struct jbi_expect *expect_slot(struct jbi_json *r, const void *after)
     return &r->expect[hash >> (64 - JBI_EXPECT_BITS)];
 }
 
-/* Whether `"key":` of this field stands at pos; then pos is after it. */
-static inline bool take_key(struct jbi_json *r, const struct jbi_field_info *f)
+/* Whether `"key":` of this field stands at p. */
+static inline bool is_key(const char *p, const char *end, const struct jbi_field_info *f)
 {
     size_t n = f->key_bytes;
-    const char *p = r->pos;
 
-    if ((size_t)(r->end - p) < n + 4 || p[0] != '"' || p[n + 1] != '"' || p[n + 2] != ':' ||
-        !jbi_short_same(p + 1, f->key, n))
-        return false;
-    r->pos = p + n + 3;
-    return true;
+    return (size_t)(end - p) > n + 3 && p[0] == '"' && p[n + 1] == '"' && p[n + 2] == ':' &&
+           jbi_short_same(p + 1, f->key, n);
 }
 
 int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, const void *after,
@@ -47,8 +56,9 @@ int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, c
 
     jbi_json_space(r);
     ret->begin = r->pos;
-    if (slot->after == after && take_key(r, slot->field)) {
+    if (slot->after == after && is_key(r->pos, r->end, slot->field)) {
         ret->field = slot->field;
+        r->pos += slot->field->key_bytes + 3;
         jbi_json_space(r);
         return 0;
     }
@@ -61,20 +71,38 @@ int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, c
     return 0;
 }
 
-/* A string without escapes and foreign bytes at pos; then pos is after it. */
-static inline bool take_text(struct jbi_json *r, struct jbi_text *ret)
+/* The end of the string of plain bytes that begins at p: its closing quote, or NULL. */
+static inline const char *text_end(const char *p, const char *end)
 {
-    const char *begin = r->pos + 1;
-    const char *end;
+    const char *quote = jbi_scan_plain(p, end);
 
-    if (r->pos == r->end || *r->pos != '"')
-        return false;
-    end = jbi_scan_plain(begin, r->end);
-    if (end == r->end || *end != '"')
-        return false;
-    *ret = (struct jbi_text){begin, (size_t)(end - begin)};
-    r->pos = end + 1;
-    return true;
+    return quote != end && *quote == '"' ? quote : NULL;
+}
+
+/* The field whose key stands at pos; pos is at the value then. NULL: not a usual key, pos stays. */
+static inline const struct jbi_field_info *take_key(struct jbi_json *r, struct run *u,
+                                                    const struct jbi_message *message,
+                                                    const void *after)
+{
+    struct jbi_expect *slot = expect_slot(r, after);
+    const struct jbi_field_info *f = slot->field;
+    const char *quote;
+
+    if (slot->after == after && is_key(u->pos, u->end, f)) {
+        u->pos += f->key_bytes + 3;
+        return f;
+    }
+    if (u->pos == u->end || *u->pos != '"')
+        return NULL;
+    quote = text_end(u->pos + 1, u->end);
+    if (quote == NULL || u->end - quote < 3 || quote[1] != ':')
+        return NULL;
+    f = jbi_field_by_key(message, u->pos + 1, (size_t)(quote - u->pos) - 1);
+    if (f == NULL)
+        return NULL;
+    *slot = (struct jbi_expect){after, f};
+    u->pos = quote + 2;
+    return f;
 }
 
 /* Eight bytes as they stand in a text, the first in the lowest. */
@@ -115,168 +143,199 @@ static inline bool is_number_end(char c)
 }
 
 /* One to eight digits alone, without a zero before others, at pos; how many, or 0. pos stays. */
-static inline size_t look_at_digits(const struct jbi_json *r, uint64_t *ret)
+static inline size_t look_at_digits(const struct run *u, uint64_t *ret)
 {
     uint64_t word;
     size_t n;
 
-    if (r->end - r->pos < 9)
+    if (u->end - u->pos < 9)
         return 0;
-    word = eight_at(r->pos);
+    word = eight_at(u->pos);
     n = digits_of(word);
-    if (n == 0 || !is_number_end(r->pos[n]) || (*r->pos == '0' && n != 1))
+    if (n == 0 || !is_number_end(u->pos[n]) || (*u->pos == '0' && n != 1))
         return 0;
     *ret = value_of(word << (64 - 8 * n));
     return n;
 }
 
-/* A field's tag and room for n bytes after it; *ret_at is where they go. */
-static inline int put_tag(struct jbi_sink *s, const struct jbi_field_info *f, size_t n_bytes,
-                          uint8_t **ret_at)
+/* A field's tag, if there is room for it and n bytes more. */
+static inline bool put_tag(struct run *u, const struct jbi_field_info *f, size_t n_bytes)
 {
-    int rc = jbi_sink_room(s, sizeof f->tag + n_bytes);
-
-    if (rc < 0)
-        return rc;
-    memcpy(s->out + s->len, f->tag, sizeof f->tag);
-    *ret_at = s->out + s->len + f->tag_bytes;
-    return 1;
+    if ((size_t)(u->out_end - u->out) < sizeof f->tag + n_bytes)
+        return false;
+    memcpy(u->out, f->tag, sizeof f->tag);
+    u->out += f->tag_bytes;
+    return true;
 }
 
-static int put_varint(struct jbi_sink *s, const struct jbi_field_info *f, uint64_t value)
+static inline bool put_varint(struct run *u, const struct jbi_field_info *f, uint64_t value)
 {
-    uint8_t *at;
-    int rc = put_tag(s, f, JBI_WIRE_VARINT_MAX_BYTES, &at);
-
-    if (rc > 0)
-        s->len = (size_t)(jbi_wire_put_varint(at, value) - s->out);
-    return rc;
+    if (!put_tag(u, f, JBI_WIRE_VARINT_MAX_BYTES))
+        return false;
+    u->out = jbi_wire_put_varint(u->out, value);
+    return true;
 }
 
-static int put_double(struct jbi_sink *s, const struct jbi_field_info *f, double value)
+static inline bool put_double(struct run *u, const struct jbi_field_info *f, double value)
 {
-    uint8_t *at;
-    int rc = put_tag(s, f, 8, &at);
-
-    if (rc > 0)
-        s->len = (size_t)(jbi_wire_put_double(at, value) - s->out);
-    return rc;
+    if (!put_tag(u, f, 8))
+        return false;
+    u->out = jbi_wire_put_double(u->out, value);
+    return true;
 }
 
-/* The text lies in the reader's. */
-static int put_text(struct jbi_json *r, const struct jbi_field_info *f, const char *text, size_t n)
+/* The text lies in what is read. */
+static inline bool put_text(struct run *u, const struct jbi_field_info *f, const char *text,
+                            size_t n)
 {
-    struct jbi_sink *s = r->sink;
-    uint8_t *at;
-    int rc = put_tag(s, f, JBI_WIRE_TAG_MAX_BYTES + n, &at);
-
-    if (rc < 0)
-        return rc;
-    at = jbi_wire_put_varint(at, n);
+    if (!put_tag(u, f, JBI_WIRE_TAG_MAX_BYTES + COPY_BYTES + n))
+        return false;
+    u->out = jbi_wire_put_varint(u->out, n);
     /* A copy of fixed size does not depend on the length, which no processor can foresee. */
-    if (n <= COPY_BYTES && r->end - text >= COPY_BYTES &&
-        s->cap - (size_t)(at - s->out) >= COPY_BYTES)
-        memcpy(at, text, COPY_BYTES);
+    if (n <= COPY_BYTES && u->end - text >= COPY_BYTES)
+        memcpy(u->out, text, COPY_BYTES);
     else
-        jbi_copy((char *)at, text, n);
-    s->len = (size_t)(at + n - s->out);
-    return rc;
+        jbi_copy((char *)u->out, text, n);
+    u->out += n;
+    return true;
 }
 
-static int digits_member(struct jbi_json *r, const struct jbi_field_info *f)
+static inline bool take_digits(struct run *u, const struct jbi_field_info *f)
 {
-    const char *begin = r->pos;
+    const char *text = u->pos;
     uint64_t value;
-    size_t n = look_at_digits(r, &value);
+    size_t n = look_at_digits(u, &value);
 
     if (n == 0)
-        return 0;
-    if (f->kind == JBI_KIND_STRING && (f->flags & JBI_FIELD_ID) == 0)
-        return 0;
-    r->pos += n;
+        return false;
+    u->pos += n;
     if (f->kind == JBI_KIND_STRING)
-        return put_text(r, f, begin, n);
-    return f->kind == JBI_KIND_INT ? put_varint(r->sink, f, value)
-                                   : put_double(r->sink, f, (double)value);
+        return (f->flags & JBI_FIELD_ID) != 0 && put_text(u, f, text, n);
+    return f->kind == JBI_KIND_INT ? put_varint(u, f, value) : put_double(u, f, (double)value);
 }
 
-static int text_member(struct jbi_json *r, const struct jbi_field_info *f)
+static inline bool take_text(struct run *u, const struct jbi_field_info *f)
 {
-    const char *begin = r->pos;
-    struct jbi_text text;
+    const char *text = u->pos + 1;
+    const char *quote;
 
-    if (!take_text(r, &text))
-        return digits_member(r, f);
+    if (*u->pos != '"')
+        return take_digits(u, f);
+    quote = text_end(text, u->end);
     /* The text of an id may be that of a number. */
-    if ((f->flags & JBI_FIELD_ID) == 0 || text.len_bytes == 0 || text.data[0] > '9')
-        return put_text(r, f, text.data, text.len_bytes);
-    r->pos = begin;
-    return 0;
+    if (quote == NULL || ((f->flags & JBI_FIELD_ID) != 0 && *text <= '9' && quote != text))
+        return false;
+    u->pos = quote + 1;
+    return put_text(u, f, text, (size_t)(quote - text));
 }
 
-/* The spelling of a word, from memory when it has at most eight bytes. */
+/* The spelling of a word of at most eight bytes, from memory. */
 static inline const struct jbi_enum_spelling *word_of(struct jbi_json *r, const struct jbi_enum *e,
-                                                      struct jbi_text text)
+                                                      const char *text, size_t n)
 {
-    struct jbi_word *slot;
-    uint64_t bytes;
-
-    if (text.len_bytes > 8 || text.len_bytes == 0 || r->end - text.data < 8)
-        return jbi_enum_by_text(e, text.data, text.len_bytes);
     /* No byte of a plain text is 0, so the bytes tell the length too. */
-    bytes = eight_at(text.data) << (64 - 8 * text.len_bytes);
-    slot = &r->words[(bytes ^ (uintptr_t)e) * SPREAD >> (64 - JBI_WORD_BITS)];
+    uint64_t bytes = eight_at(text) << (64 - 8 * n);
+    struct jbi_word *slot =
+        &r->words[(bytes ^ (uint64_t)(uintptr_t)e) * SPREAD >> (64 - JBI_WORD_BITS)];
+
     if (slot->bytes != bytes || slot->enumeration != e)
-        *slot = (struct jbi_word){e, bytes, jbi_enum_by_text(e, text.data, text.len_bytes)};
+        *slot = (struct jbi_word){e, bytes, jbi_enum_by_text(e, text, n)};
     return slot->spelling;
 }
 
-static int word_member(struct jbi_json *r, const struct jbi_field_info *f)
+static inline bool take_word(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
 {
     const struct jbi_enum *e = f->enumeration;
-    const char *begin = r->pos;
     const struct jbi_enum_spelling *word;
-    struct jbi_text text;
+    const char *text = u->pos + 1;
+    const char *quote;
+    size_t n;
 
-    if (e->is_number || !take_text(r, &text))
-        return 0;
-    word = word_of(r, e, text);
-    if (word != NULL && word->is_canonical && word->number != 0)
-        return put_varint(r->sink, f, (uint64_t)word->number);
-    r->pos = begin;
-    return 0;
+    quote = *u->pos == '"' && !e->is_number ? text_end(text, u->end) : NULL;
+    if (quote == NULL)
+        return false;
+    n = (size_t)(quote - text);
+    if (n != 0 && n <= 8 && u->end - text >= 8)
+        word = word_of(r, e, text, n);
+    else
+        word = jbi_enum_by_text(e, text, n);
+    u->pos = quote + 1;
+    return word != NULL && word->is_canonical && word->number != 0 &&
+           put_varint(u, f, (uint64_t)word->number);
 }
 
-static int bool_member(struct jbi_json *r, const struct jbi_field_info *f)
+static inline bool take_bool(struct run *u, const struct jbi_field_info *f)
 {
-    size_t left = (size_t)(r->end - r->pos);
+    bool is_true = *u->pos == 't';
+    size_t n = is_true ? 4 : 5;
 
-    if (left > 4 && jbi_short_same(r->pos, "true", 4)) {
-        r->pos += 4;
-        return put_varint(r->sink, f, 1);
-    }
-    if (left > 5 && jbi_short_same(r->pos, "false", 5)) {
-        r->pos += 5;
-        return put_varint(r->sink, f, 0);
-    }
-    return 0;
+    if ((size_t)(u->end - u->pos) <= n || !jbi_short_same(u->pos, is_true ? "true" : "false", n))
+        return false;
+    u->pos += n;
+    return put_varint(u, f, is_true);
 }
 
-int jbi_json_member_plain(struct jbi_json *r, const struct jbi_field_info *f)
+/* The value at pos and what ends it, if both are usual. */
+static inline bool take_value(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
 {
-    if (f->label != JBI_LABEL_SINGLE)
-        return 0;
-    switch (f->kind) {
+    switch (f->label == JBI_LABEL_SINGLE ? f->kind : 0) {
     case JBI_KIND_STRING:
-        return text_member(r, f);
+        return take_text(u, f);
     case JBI_KIND_ENUM:
-        return word_member(r, f);
+        return take_word(r, u, f);
     case JBI_KIND_INT:
     case JBI_KIND_DOUBLE:
-        return digits_member(r, f);
+        return take_digits(u, f);
     case JBI_KIND_BOOL:
-        return bool_member(r, f);
+        return take_bool(u, f);
     default:
-        return 0;
+        return false;
     }
+}
+
+/* Whether the sink must see the field's value, because the type of the event hangs on it. */
+static inline bool decides_type(const struct jbi_message *message, const struct jbi_field_info *f)
+{
+    return message->is_event && (f->number == JBI_EVENT_TYPE || f->number == JBI_EVENT_SUBTYPE);
+}
+
+/* Over the comma before another key, or the brace; false when something else follows. */
+static inline bool take_end(struct run *u, bool *ret_is_closed)
+{
+    if (u->end - u->pos < 2)
+        return false;
+    *ret_is_closed = u->pos[0] == '}';
+    if (!*ret_is_closed && (u->pos[0] != ',' || u->pos[1] != '"'))
+        return false;
+    u->pos++;
+    return true;
+}
+
+bool jbi_json_members_usual(struct jbi_json *r, const void **after)
+{
+    struct jbi_sink *s = r->sink;
+    struct jbi_frame *top = jbi_sink_top(s);
+    struct run u = {r->pos, r->end, s->out + s->len, s->out + s->cap};
+    bool is_closed = false;
+
+    while (!is_closed) {
+        struct run next = u;
+        const struct jbi_field_info *f = take_key(r, &next, top->message, *after);
+        bool closes;
+        uint64_t bit;
+
+        if (f == NULL || decides_type(top->message, f))
+            break;
+        bit = (uint64_t)1 << (f->idx & 63);
+        if ((top->seen[f->idx >> 6] & bit) != 0 || !take_value(r, &next, f) ||
+            !take_end(&next, &closes))
+            break;
+        top->seen[f->idx >> 6] |= bit;
+        *after = f;
+        is_closed = closes;
+        u = next;
+    }
+    r->pos = u.pos;
+    s->len = (size_t)(u.out - s->out);
+    return is_closed;
 }

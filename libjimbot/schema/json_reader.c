@@ -9,8 +9,6 @@
  */
 #include "schema/json_reader.h"
 
-#include "schema/envelope.h"
-
 /* Where the members that may be a payload stand. */
 struct span {
     const char *begin;
@@ -158,49 +156,33 @@ static int object_members(struct jbi_json *r)
     return rc;
 }
 
-/* Whether the sink must see the field's value, because the type of the event hangs on it. */
-static bool decides_type(const struct jbi_message *message, const struct jbi_field_info *f)
-{
-    return message->is_event && (f->number == JBI_EVENT_TYPE || f->number == JBI_EVENT_SUBTYPE);
-}
-
 /* The value of a member whose key was read. */
-static int member_value(struct jbi_json *r, struct jbi_frame *top, const struct jbi_member *m)
+static int member_value(struct jbi_json *r, const struct jbi_member *m)
 {
-    const struct jbi_field_info *f = m->field;
-    const char *value = r->pos;
-    uint64_t bit;
-    int rc = 0;
+    int rc;
 
-    if (f == NULL)
+    if (m->field == NULL)
         return keyed_value(r, m->key, m->begin);
-    bit = (uint64_t)1 << (f->idx & 63);
-    if ((top->seen[f->idx >> 6] & bit) == 0 && !decides_type(top->message, f))
-        rc = jbi_json_member_plain(r, f);
-    if (rc > 0) {
-        top->seen[f->idx >> 6] |= bit;
-        return 0;
-    }
-    if (rc < 0)
-        return sink_failed(r, rc, value);
-    rc = jbi_sink_key_of(r->sink, f);
+    rc = jbi_sink_key_of(r->sink, m->field);
     return rc < 0 ? sink_failed(r, rc, m->begin) : jbi_json_value(r);
 }
 
 static int message_members(struct jbi_json *r)
 {
-    struct jbi_frame *top = jbi_sink_top(r->sink);
-    const void *after = top->message;
+    const struct jbi_message *message = jbi_sink_top(r->sink)->message;
+    const void *after = message;
     struct jbi_member m;
     int rc;
 
     if (is_empty_object(r))
         return 0;
     do {
-        rc = jbi_json_member_key(r, top->message, after, &m);
+        if (jbi_json_members_usual(r, &after))
+            return 0;
+        rc = jbi_json_member_key(r, message, after, &m);
         if (rc == 0)
-            rc = member_value(r, top, &m);
-        if (m.field != NULL)
+            rc = member_value(r, &m);
+        if (rc == 0 && m.field != NULL)
             after = m.field;
         if (rc == 0)
             rc = member_next(r);
@@ -241,7 +223,7 @@ static int event_member(struct jbi_json *r, struct event_read *e)
         return rc;
     if (m.field != NULL) {
         e->after = m.field;
-        return member_value(r, top, &m);
+        return member_value(r, &m);
     }
     span = text_is(m.key, "payload", 7) ? &e->payload : text_is(m.key, "data", 4) ? &e->data : NULL;
     if (span == NULL)
@@ -304,6 +286,9 @@ static int event_members(struct jbi_json *r)
     if (is_empty_object(r))
         return 0;
     do {
+        rc = 0;
+        if (jbi_json_members_usual(r, &e.after))
+            break;
         rc = event_member(r, &e);
         if (rc == 0)
             rc = member_next(r);

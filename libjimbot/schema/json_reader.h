@@ -77,10 +77,11 @@ int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, c
                         struct jbi_member *ret);
 
 /*
- * Write the field's value at pos if it is a scalar spelled in the usual way; the field came for the
- * first time. 1 when it was, 0 when it is left to jbi_json_value(), or a code of the sink.
+ * Read members into the innermost message as long as they are spelled in the usual way: pos is
+ * after white space where a key is expected, before and after. after: as above, kept up to date.
+ * True when the last one was closed by the message's brace; pos is behind that then.
  */
-int jbi_json_member_plain(struct jbi_json *r, const struct jbi_field_info *f);
+bool jbi_json_members_usual(struct jbi_json *r, const void **after);
 
 /* Read one string token; text is valid UTF-8, in the input or in scratch, until the next one. */
 int jbi_json_string(struct jbi_json *r, struct jbi_text *ret);

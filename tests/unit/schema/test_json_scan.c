@@ -124,6 +124,17 @@ START_TEST(test_keys_in_another_order_are_found)
 }
 END_TEST
 
+START_TEST(test_a_repeated_key_at_the_end_closes_nothing)
+{
+    encoder_open();
+    comes_back_as("{\"type\":\"GAME_STATE\",\"payload\":{\"hand\":[{\"suit\":\"10\",\"seal\":"
+                  "\"none\",\"suit\":\"Hearts\"},{\"suit\":\"Clubs\"}]}}",
+                  "{\"type\":\"GAME_STATE\",\"payload\":{\"hand\":[{\"seal\":\"none\",\"suit\":"
+                  "\"Hearts\"},{\"suit\":\"Clubs\"}]}}");
+    encoder_close();
+}
+END_TEST
+
 START_TEST(test_a_text_may_end_anywhere)
 {
     static const char text[] =
@@ -153,6 +164,7 @@ int main(void)
     tcase_add_loop_test(member, test_equal_events_are_equal_bytes_however_spelled, 0,
                         sizeof spellings / sizeof spellings[0]);
     tcase_add_test(member, test_keys_in_another_order_are_found);
+    tcase_add_test(member, test_a_repeated_key_at_the_end_closes_nothing);
     tcase_add_test(member, test_a_text_may_end_anywhere);
     return suite_run(suite);
 }
