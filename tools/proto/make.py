@@ -92,6 +92,9 @@ def rust(out, version):
     copy("rust/lib.rs", os.path.join(out, "src", "lib.rs"), version)
     copy("rust/generator/Cargo.toml", os.path.join(generator, "Cargo.toml"), version)
     copy("rust/generator/main.rs", os.path.join(generator, "src", "main.rs"), version)
+    for folder in (generator, out):  # it may tell of crates from another place than this time's
+        if os.path.exists(os.path.join(folder, "Cargo.lock")):
+            os.remove(os.path.join(folder, "Cargo.lock"))
     target = os.path.join(os.path.dirname(out), "cargo")
     run("cargo", *cargo_options(), "run", "--quiet", "--", PROTO, os.path.join(out, "src"), *FILES,
         folder=generator, CARGO_TARGET_DIR=target)
