@@ -47,20 +47,34 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+/* Take the digits that w has room for, the first of which is significant. */
+static const char *take_significant(struct decimal *d, const char *pos, const char *end,
+                                    bool fraction)
+{
+    const char *begin = pos;
+    uint64_t w = d->w;
+    int n;
+
+    if (end - pos > W_DIGITS - d->n_w)
+        end = pos + (W_DIGITS - d->n_w);
+    for (; pos != end && is_digit(*pos); pos++)
+        w = w * 10 + (uint64_t)(*pos - '0');
+    n = (int)(pos - begin);
+    d->w = w;
+    d->n_w += n;
+    d->exp10 -= fraction ? n : 0;
+    return pos;
+}
+
 /* Take digits into d; those of a fraction lower the exponent. */
 static const char *take_digits(struct decimal *d, const char *pos, const char *end, bool fraction)
 {
+    for (; d->w == 0 && pos != end && *pos == '0'; pos++)
+        d->exp10 -= fraction;
+    pos = take_significant(d, pos, end, fraction);
     for (; pos != end && is_digit(*pos); pos++) {
-        uint64_t digit = (uint64_t)(*pos - '0');
-
-        if (d->n_w < W_DIGITS) {
-            d->w = d->w * 10 + digit;
-            d->n_w += d->w != 0;
-            d->exp10 -= fraction;
-        } else {
-            d->more |= digit != 0;
-            d->exp10 += !fraction;
-        }
+        d->more |= *pos != '0';
+        d->exp10 += !fraction;
     }
     return pos;
 }

@@ -19,7 +19,8 @@
 #include "schema/short.h"
 
 enum {
-    JBI_SINK_TYPED_DEPTH_MAX = 100,   /* containers; keeps messages within what readers take */
+    JBI_SINK_TYPED_DEPTH_MAX = 100, /* containers; keeps messages within what readers take */
+    JBI_SINK_NAMED = 16,
     JBI_SINK_DUPLICATES_MAX = 64,     /* of one event; more is refused, each costs a walk */
     JBI_SINK_SCAN_MAX_BYTES = 4 << 20 /* walked per event in search of duplicate unknown keys */
 };
@@ -92,7 +93,8 @@ struct jbi_sink {
     uint32_t n_repairs;
     uint32_t n_duplicates;
     size_t scan_left_bytes;
-    const char *why; /* static text that goes with the last failure, or NULL */
+    const char *why;               /* static text that goes with the last failure, or NULL */
+    uint8_t named[JBI_SINK_NAMED]; /* types that events had, by a hash of their names */
 };
 
 /* Begin an event: one open frame of jimbot.v1.Event. */

@@ -168,13 +168,51 @@ static int type_repeated(struct jbi_sink *s, uint16_t type, const char *text, si
     return JB_ESTATE;
 }
 
+/* Where the type is remembered that a text names by itself; 0 when none is. */
+static uint8_t *named_slot(struct jbi_sink *s, const char *text, size_t len_bytes)
+{
+    size_t hash = len_bytes + 3 * (uint8_t)text[0] + (uint8_t)text[len_bytes - 1];
+
+    return &s->named[hash % JBI_SINK_NAMED];
+}
+
+/* Whether that is how clients spell the type. */
+static bool is_spelled(uint16_t type, const char *text, size_t len_bytes)
+{
+    const struct jbi_event_type *t = &jbi_event_types[type];
+
+    return t->json_type != NULL && t->json_type_bytes == len_bytes &&
+           jbi_short_same(t->json_type, text, len_bytes);
+}
+
+/* Which type a text names; *ret_needs_subtype when it leaves that to a subtype that did not come. */
+static uint16_t type_named(struct jbi_sink *s, const char *text, size_t len_bytes,
+                           bool *ret_needs_subtype)
+{
+    uint8_t *slot = named_slot(s, text, len_bytes);
+    struct jbi_text subtype = {NULL, 0};
+    bool needs_subtype;
+    uint16_t type;
+
+    *ret_needs_subtype = false;
+    if (*slot != 0 && is_spelled(*slot, text, len_bytes))
+        return *slot;
+    needs_subtype = jbi_event_type_needs_subtype(text, len_bytes);
+    if (needs_subtype)
+        subtype = jbi_sink_find_text(s, NUMBER_SUBTYPE);
+    type = jbi_event_type_find(text, len_bytes, subtype.data, subtype.len_bytes);
+    /* A type found by its full name has another spelling, which may need a subtype. */
+    if (!needs_subtype && is_spelled(type, text, len_bytes))
+        *slot = (uint8_t)type;
+    *ret_needs_subtype = needs_subtype && subtype.data == NULL;
+    return type;
+}
+
 int jbi_sink_event_named(struct jbi_sink *s, const char *text, size_t len_bytes)
 {
     struct jbi_frame *top = jbi_sink_top(s);
-    bool needs_subtype = jbi_event_type_needs_subtype(text, len_bytes);
-    struct jbi_text subtype =
-        needs_subtype ? jbi_sink_find_text(s, NUMBER_SUBTYPE) : (struct jbi_text){NULL, 0};
-    uint16_t type = jbi_event_type_find(text, len_bytes, subtype.data, subtype.len_bytes);
+    bool needs_subtype;
+    uint16_t type = type_named(s, text, len_bytes, &needs_subtype);
 
     if (top->type != 0 && s->is_strict_type)
         return type_repeated(s, type, text, len_bytes);
@@ -183,7 +221,7 @@ int jbi_sink_event_named(struct jbi_sink *s, const char *text, size_t len_bytes)
         jbi_sink_drop(s, NUMBER_TYPE_NAME, NULL, 0);
         top->type = 0;
     }
-    if (needs_subtype && subtype.data == NULL) {
+    if (needs_subtype) {
         top->pending = pending_type(text, len_bytes);
         return 0;
     }

@@ -135,6 +135,18 @@ START_TEST(test_a_repeated_key_at_the_end_closes_nothing)
 }
 END_TEST
 
+START_TEST(test_a_full_name_is_not_taken_for_the_type_it_begins_with)
+{
+    encoder_open();
+    for (int i = 0; i < 2; i++) {
+        comes_back("{\"type\":\"LEARNING_DECISION_RESPONSE\",\"payload\":{\"request_id\":\"a\"}}");
+        comes_back("{\"type\":\"LEARNING_DECISION_REQUEST\",\"payload\":{\"request_id\":\"a\"}}");
+        comes_back("{\"type\":\"LEARNING_DECISION\",\"payload\":{\"request_id\":\"a\"}}");
+    }
+    encoder_close();
+}
+END_TEST
+
 START_TEST(test_a_text_may_end_anywhere)
 {
     static const char text[] =
@@ -165,6 +177,7 @@ int main(void)
                         sizeof spellings / sizeof spellings[0]);
     tcase_add_test(member, test_keys_in_another_order_are_found);
     tcase_add_test(member, test_a_repeated_key_at_the_end_closes_nothing);
+    tcase_add_test(member, test_a_full_name_is_not_taken_for_the_type_it_begins_with);
     tcase_add_test(member, test_a_text_may_end_anywhere);
     return suite_run(suite);
 }
