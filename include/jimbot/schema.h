@@ -33,8 +33,27 @@ typedef struct jb_encoder jb_encoder;
 
 /** How strictly text is read. */
 enum jb_encoder_flags {
-    JB_ENCODER_STRICT = 1 /**< RFC 8259 only; default is lenient: bare inf/nan, raw control bytes
-                             and bad UTF-8 in strings are survived and counted */
+    JB_ENCODER_STRICT = 1 /**< RFC 8259 exactly: takes the first four of enum jb_quirk out of
+                             jb_encoder_opts.quirks; the default is lenient */
+};
+
+/**
+ * What clients get wrong and an encoder survives, each switchable and each counted. Of a quirk that
+ * is switched off, text is refused with JB_EPARSE (the first four, which RFC 8259 forbids) or with
+ * JB_EEVENT (keys that come twice, bytes that are not UTF-8 in value calls); a value of the others
+ * is then not understood, and kept in `extras` as whatever does not fit its field.
+ */
+enum jb_quirk {
+    JB_QUIRK_NON_FINITE = 1,       /**< bare inf, -inf, nan, Infinity, NaN: the number */
+    JB_QUIRK_CONTROL_BYTES = 2,    /**< a raw byte below 0x20 in a string: itself */
+    JB_QUIRK_BAD_UTF8 = 4,         /**< bytes of a string that are not UTF-8: U+FFFD */
+    JB_QUIRK_HALF_SURROGATES = 8,  /**< `\ud800` without its other half: U+FFFD */
+    JB_QUIRK_COERCED = 16,         /**< "5" for a number, 5 for a text, 1 for a bool */
+    JB_QUIRK_SPELLINGS = 32,       /**< a value of an enum otherwise than the dialect spells it:
+                                     "holo", "UNKNOWN_STATE_5", 3 for a name */
+    JB_QUIRK_EMPTY_LISTS = 64,     /**< `{}` where a list belongs: the empty list */
+    JB_QUIRK_DUPLICATE_KEYS = 128, /**< a key twice in one object: the last one counts */
+    JB_QUIRKS_ALL = 255
 };
 
 /** Options of an encoder; start from jb_encoder_opts_init(). */
@@ -44,8 +63,8 @@ typedef struct jb_encoder_opts {
     uint32_t max_event_bytes; /**< largest event it makes; default and maximum JB_EVENT_MAX_BYTES */
     uint32_t max_batch_bytes; /**< largest sum of one batch; default 64 MiB */
     uint32_t max_depth;       /**< deepest nesting of the input; default 64, at most 256 */
-    uint32_t _reserved;
-    const jb_alloc *alloc; /**< NULL for libc */
+    uint32_t quirks;          /**< enum jb_quirk, those survived; default JB_QUIRKS_ALL */
+    const jb_alloc *alloc;    /**< NULL for libc */
 } jb_encoder_opts;
 
 /**
@@ -66,12 +85,11 @@ typedef struct jb_encoded {
         *event_id; /**< its event_id inside `data`, not NUL-terminated; NULL when it has none */
     uint32_t len_bytes;      /**< length of data */
     uint32_t event_id_bytes; /**< length of event_id */
-    uint32_t n_repairs;  /**< lenient repairs made: replaced bytes, bare non-finite numbers, coerced
-                            values,  duplicate keys */
-    uint16_t type;       /**< enum jb_event_type */
-    uint8_t priority;    /**< enum jb_priority */
-    uint8_t topic_bytes; /**< length of topic */
-    double source_time;  /**< the source's timestamp, NaN when it gave none */
+    uint32_t n_repairs;      /**< quirks survived, of all kinds; see jb_encoder_get_stats() */
+    uint16_t type;           /**< enum jb_event_type */
+    uint8_t priority;        /**< enum jb_priority */
+    uint8_t topic_bytes;     /**< length of topic */
+    double source_time;      /**< the source's timestamp, NaN when it gave none */
     char topic[128]; /**< the topic this event belongs on, NUL-terminated, e.g. "game.money.changed"
                       */
 } jb_encoded;
@@ -97,6 +115,31 @@ JB_API int jb_encoder_create(const jb_encoder_opts *opts, jb_encoder **ret_encod
  * Since: 0.1
  */
 JB_API void jb_encoder_destroy(jb_encoder *encoder);
+
+/** What an encoder has made since it was created, and how often each quirk was met in it. */
+typedef struct jb_encoder_stats {
+    uint32_t size; /**< set by the caller */
+    uint32_t _reserved;
+    uint64_t n_events;          /**< made */
+    uint64_t n_non_finite;      /**< JB_QUIRK_NON_FINITE, and so on */
+    uint64_t n_control_bytes;   /**< each byte counts */
+    uint64_t n_bad_utf8;        /**< each U+FFFD counts */
+    uint64_t n_half_surrogates; /**< each U+FFFD counts */
+    uint64_t n_coerced;
+    uint64_t n_spellings;
+    uint64_t n_empty_lists;
+    uint64_t n_duplicate_keys; /**< each occurrence after the first counts */
+} jb_encoder_stats;
+
+/**
+ * Read the counters of an encoder. Of events that were refused nothing is counted.
+ *
+ * @param ret_stats  `size` must be set.   @return 0, or JB_EINVAL.
+ *
+ * Threads: one at a time per encoder. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_encoder_get_stats(const jb_encoder *encoder, jb_encoder_stats *ret_stats);
 
 /**
  * Encode the JSON text of one event, in any dialect the library knows (BalatroMCP's is described in

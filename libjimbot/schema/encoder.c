@@ -4,6 +4,7 @@
  * Value calls go straight to the sink. What they add is the sticky failure, UTF-8 repair of strings
  * that no text reader has looked at, and payloads of nested events that came before their type.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -23,6 +24,7 @@ void jb_encoder_opts_init(jb_encoder_opts *opts, uint32_t size)
         .max_event_bytes = JB_EVENT_MAX_BYTES,
         .max_batch_bytes = DEFAULT_BATCH_BYTES,
         .max_depth = DEFAULT_DEPTH,
+        .quirks = JB_QUIRKS_ALL,
     };
 
     memset(opts, 0, size);
@@ -34,8 +36,8 @@ static const char *opts_fault(const jb_encoder_opts *o)
 {
     if ((o->flags & ~(uint32_t)JB_ENCODER_STRICT) != 0)
         return "flags has a bit that this version does not know";
-    if (o->_reserved != 0)
-        return "_reserved is not 0";
+    if ((o->quirks & ~(uint32_t)JB_QUIRKS_ALL) != 0)
+        return "quirks has a bit that this version does not know";
     if (!jbi_alloc_is_valid(o->alloc))
         return "alloc lacks a function";
     if (o->max_event_bytes == 0 || o->max_event_bytes > JB_EVENT_MAX_BYTES)
@@ -72,11 +74,14 @@ int jb_encoder_create(const jb_encoder_opts *opts, jb_encoder **ret_encoder, jb_
         .max_event_bytes = o.max_event_bytes,
         .max_batch_bytes = o.max_batch_bytes,
         .max_depth = o.max_depth,
-        .is_strict = (o.flags & JB_ENCODER_STRICT) != 0,
     };
-    e->json = (struct jbi_json){.alloc = &e->alloc, .sink = &e->sink, .is_strict = e->is_strict};
-    e->sink = (struct jbi_sink){
-        .arena = &e->arena, .max_bytes = o.max_event_bytes, .max_frames = o.max_depth};
+    if ((o.flags & JB_ENCODER_STRICT) != 0)
+        o.quirks &= ~(uint32_t)JBI_QUIRKS_OF_TEXT;
+    e->json = (struct jbi_json){.alloc = &e->alloc, .sink = &e->sink};
+    e->sink = (struct jbi_sink){.arena = &e->arena,
+                                .max_bytes = o.max_event_bytes,
+                                .max_frames = o.max_depth,
+                                .quirks = {.taken = o.quirks}};
     e->sink.frames = alloc.alloc(o.max_depth * sizeof *e->sink.frames, alloc.ctx);
     if (e->sink.frames == NULL || jbi_arena_init(&e->arena, &e->alloc, FIRST_BYTES) < 0) {
         jb_encoder_destroy(e);
@@ -101,14 +106,45 @@ void jb_encoder_destroy(jb_encoder *e)
     alloc.free(e, sizeof *e, alloc.ctx);
 }
 
-int jbi_encoder_finish(struct jb_encoder *e, uint32_t n_repairs, jb_encoded *ret)
+int jb_encoder_get_stats(const jb_encoder *e, jb_encoder_stats *ret_stats)
+{
+    jb_encoder_stats stats;
+
+    if (e == NULL || ret_stats == NULL || ret_stats->size < sizeof(uint32_t))
+        return JB_EINVAL;
+    stats = e->stats;
+    stats.size = ret_stats->size;
+    memcpy(ret_stats, &stats, stats.size < sizeof stats ? stats.size : sizeof stats);
+    return 0;
+}
+
+/* Add what the event has to the totals; returns its sum. */
+static uint32_t count_quirks(struct jb_encoder *e)
+{
+    const struct jbi_quirks *q = &e->sink.quirks;
+    uint64_t *totals = &e->stats.n_non_finite;
+    uint32_t sum = 0;
+
+    static_assert(offsetof(jb_encoder_stats, n_duplicate_keys) -
+                          offsetof(jb_encoder_stats, n_non_finite) ==
+                      (JBI_N_QUIRKS - 1) * sizeof(uint64_t),
+                  "the counters lie in the order of the bits of enum jb_quirk");
+    for (unsigned i = 0; i < JBI_N_QUIRKS; i++) {
+        totals[i] += q->n[i];
+        sum += q->n[i];
+    }
+    return sum;
+}
+
+int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret)
 {
     jbi_envelope envelope;
 
     if (!jbi_envelope_read(jbi_wire_of(e->sink.out, e->sink.len), &envelope))
         return JB_EPROTO;
     jbi_envelope_describe(&envelope, e->sink.out, e->sink.len, ret);
-    ret->n_repairs = n_repairs;
+    ret->n_repairs = count_quirks(e);
+    e->stats.n_events++;
     jbi_arena_keep(&e->arena, e->sink.len);
     return 0;
 }
@@ -142,6 +178,7 @@ static int clean_text(struct jb_encoder *e, const char *text, size_t len_bytes,
                       struct jbi_text *ret)
 {
     struct jbi_json *r = &e->json;
+    int rc;
 
     *ret = (struct jbi_text){text, len_bytes};
     if (text == NULL && len_bytes != 0)
@@ -151,8 +188,11 @@ static int clean_text(struct jb_encoder *e, const char *text, size_t len_bytes,
     if (jbi_utf8_valid(text, len_bytes))
         return 0;
     r->err = NULL;
-    r->is_strict = false;
-    return jbi_json_repair(r, text, len_bytes, ret);
+    rc = jbi_json_repair(r, text, len_bytes, ret);
+    if (rc != JB_EPARSE)
+        return rc;
+    e->sink.why = "a string is not UTF-8";
+    return JB_EEVENT;
 }
 
 int jb_encoder_begin(jb_encoder *e, const char *type, size_t type_bytes, const char *subtype,
@@ -165,7 +205,6 @@ int jb_encoder_begin(jb_encoder *e, const char *type, size_t type_bytes, const c
     jbi_arena_reset(&e->arena);
     e->batch_state = JBI_BATCH_NONE;
     e->failed = 0;
-    e->json.n_fixed = 0;
     e->is_building = true;
     jbi_sink_begin(&e->sink);
     if (type == NULL || type_bytes == 0)
@@ -340,7 +379,7 @@ int jb_encoder_end(jb_encoder *e, jb_encoded *ret_encoded, jb_error *err)
     if (rc == 0)
         rc = outcome(e, jbi_sink_close(&e->sink));
     if (rc == 0)
-        rc = outcome(e, jbi_encoder_finish(e, e->sink.n_repairs + e->json.n_fixed, ret_encoded));
+        rc = outcome(e, jbi_encoder_finish(e, ret_encoded));
     if (rc < 0 && e->failed == rc)
         return jbi_error_set(err, rc, "%s", e->why);
     return rc < 0 ? jbi_error_set(err, rc, "no event was begun") : 0;

@@ -21,10 +21,10 @@ struct jb_encoder {
     jb_alloc alloc;
     uint32_t max_event_bytes;
     uint32_t max_batch_bytes;
-    bool is_strict;
     struct jbi_arena arena;
     struct jbi_sink sink;
     struct jbi_json json;
+    jb_encoder_stats stats;
     size_t batch_bytes;  /* of the events of this batch so far */
     uint8_t batch_state; /* enum jbi_batch_state */
     bool is_enveloped;   /* the list is the member `events` of an object */
@@ -36,6 +36,6 @@ struct jb_encoder {
 
 /* Keep the event the sink has finished and say what it is. Returns 0 or JB_EPROTO, which means a
  * bug. */
-int jbi_encoder_finish(struct jb_encoder *e, uint32_t n_repairs, jb_encoded *ret);
+int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret);
 
 #endif

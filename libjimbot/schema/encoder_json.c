@@ -19,9 +19,7 @@ static void reader_begin(struct jb_encoder *e, const char *text, size_t len_byte
     e->sink.n_frames = 0;
     r->begin = r->pos = text != NULL ? text : "";
     r->end = r->begin + len_bytes;
-    r->is_strict = e->is_strict;
     r->element = -1;
-    r->n_fixed = 0;
     r->err = err;
 }
 
@@ -68,7 +66,7 @@ static int element(struct jb_encoder *e, jb_encoded *ret)
         rc = jbi_json_fail(r, JB_ETOOBIG, begin, "the batch is larger than %u bytes",
                            e->max_batch_bytes);
     if (rc == 0)
-        rc = jbi_encoder_finish(e, e->sink.n_repairs + r->n_fixed, ret);
+        rc = jbi_encoder_finish(e, ret);
     if (rc == 0)
         e->batch_bytes += e->sink.len;
     return rc == 0 || rc == JB_EPARSE || rc == JB_ENOMEM ? rc : step_over(e, rc, begin);
@@ -162,7 +160,6 @@ static int body_members(struct jbi_json *r, struct body *body)
         rc = 1;
     }
     r->pos = begin;
-    r->n_fixed = 0;
     return rc < 0 ? rc : 0;
 }
 
@@ -280,7 +277,8 @@ static int batch_start(struct jb_encoder *e)
     e->is_enveloped = true;
     if (body.n_events > 1)
         return body_unfit(e, body.events, "`events` comes more than once");
-    if (*body.events != '[' && *body.events != '{')
+    if (*body.events != '[' &&
+        (*body.events != '{' || (e->sink.quirks.taken & JB_QUIRK_EMPTY_LISTS) == 0))
         return body_unfit(e, body.events, "`events` is a list of events");
     rc = envelope_head(e, &body);
     if (rc < 0)
@@ -293,6 +291,7 @@ static int batch_start(struct jb_encoder *e)
     if (r->pos == r->end || *r->pos != '}')
         return body_unfit(e, body.events, "`events` is a list of events");
     r->pos++;
+    e->stats.n_empty_lists++;
     e->batch_state = JBI_BATCH_TAIL;
     return 0;
 }

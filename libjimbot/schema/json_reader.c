@@ -229,7 +229,8 @@ static int event_member(struct jbi_json *r, struct event_read *e)
     if (span == NULL)
         return keyed_value(r, m.key, m.begin);
     if (top->type == 0) {
-        r->sink->n_repairs += span->begin != NULL;
+        if (span->begin != NULL && !jbi_quirk(&r->sink->quirks, JB_QUIRK_DUPLICATE_KEYS))
+            return jbi_json_fail(r, JB_EEVENT, m.begin, JBI_SINK_KEY_TWICE);
         e->is_deferred = true;
         return defer(r, span);
     }
@@ -312,7 +313,6 @@ int jbi_json_event(struct jbi_json *r)
     int rc;
 
     r->pos++;
-    r->n_fixed = 0;
     rc = event_members(r);
     if (rc < 0)
         return rc;

@@ -45,9 +45,7 @@ struct jbi_json {
     const jb_alloc *alloc;
     char *scratch; /* a string whose text had to be changed */
     size_t scratch_bytes;
-    bool is_strict;
-    int64_t element;  /* index in a batch for messages, -1 when there is none */
-    uint32_t n_fixed; /* bytes and numbers that were repaired, added to the event's repairs */
+    int64_t element; /* index in a batch for messages, -1 when there is none */
     jb_error *err;
     struct jbi_expect expect[JBI_EXPECTS];
     struct jbi_word words[JBI_WORDS]; /* that came */

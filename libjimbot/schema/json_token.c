@@ -1,9 +1,9 @@
 /*
  * JSON tokens: strings, numbers, words.
  *
- * Lenient reading repairs what real clients get wrong without changing what they meant: control
- * bytes in strings stay what they are, bytes that are not UTF-8 become U+FFFD, a bare inf or nan is
- * the number. Each repair is counted in n_fixed. Strict reading refuses all of it.
+ * What real clients get wrong is repaired without changing what they meant, quirk by quirk (see
+ * quirk.h): control bytes in strings stay what they are, bytes that are not UTF-8 become U+FFFD, a
+ * bare inf or nan is the number. Where the quirk is not taken, it is no JSON.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -128,9 +128,8 @@ static int unescape_unicode(struct jbi_json *r, uint32_t *ret)
             return 0;
         }
     }
-    if (r->is_strict)
+    if (!jbi_quirk(&r->sink->quirks, JB_QUIRK_HALF_SURROGATES))
         return jbi_json_fail(r, JB_EPARSE, r->pos - 6, "half a surrogate pair");
-    r->n_fixed++;
     *ret = 0xFFFD;
     return 0;
 }
@@ -177,9 +176,8 @@ static int copy_run(struct jbi_json *r, const char *run, size_t len_bytes, char 
         len_bytes -= good;
         if (len_bytes == 0)
             break;
-        if (r->is_strict)
+        if (!jbi_quirk(&r->sink->quirks, JB_QUIRK_BAD_UTF8))
             return jbi_json_fail(r, JB_EPARSE, run, "a string is not UTF-8");
-        r->n_fixed++;
         good = jbi_utf8_bad_bytes(run, len_bytes);
         run += good;
         len_bytes -= good;
@@ -204,6 +202,7 @@ int jbi_json_repair(struct jbi_json *r, const char *text, size_t len_bytes, stru
 /* Step over the bytes of a string until a quote or backslash; whether any is not ASCII. */
 static int string_run(struct jbi_json *r, bool *ret_is_wide)
 {
+    struct jbi_quirks *quirks = &r->sink->quirks;
     const char *p = jbi_scan_plain(r->pos, r->end);
 
     for (; p != r->end && *p != '"' && *p != '\\'; p = jbi_scan_plain(p + 1, r->end)) {
@@ -211,9 +210,8 @@ static int string_run(struct jbi_json *r, bool *ret_is_wide)
             *ret_is_wide = true;
             continue;
         }
-        if (r->is_strict)
+        if (!jbi_quirk(quirks, JB_QUIRK_CONTROL_BYTES))
             return jbi_json_fail(r, JB_EPARSE, p, "a control byte in a string");
-        r->n_fixed++;
     }
     r->pos = p;
     return p != r->end ? 0 : jbi_json_fail(r, JB_EPARSE, p, "a string has no end");
@@ -251,7 +249,7 @@ static int string_built(struct jbi_json *r, struct jbi_text *ret)
 int jbi_json_string(struct jbi_json *r, struct jbi_text *ret)
 {
     const char *begin = ++r->pos;
-    uint32_t n_fixed = r->n_fixed;
+    struct jbi_quirks before = r->sink->quirks;
     bool is_wide = false;
     int rc = string_run(r, &is_wide);
 
@@ -263,7 +261,7 @@ int jbi_json_string(struct jbi_json *r, struct jbi_text *ret)
         return 0;
     }
     r->pos = begin;
-    r->n_fixed = n_fixed;
+    r->sink->quirks = before; /* they are met once more */
     return string_built(r, ret);
 }
 
@@ -284,25 +282,24 @@ static int nonfinite(struct jbi_json *r, struct jbi_token *ret)
     static const char *const nan[] = {"NaN", "nan", "NAN"};
     const char *begin = r->pos;
     double sign = *r->pos == '-' ? -1 : 1;
+    bool is_taken = jbi_quirk(&r->sink->quirks, JB_QUIRK_NON_FINITE);
     char here[16];
 
     if (*r->pos == '-')
         r->pos++;
     *ret = (struct jbi_token){.type = JBI_TOKEN_NONFINITE};
-    r->n_fixed++;
-    for (size_t i = 0; !r->is_strict && i < sizeof infinite / sizeof infinite[0]; i++) {
+    for (size_t i = 0; is_taken && i < sizeof infinite / sizeof infinite[0]; i++) {
         if (word_at(r, infinite[i])) {
             ret->number.value = sign * INFINITY;
             return 0;
         }
     }
-    for (size_t i = 0; !r->is_strict && i < sizeof nan / sizeof nan[0]; i++) {
+    for (size_t i = 0; is_taken && i < sizeof nan / sizeof nan[0]; i++) {
         if (word_at(r, nan[i])) {
             ret->number.value = NAN;
             return 0;
         }
     }
-    r->n_fixed--;
     r->pos = begin;
     return jbi_json_fail(r, JB_EPARSE, begin, "expected a value, found %s", jbi_json_here(r, here));
 }

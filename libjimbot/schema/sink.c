@@ -49,7 +49,8 @@ int jbi_sink_begin(struct jbi_sink *s)
         s->cap = s->max_bytes;
     s->n_frames = 0;
     s->has_key = s->in_raw = s->is_strict_type = s->has_non_finite = false;
-    s->n_repairs = s->n_duplicates = 0;
+    memset(s->quirks.n, 0, sizeof s->quirks.n);
+    s->n_duplicates = 0;
     s->scan_left_bytes = JBI_SINK_SCAN_MAX_BYTES;
     s->why = NULL;
     push(s, JBI_FRAME_MESSAGE)->message = &jbi_message_Event;
@@ -68,7 +69,10 @@ static int depth_check(struct jbi_sink *s)
 /* A known key came again: the earlier value goes. */
 static int drop_duplicate(struct jbi_sink *s, uint32_t number)
 {
-    s->n_repairs++;
+    if (!jbi_quirk(&s->quirks, JB_QUIRK_DUPLICATE_KEYS)) {
+        s->why = JBI_SINK_KEY_TWICE;
+        return JB_EEVENT;
+    }
     if (++s->n_duplicates > JBI_SINK_DUPLICATES_MAX) {
         s->why = "too many duplicate keys";
         return JB_EEVENT;
@@ -91,7 +95,10 @@ static int unknown_key(struct jbi_sink *s, struct jbi_frame *top, const char *ke
     uint64_t bit = bloom_bit(key, len_bytes);
 
     if ((top->bloom & bit) != 0 && jbi_sink_has_extra(s, key, len_bytes)) {
-        s->n_repairs++;
+        if (!jbi_quirk(&s->quirks, JB_QUIRK_DUPLICATE_KEYS)) {
+            s->why = JBI_SINK_KEY_TWICE;
+            return JB_EEVENT;
+        }
         if (++s->n_duplicates > JBI_SINK_DUPLICATES_MAX) {
             s->why = "too many duplicate keys";
             return JB_EEVENT;

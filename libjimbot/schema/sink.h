@@ -15,6 +15,7 @@
 
 #include "jimbot/schema.h"
 #include "schema/number.h"
+#include "schema/quirk.h"
 #include "schema/schema_tables.h"
 #include "schema/short.h"
 
@@ -24,6 +25,9 @@ enum {
     JBI_SINK_DUPLICATES_MAX = 64,     /* of one event; more is refused, each costs a walk */
     JBI_SINK_SCAN_MAX_BYTES = 4 << 20 /* walked per event in search of duplicate unknown keys */
 };
+
+/* Why a key that came before is refused where JB_QUIRK_DUPLICATE_KEYS is not taken. */
+#define JBI_SINK_KEY_TWICE "a key comes twice"
 
 enum jbi_frame_kind {
     JBI_FRAME_MESSAGE,    /* a typed message */
@@ -88,9 +92,9 @@ struct jbi_sink {
     bool is_strict_type;    /* a second `type` may not differ from the first (value calls) */
     bool has_non_finite;    /* a double that is infinite or NaN was written, somewhere */
     uint32_t raw_frames;
-    uint32_t raw_outer; /* start of the message around the text, 0 when there is none */
-    uint32_t raw_start; /* start of the text */
-    uint32_t n_repairs;
+    uint32_t raw_outer;       /* start of the message around the text, 0 when there is none */
+    uint32_t raw_start;       /* start of the text */
+    struct jbi_quirks quirks; /* met in this event */
     uint32_t n_duplicates;
     size_t scan_left_bytes;
     const char *why;               /* static text that goes with the last failure, or NULL */

@@ -87,7 +87,7 @@ int jbi_sink_raw_done(struct jbi_sink *s)
     int rc;
 
     if (s->raw_is_list_field && s->len - s->raw_start == 2 && s->out[s->raw_start] == '{')
-        s->n_repairs++;
+        jbi_quirk(&s->quirks, JB_QUIRK_EMPTY_LISTS);
     s->in_raw = s->raw_is_list_field = false;
     rc = jbi_sink_length_close(s, s->raw_start);
     if (rc == 0 && s->raw_outer != 0)

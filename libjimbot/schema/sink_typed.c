@@ -48,11 +48,10 @@ static int result(int rc, enum jbi_typed typed)
     return rc < 0 ? rc : (int)typed;
 }
 
-/* A value of another JSON type was understood. */
-static int coerced(struct jbi_sink *s, int rc)
+/* A value of another JSON type can be understood: whether it is to be. */
+static bool coerces(struct jbi_sink *s)
 {
-    s->n_repairs++;
-    return result(rc, JBI_TYPED_COERCED);
+    return jbi_quirk(&s->quirks, JB_QUIRK_COERCED);
 }
 
 static bool text_is(const struct jbi_token *t, const char *word)
@@ -102,7 +101,9 @@ static int typed_bool(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes,
         is_true = text_is(t, "true") || text_is(t, "1");
         is_known = is_true || text_is(t, "false") || text_is(t, "0");
     }
-    return is_known ? coerced(s, put_varint(s, tag, tag_bytes, is_true)) : JBI_TYPED_NOT;
+    if (!is_known || !coerces(s))
+        return JBI_TYPED_NOT;
+    return result(put_varint(s, tag, tag_bytes, is_true), JBI_TYPED_COERCED);
 }
 
 /* Readers of JSON take "1.0977072081648187e+18" for a double and digits alone for an integer;
@@ -125,9 +126,9 @@ static int typed_int(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes,
                       int_holds(t) ? JBI_TYPED_EXACT : JBI_TYPED_COERCED);
     if (t->type == JBI_TOKEN_NUMBER && t->number.value == 0)
         return result(put_varint(s, tag, tag_bytes, 0), JBI_TYPED_COERCED);
-    if (t->type == JBI_TOKEN_STRING && text_number(t, &n) && n.is_int64)
-        return coerced(s, put_varint(s, tag, tag_bytes, (uint64_t)n.integer));
-    return JBI_TYPED_NOT;
+    if (t->type != JBI_TOKEN_STRING || !text_number(t, &n) || !n.is_int64 || !coerces(s))
+        return JBI_TYPED_NOT;
+    return result(put_varint(s, tag, tag_bytes, (uint64_t)n.integer), JBI_TYPED_COERCED);
 }
 
 /* Whether the text has no digit that the double lost. Below 16 characters it cannot have one. */
@@ -161,12 +162,14 @@ static int typed_double(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes
     if (t->type != JBI_TOKEN_STRING)
         return JBI_TYPED_NOT;
     if (text_number(t, &n))
-        return coerced(s, put_double(s, tag, tag_bytes, n.value));
-    if (!text_nonfinite(t, &value))
+        value = n.value;
+    else if (!text_nonfinite(t, &value))
         return JBI_TYPED_NOT;
-    if (text_is(t, "Infinity") || text_is(t, "-Infinity") || text_is(t, "NaN"))
+    else if (text_is(t, "Infinity") || text_is(t, "-Infinity") || text_is(t, "NaN"))
         return result(put_double(s, tag, tag_bytes, value), JBI_TYPED_EXACT);
-    return coerced(s, put_double(s, tag, tag_bytes, value));
+    if (!coerces(s))
+        return JBI_TYPED_NOT;
+    return result(put_double(s, tag, tag_bytes, value), JBI_TYPED_COERCED);
 }
 
 static int typed_string(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
@@ -181,20 +184,22 @@ static int typed_string(struct jbi_sink *s, const struct jbi_field_info *f, cons
     if (t->type == JBI_TOKEN_STRING)
         return result(put_string(s, tag, tag_bytes, text, n),
                       is_id && text_number(t, &number) ? JBI_TYPED_COERCED : JBI_TYPED_EXACT);
-    if (t->type == JBI_TOKEN_BOOL)
-        return coerced(
-            s, put_string(s, tag, tag_bytes, t->is_true ? "true" : "false", t->is_true ? 4 : 5));
     if (t->type == JBI_TOKEN_NULL)
         return JBI_TYPED_NOT;
-    if (t->type == JBI_TOKEN_NONFINITE || text == NULL) {
+    if (t->type == JBI_TOKEN_BOOL) {
+        n = t->is_true ? 4 : 5;
+        text = t->is_true ? "true" : "false";
+    } else if (t->type == JBI_TOKEN_NONFINITE || text == NULL) {
         n = t->type == JBI_TOKEN_NUMBER && t->number.is_int64
                 ? jbi_number_print_int(t->number.integer, buf)
                 : jbi_number_print_double(t->number.value, buf);
         text = buf;
     }
-    if (is_id || t->type == JBI_TOKEN_NONFINITE)
+    if (t->type != JBI_TOKEN_BOOL && (is_id || t->type == JBI_TOKEN_NONFINITE))
         return result(put_string(s, tag, tag_bytes, text, n), JBI_TYPED_EXACT);
-    return coerced(s, put_string(s, tag, tag_bytes, text, n));
+    if (!coerces(s))
+        return JBI_TYPED_NOT;
+    return result(put_string(s, tag, tag_bytes, text, n), JBI_TYPED_COERCED);
 }
 
 /* The number after an enum's prefix, 0 when there is none that fits. */
@@ -226,6 +231,8 @@ static int enum_string(struct jbi_sink *s, const struct jbi_enum *e, const uint8
     /* A number that has no name is written back with the prefix, unless zeros led it. */
     if (word == NULL)
         is_exact = jbi_enum_by_number(e, n) == NULL && t->text[e->number_prefix_bytes] != '0';
+    if (!is_exact && !jbi_quirk(&s->quirks, JB_QUIRK_SPELLINGS))
+        return JBI_TYPED_NOT;
     return result(put_varint(s, tag, tag_bytes, (uint64_t)n),
                   is_exact ? JBI_TYPED_EXACT : JBI_TYPED_COERCED);
 }
@@ -246,7 +253,9 @@ static int enum_number(struct jbi_sink *s, const struct jbi_enum *e, const uint8
         return JBI_TYPED_NOT;
     if (e->is_number)
         return result(put_varint(s, tag, tag_bytes, (uint64_t)word->number), JBI_TYPED_EXACT);
-    return coerced(s, put_varint(s, tag, tag_bytes, (uint64_t)word->number));
+    if (!jbi_quirk(&s->quirks, JB_QUIRK_SPELLINGS))
+        return JBI_TYPED_NOT;
+    return result(put_varint(s, tag, tag_bytes, (uint64_t)word->number), JBI_TYPED_COERCED);
 }
 
 int jbi_sink_typed(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
