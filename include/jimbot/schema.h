@@ -149,7 +149,7 @@ JB_API int jb_encoder_get_stats(const jb_encoder *encoder, jb_encoder_stats *ret
  * @param ret_encoded  valid until the next call on this encoder.
  *
  * @return 0, or JB_EPARSE (not JSON), JB_EEVENT (JSON, but not an object with a `type`, or
- * nested deeper than max_depth, or with more than 64 repeated keys), JB_ETOOBIG. err->offset is
+ * nested deeper than max_depth, or with a quirk that is switched off), JB_ETOOBIG. err->offset is
  * the byte in `text`.
  *
  * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
@@ -215,8 +215,8 @@ JB_API int jb_encoder_begin(jb_encoder *encoder, const char *type, size_t type_b
 /**
  * Name the next value.
  *
- * @return 0, or JB_ESTATE (not inside an object, or two keys in a row), JB_ETOOBIG, JB_EEVENT (more
- * than 64 repeated keys).
+ * @return 0, or JB_ESTATE (not inside an object, or two keys in a row), JB_ETOOBIG, JB_EEVENT (a key
+ * twice, or not UTF-8, where that quirk is switched off).
  *
  * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
  * Since: 0.1

@@ -9,10 +9,11 @@
  */
 #include "schema/json_reader.h"
 
-/* Where the members that may be a payload stand. */
+/* Where a member that may be the payload stands; begin is NULL when there is none. */
 struct span {
     const char *begin;
     const char *end;
+    bool is_read; /* the sink has had it, otherwise it was leapt over */
 };
 
 struct event_read {
@@ -196,14 +197,14 @@ static int defer(struct jbi_json *r, struct span *span)
     const char *begin = r->pos;
 
     if (jbi_json_leap(r)) {
-        *span = (struct span){begin, r->pos};
+        *span = (struct span){begin, r->pos, false};
         return 0;
     }
     r->pos = begin;
     /* It has no end; the checking walk says where it went wrong. */
     if (jbi_json_skip(r) < 0)
         return JB_EPARSE;
-    *span = (struct span){begin, r->pos};
+    *span = (struct span){begin, r->pos, false};
     return 0;
 }
 
@@ -228,14 +229,14 @@ static int event_member(struct jbi_json *r, struct event_read *e)
     span = text_is(m.key, "payload", 7) ? &e->payload : text_is(m.key, "data", 4) ? &e->data : NULL;
     if (span == NULL)
         return keyed_value(r, m.key, m.begin);
+    if (span->begin != NULL && !span->is_read && jbi_sink_key_twice(r->sink) < 0)
+        return sink_failed(r, JB_EEVENT, m.begin);
     if (top->type == 0) {
-        if (span->begin != NULL && !jbi_quirk(&r->sink->quirks, JB_QUIRK_DUPLICATE_KEYS))
-            return jbi_json_fail(r, JB_EEVENT, m.begin, JBI_SINK_KEY_TWICE);
         e->is_deferred = true;
         return defer(r, span);
     }
     e->read_as = top->type;
-    span->begin = r->pos;
+    *span = (struct span){.begin = r->pos, .is_read = true};
     rc = keyed_value(r, m.key, m.begin);
     span->end = r->pos;
     return rc;

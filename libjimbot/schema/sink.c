@@ -10,6 +10,7 @@
 #include "schema/sink.h"
 
 #include <assert.h>
+#include <stdalign.h>
 
 #include "schema/arena.h"
 #include "schema/wire.h"
@@ -32,6 +33,20 @@ int jbi_sink_grow(struct jbi_sink *s, size_t n_bytes)
     return 0;
 }
 
+void *jbi_sink_scratch(struct jbi_sink *s, size_t n_bytes)
+{
+    size_t cap_bytes;
+    uint8_t *out =
+        jbi_arena_extend(s->arena, s->len, s->len + alignof(max_align_t) + n_bytes, &cap_bytes);
+
+    if (out == NULL)
+        return NULL;
+    s->out = out;
+    s->cap = cap_bytes < s->max_bytes ? cap_bytes : s->max_bytes;
+    out += s->len;
+    return out + (0 - (uintptr_t)out) % alignof(max_align_t);
+}
+
 static struct jbi_frame *push(struct jbi_sink *s, enum jbi_frame_kind kind)
 {
     struct jbi_frame *top = &s->frames[s->n_frames++];
@@ -50,8 +65,6 @@ int jbi_sink_begin(struct jbi_sink *s)
     s->n_frames = 0;
     s->has_key = s->in_raw = s->is_strict_type = s->has_non_finite = false;
     memset(s->quirks.n, 0, sizeof s->quirks.n);
-    s->n_duplicates = 0;
-    s->scan_left_bytes = JBI_SINK_SCAN_MAX_BYTES;
     s->why = NULL;
     push(s, JBI_FRAME_MESSAGE)->message = &jbi_message_Event;
     return 0;
@@ -66,49 +79,29 @@ static int depth_check(struct jbi_sink *s)
     return JB_ELIMIT;
 }
 
-/* A known key came again: the earlier value goes. */
-static int drop_duplicate(struct jbi_sink *s, uint32_t number)
-{
-    if (!jbi_quirk(&s->quirks, JB_QUIRK_DUPLICATE_KEYS)) {
-        s->why = JBI_SINK_KEY_TWICE;
-        return JB_EEVENT;
-    }
-    if (++s->n_duplicates > JBI_SINK_DUPLICATES_MAX) {
-        s->why = "too many duplicate keys";
-        return JB_EEVENT;
-    }
-    jbi_sink_drop(s, number, s->field_key, s->field_key_bytes);
-    return 0;
-}
-
-static uint64_t bloom_bit(const char *key, size_t len_bytes)
+uint64_t jbi_sink_key_hash(const char *key, size_t len_bytes)
 {
     uint64_t h = len_bytes;
 
     for (size_t i = 0; i < len_bytes; i++)
         h = (h ^ (uint8_t)key[i]) * 0x9E3779B97F4A7C15u;
-    return (uint64_t)1 << (h >> 58);
+    return h;
 }
 
+/* A key that the message does not have. Whether it came before can only be guessed yet. */
 static int unknown_key(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)
 {
-    uint64_t bit = bloom_bit(key, len_bytes);
+    uint64_t bit = (uint64_t)1 << (jbi_sink_key_hash(key, len_bytes) >> 58);
+    int rc = 0;
 
-    if ((top->bloom & bit) != 0 && jbi_sink_has_extra(s, key, len_bytes)) {
-        if (!jbi_quirk(&s->quirks, JB_QUIRK_DUPLICATE_KEYS)) {
-            s->why = JBI_SINK_KEY_TWICE;
-            return JB_EEVENT;
-        }
-        if (++s->n_duplicates > JBI_SINK_DUPLICATES_MAX) {
-            s->why = "too many duplicate keys";
-            return JB_EEVENT;
-        }
-        jbi_sink_drop(s, 0, key, len_bytes);
+    if ((top->bloom & bit) != 0) {
+        top->has_twice = true;
+        rc = jbi_sink_clear_early(s);
     }
     top->bloom |= bit;
     s->has_key = true;
     s->field = NULL;
-    return jbi_sink_extra_open(s, key, len_bytes, -1);
+    return rc < 0 ? rc : jbi_sink_extra_open(s, key, len_bytes, -1);
 }
 
 /* The field that holds the payload, when key is the payload's key for the type of this event. */
@@ -126,6 +119,21 @@ static const struct jbi_field_info *payload_field(struct jbi_frame *top, const c
     return NULL;
 }
 
+static int known_key_twice(struct jbi_sink *s, struct jbi_frame *top,
+                           const struct jbi_field_info *f)
+{
+    bool is_type = top->message->is_event && f->number == NUMBER_TYPE;
+    int rc;
+
+    if (is_type && s->is_strict_type)
+        return 0;
+    rc = jbi_sink_key_twice(s);
+    /* A type that is none leaves the one before in its place: see jbi_sink_event_named(). */
+    if (rc == 0 && is_type)
+        top->has_twice = top->has_type_twice = true;
+    return rc < 0 || is_type ? rc : jbi_sink_mark(s, f);
+}
+
 /* A key of the message, which s->field_key spells. */
 static int known_key(struct jbi_sink *s, struct jbi_frame *top, const struct jbi_field_info *f,
                      size_t key_bytes)
@@ -135,12 +143,8 @@ static int known_key(struct jbi_sink *s, struct jbi_frame *top, const struct jbi
     s->field = f;
     s->field_key_bytes = (uint8_t)key_bytes;
     s->has_key = true;
-    if ((top->seen[f->idx >> 6] & bit) != 0) {
-        /* A type that came is replaced, not dropped: see jbi_sink_event_named(). */
-        bool is_type = top->message->is_event && f->number == NUMBER_TYPE;
-
-        return s->is_strict_type && is_type ? 0 : drop_duplicate(s, is_type ? 0 : f->number);
-    }
+    if ((top->seen[f->idx >> 6] & bit) != 0)
+        return known_key_twice(s, top, f);
     top->seen[f->idx >> 6] |= bit;
     return 0;
 }
@@ -492,6 +496,8 @@ static int message_close(struct jbi_sink *s, struct jbi_frame *top)
 {
     int rc = top->message->is_event ? jbi_sink_event_settle(s) : 0;
 
+    if (rc == 0 && top->has_twice)
+        rc = jbi_sink_clear_twice(s);
     if (rc == 0 && s->has_non_finite)
         rc = jbi_sink_mark_non_finite(s);
     if (rc == 0 && s->n_frames > 1)

@@ -21,13 +21,8 @@
 
 enum {
     JBI_SINK_TYPED_DEPTH_MAX = 100, /* containers; keeps messages within what readers take */
-    JBI_SINK_NAMED = 16,
-    JBI_SINK_DUPLICATES_MAX = 64,     /* of one event; more is refused, each costs a walk */
-    JBI_SINK_SCAN_MAX_BYTES = 4 << 20 /* walked per event in search of duplicate unknown keys */
+    JBI_SINK_NAMED = 16
 };
-
-/* Why a key that came before is refused where JB_QUIRK_DUPLICATE_KEYS is not taken. */
-#define JBI_SINK_KEY_TWICE "a key comes twice"
 
 enum jbi_frame_kind {
     JBI_FRAME_MESSAGE,    /* a typed message */
@@ -46,11 +41,15 @@ struct jbi_frame {
     uint64_t bloom;   /* MESSAGE: unknown keys that came, by hash */
     uint32_t
         start; /* MESSAGE: first byte; MAP: of the open entry; LIST: of the packed block, or 0 */
-    uint32_t count;   /* LIST, MAP: elements that are complete; RAW: values begun */
-    uint16_t type;    /* of an event: its enum jb_event_type, 0 while it is not decided */
-    uint16_t pending; /* of an event: a type that waits for its subtype, else 0 */
-    uint8_t kind;     /* enum jbi_frame_kind */
-    bool is_late;     /* of an event: its payload came before its type and lies in an Extra */
+    uint32_t count;         /* LIST, MAP: elements that are complete; RAW: values begun */
+    uint16_t type;          /* of an event: its enum jb_event_type, 0 while it is not decided */
+    uint16_t pending;       /* of an event: a type that waits for its subtype, else 0 */
+    uint32_t cleared_bytes; /* MESSAGE: how large it was when it was cleared early */
+    uint8_t kind;           /* enum jbi_frame_kind */
+    bool is_late;           /* of an event: its payload came before its type, is in an Extra */
+    bool has_twice;         /* MESSAGE: a key came twice, or may have */
+    bool has_type_twice;    /* of an event: the key `type` did */
+    bool is_retyped;        /* of an event: the last type is in its type_name, undecided */
 };
 
 enum jbi_token_type {
@@ -92,11 +91,9 @@ struct jbi_sink {
     bool is_strict_type;    /* a second `type` may not differ from the first (value calls) */
     bool has_non_finite;    /* a double that is infinite or NaN was written, somewhere */
     uint32_t raw_frames;
-    uint32_t raw_outer;       /* start of the message around the text, 0 when there is none */
-    uint32_t raw_start;       /* start of the text */
-    struct jbi_quirks quirks; /* met in this event */
-    uint32_t n_duplicates;
-    size_t scan_left_bytes;
+    uint32_t raw_outer;            /* start of the message around the text, 0 when there is none */
+    uint32_t raw_start;            /* start of the text */
+    struct jbi_quirks quirks;      /* met in this event */
     const char *why;               /* static text that goes with the last failure, or NULL */
     uint8_t named[JBI_SINK_NAMED]; /* types that events had, by a hash of their names */
 };
@@ -105,8 +102,8 @@ struct jbi_sink {
 int jbi_sink_begin(struct jbi_sink *s);
 
 /* The calls. All return 0 or a JB_E code; after a failure the sink is good for jbi_sink_begin()
- * only. JB_ESTATE: the call does not fit; JB_ETOOBIG, JB_ENOMEM, JB_ELIMIT (depth), JB_EEVENT
- * (duplicates). */
+ * only. JB_ESTATE: the call does not fit; JB_ETOOBIG, JB_ENOMEM, JB_ELIMIT (depth), JB_EEVENT (a
+ * key twice, where that is not survived). */
 int jbi_sink_key(struct jbi_sink *s, const char *key, size_t len_bytes);
 /* A key of which the field is known already. */
 int jbi_sink_key_of(struct jbi_sink *s, const struct jbi_field_info *f);
@@ -186,14 +183,25 @@ int jbi_sink_extra_scalar(struct jbi_sink *s, const char *key, size_t key_bytes,
                           const struct jbi_token *token);
 int jbi_sink_extra_text(struct jbi_sink *s, const char *key, size_t key_bytes, const char *json);
 
+/* Room after the event, for a moment: what writes to the sink may take it. NULL without memory. */
+void *jbi_sink_scratch(struct jbi_sink *s, size_t n_bytes);
+
+uint64_t jbi_sink_key_hash(const char *key, size_t len_bytes);
+
+/* A key came twice, and counts: 0, or JB_EEVENT where that is not survived. */
+int jbi_sink_key_twice(struct jbi_sink *s);
+
+/* What the key of that field wrote into the innermost message so far is to go. */
+int jbi_sink_mark(struct jbi_sink *s, const struct jbi_field_info *f);
+
+/* Remove from the innermost message what keys wrote that came again; early: if it is worth it. */
+int jbi_sink_clear_twice(struct jbi_sink *s);
+int jbi_sink_clear_early(struct jbi_sink *s);
+
 /* Remove from the innermost message every field of that number, and every Extra of that key. number
  * 0: Extras only; JBI_SINK_ANY_PAYLOAD: all of the oneof; key NULL: fields only. */
 enum { JBI_SINK_ANY_PAYLOAD = -1 };
 void jbi_sink_drop(struct jbi_sink *s, int64_t number, const char *key, size_t key_bytes);
-
-/* Whether the innermost message has an Extra of that key; walks at most scan_left_bytes in
- * total. */
-bool jbi_sink_has_extra(struct jbi_sink *s, const char *key, size_t key_bytes);
 
 /* The last string field of that number in the innermost message; data NULL when there is none. */
 struct jbi_text jbi_sink_find_text(struct jbi_sink *s, uint32_t number);

@@ -1,37 +1,19 @@
 /*
- * Looking back into the message that is being built: duplicate keys, the type of an event.
+ * Looking back into the message that is being built: the type of an event, what it says of itself.
  *
  * All of it walks the innermost open message, whose bytes are complete fields whenever a key is
- * expected. Walks are rare and bounded: see JBI_SINK_DUPLICATES_MAX and JBI_SINK_SCAN_MAX_BYTES.
+ * expected. Invariant: a message is walked a fixed number of times, however often its keys come.
  */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
 
 #include "jimbot/event.h"
+#include "schema/part.h"
 #include "schema/sink.h"
 #include "schema/wire.h"
 
 enum { NUMBER_TYPE = 1, NUMBER_TYPE_NAME = 3, NUMBER_SUBTYPE = 4, NUMBER_FIRST_PAYLOAD = 32 };
-
-/* One field of our own making: number, whole extent, and content when it has a length. */
-struct part {
-    uint32_t number;
-    const uint8_t *begin;
-    jbi_wire content;
-};
-
-static bool part_next(jbi_wire *in, struct part *ret)
-{
-    uint32_t type;
-
-    if (jbi_wire_done(in))
-        return false;
-    *ret = (struct part){.begin = in->pos};
-    if (!jbi_wire_tag(in, &ret->number, &type))
-        return false;
-    return type == JBI_WIRE_BYTES ? jbi_wire_bytes(in, &ret->content) : jbi_wire_skip(in, type);
-}
 
 static jbi_wire top_content(struct jbi_sink *s)
 {
@@ -41,12 +23,12 @@ static jbi_wire top_content(struct jbi_sink *s)
 }
 
 /* An Extra's key is what it begins with. */
-static bool extra_is(const struct part *p, const char *key, size_t key_bytes)
+static bool extra_is(const struct jbi_part *p, const char *key, size_t key_bytes)
 {
     jbi_wire in = p->content;
-    struct part first;
+    struct jbi_part first;
 
-    return p->number == JBI_NUMBER_EXTRAS && key != NULL && part_next(&in, &first) &&
+    return p->number == JBI_NUMBER_EXTRAS && key != NULL && jbi_part_next(&in, &first) &&
            jbi_wire_left(&first.content) == key_bytes &&
            memcmp(first.content.pos, key, key_bytes) == 0;
 }
@@ -55,9 +37,9 @@ void jbi_sink_drop(struct jbi_sink *s, int64_t number, const char *key, size_t k
 {
     jbi_wire in = top_content(s);
     uint8_t *to = s->out + jbi_sink_top(s)->start;
-    struct part p;
+    struct jbi_part p;
 
-    while (part_next(&in, &p)) {
+    while (jbi_part_next(&in, &p)) {
         bool is_payload = number == JBI_SINK_ANY_PAYLOAD && p.number >= NUMBER_FIRST_PAYLOAD;
         size_t n = (size_t)(in.pos - p.begin);
 
@@ -69,28 +51,13 @@ void jbi_sink_drop(struct jbi_sink *s, int64_t number, const char *key, size_t k
     s->len = (size_t)(to - s->out);
 }
 
-bool jbi_sink_has_extra(struct jbi_sink *s, const char *key, size_t key_bytes)
-{
-    jbi_wire in = top_content(s);
-    struct part p;
-
-    if (jbi_wire_left(&in) > s->scan_left_bytes)
-        return false;
-    s->scan_left_bytes -= jbi_wire_left(&in);
-    while (part_next(&in, &p)) {
-        if (extra_is(&p, key, key_bytes))
-            return true;
-    }
-    return false;
-}
-
 struct jbi_text jbi_sink_find_text(struct jbi_sink *s, uint32_t number)
 {
     jbi_wire in = top_content(s);
     struct jbi_text found = {NULL, 0};
-    struct part p;
+    struct jbi_part p;
 
-    while (part_next(&in, &p)) {
+    while (jbi_part_next(&in, &p)) {
         if (p.number == number)
             found = (struct jbi_text){(const char *)p.content.pos, jbi_wire_left(&p.content)};
     }
@@ -101,12 +68,12 @@ struct jbi_text jbi_sink_find_extra(struct jbi_sink *s, const char *key, size_t 
 {
     jbi_wire in = top_content(s);
     struct jbi_text found = {NULL, 0};
-    struct part p, inner;
+    struct jbi_part p, inner;
 
-    while (part_next(&in, &p)) {
+    while (jbi_part_next(&in, &p)) {
         if (!extra_is(&p, key, key_bytes))
             continue;
-        while (part_next(&p.content, &inner))
+        while (jbi_part_next(&p.content, &inner))
             found =
                 (struct jbi_text){(const char *)inner.content.pos, jbi_wire_left(&inner.content)};
     }
@@ -125,9 +92,16 @@ void jbi_sink_drop_payload(struct jbi_sink *s)
     }
 }
 
+static int put_type_name(struct jbi_sink *s, const char *name, size_t name_bytes)
+{
+    static const uint8_t tag = NUMBER_TYPE_NAME << 3 | JBI_WIRE_BYTES;
+    int rc = jbi_sink_put(s, &tag, 1);
+
+    return rc == 0 ? jbi_sink_put_text(s, name, name_bytes) : rc;
+}
+
 int jbi_sink_event_type(struct jbi_sink *s, uint16_t type, const char *name, size_t name_bytes)
 {
-    static const uint8_t name_tag = NUMBER_TYPE_NAME << 3 | JBI_WIRE_BYTES;
     const struct jbi_event_type *t = &jbi_event_types[type];
     const uint8_t head[2] = {NUMBER_TYPE << 3 | JBI_WIRE_VARINT, (uint8_t)type};
     int rc = jbi_sink_put(s, head, sizeof head);
@@ -138,8 +112,7 @@ int jbi_sink_event_type(struct jbi_sink *s, uint16_t type, const char *name, siz
     if (rc < 0 || (t->json_type != NULL && t->json_type_bytes == name_bytes &&
                    memcmp(t->json_type, name, name_bytes) == 0))
         return rc;
-    rc = jbi_sink_put(s, &name_tag, 1);
-    return rc == 0 ? jbi_sink_put_text(s, name, name_bytes) : rc;
+    return put_type_name(s, name, name_bytes);
 }
 
 /* The first event type that is spelled so and needs a subtype. */
@@ -208,19 +181,30 @@ static uint16_t type_named(struct jbi_sink *s, const char *text, size_t len_byte
     return type;
 }
 
+/* The last of several types is known when no more can come: keep its name until then. */
+static int type_again(struct jbi_sink *s, struct jbi_frame *top, const char *text, size_t len_bytes)
+{
+    int rc = jbi_sink_mark(s, jbi_field_by_number(top->message, NUMBER_TYPE));
+
+    top->is_retyped = top->type != 0;
+    return rc == 0 && top->is_retyped ? put_type_name(s, text, len_bytes) : rc;
+}
+
 int jbi_sink_event_named(struct jbi_sink *s, const char *text, size_t len_bytes)
 {
     struct jbi_frame *top = jbi_sink_top(s);
     bool needs_subtype;
-    uint16_t type = type_named(s, text, len_bytes, &needs_subtype);
+    uint16_t type;
+    int rc;
 
-    if (top->type != 0 && s->is_strict_type)
-        return type_repeated(s, type, text, len_bytes);
-    if (top->type != 0) {
-        jbi_sink_drop(s, NUMBER_TYPE, NULL, 0);
-        jbi_sink_drop(s, NUMBER_TYPE_NAME, NULL, 0);
-        top->type = 0;
+    if (top->has_type_twice) {
+        rc = type_again(s, top, text, len_bytes);
+        if (rc < 0 || top->is_retyped)
+            return rc;
     }
+    type = type_named(s, text, len_bytes, &needs_subtype);
+    if (top->type != 0)
+        return type_repeated(s, type, text, len_bytes);
     if (needs_subtype) {
         top->pending = pending_type(text, len_bytes);
         return 0;
@@ -236,11 +220,31 @@ int jbi_sink_event_subtyped(struct jbi_sink *s, const char *text, size_t len_byt
     return jbi_sink_event_type(s, type, t->json_type, t->json_type_bytes);
 }
 
+/* The event has the type that its type_name spells, whatever it had before. */
+static int settle_type(struct jbi_sink *s, struct jbi_frame *top)
+{
+    struct jbi_text name = jbi_sink_find_text(s, NUMBER_TYPE_NAME);
+    bool lacks_subtype;
+    uint16_t named = type_named(s, name.data, name.len_bytes, &lacks_subtype);
+    uint16_t type = lacks_subtype ? JB_EVENT_CUSTOM : named;
+    const uint8_t field[2] = {NUMBER_TYPE << 3 | JBI_WIRE_VARINT, (uint8_t)type};
+
+    top->type = type;
+    top->is_retyped = false;
+    if (is_spelled(type, name.data, name.len_bytes))
+        jbi_sink_drop(s, NUMBER_TYPE_NAME, NULL, 0);
+    jbi_sink_drop(s, NUMBER_TYPE, NULL, 0);
+    return jbi_sink_put(s, field, sizeof field);
+}
+
 int jbi_sink_event_settle(struct jbi_sink *s)
 {
-    const struct jbi_event_type *t = &jbi_event_types[jbi_sink_top(s)->pending];
+    struct jbi_frame *top = jbi_sink_top(s);
+    const struct jbi_event_type *t = &jbi_event_types[top->pending];
 
-    if (jbi_sink_top(s)->pending == 0)
+    if (top->is_retyped)
+        return settle_type(s, top);
+    if (top->pending == 0)
         return 0;
     return jbi_sink_event_type(s, JB_EVENT_CUSTOM, t->json_type, t->json_type_bytes);
 }
@@ -271,11 +275,11 @@ int jbi_sink_mark_non_finite(struct jbi_sink *s)
     const struct jbi_message *message = jbi_sink_top(s)->message;
     jbi_wire in = top_content(s);
     bool found = false;
-    struct part p;
+    struct jbi_part p;
 
     if (jbi_field_by_number(message, JBI_NUMBER_NON_FINITE) == NULL)
         return 0;
-    while (!found && part_next(&in, &p)) {
+    while (!found && jbi_part_next(&in, &p)) {
         const struct jbi_field_info *f = jbi_field_by_number(message, p.number);
         bool is_inside = p.content.pos != NULL;
 

@@ -119,18 +119,6 @@ START_TEST(test_a_million_bytes_fit)
 }
 END_TEST
 
-START_TEST(test_too_many_duplicates_are_refused)
-{
-    char text[4096] = "{\"type\":\"GAME_STATE\"";
-
-    for (int i = 0; i < 70; i++)
-        strcat(text, ",\"version\":1");
-    strcat(text, "}");
-    ck_assert_int_eq(encode(text), JB_EEVENT);
-    ck_assert(strstr(err.msg, "duplicate") != NULL);
-}
-END_TEST
-
 /* Walk a body; results as letters: '.' an event, 'e' JB_EEVENT, 'b' JB_ETOOBIG, 'p' JB_EPARSE, '|'
  * the end. */
 static const char *walk(const char *body)
@@ -271,7 +259,6 @@ int main(void)
     tcase_add_test(tc, test_a_refused_text_leaves_the_result_alone);
     tcase_add_test(tc, test_too_large_an_event);
     tcase_add_test(tc, test_a_million_bytes_fit);
-    tcase_add_test(tc, test_too_many_duplicates_are_refused);
     tcase_add_test(tc, test_faults_in_a_batch_name_the_element);
     tcase_add_test(tc, test_events_of_a_batch_stay_where_they_are);
     tcase_add_test(tc, test_a_batch_has_a_limit_of_its_own);
