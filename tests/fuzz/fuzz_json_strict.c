@@ -1,0 +1,52 @@
+/*
+ * Text that claims to be JSON, through a strict encoder, beside a lenient one and one that survives
+ * nothing.
+ *
+ * What must hold: nothing crashes; a fault lies inside the text and has a message; what strict takes
+ * lenient takes too, with the same bytes, and counts none of the first four quirks; what strict
+ * refuses and lenient takes has one of them.
+ */
+#include "event_law.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static jb_encoder *strict, *lenient, *exact;
+
+static uint64_t n_of_text(void)
+{
+    jb_encoder_stats s = {.size = sizeof s};
+
+    require(jb_encoder_get_stats(lenient, &s) == 0);
+    return s.n_non_finite + s.n_control_bytes + s.n_bad_utf8 + s.n_half_surrogates;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *text = (const char *)data;
+    jb_encoded event, other;
+    uint64_t before;
+    int rc, rc_lenient, rc_exact;
+    jb_error err;
+
+    if (strict == NULL) {
+        strict = encoder_of(JB_ENCODER_STRICT, JB_QUIRKS_ALL);
+        lenient = encoder_of(0, JB_QUIRKS_ALL);
+        exact = encoder_of(0, 0);
+    }
+    jb_error_init(&err);
+    before = n_of_text();
+    rc = jb_encoder_json(strict, text, size, &event, &err);
+    rc_lenient = jb_encoder_json(lenient, text, size, &other, NULL);
+    require(rc == rc_lenient || rc == JB_EPARSE);
+    if (rc < 0)
+        error_is_whole(&err, rc, size);
+    else
+        event_is_sound(&event);
+    if (rc == 0)
+        require(event_same(&event, &other) && n_of_text() == before);
+    else if (rc_lenient == 0)
+        require(n_of_text() > before);
+    rc_exact = jb_encoder_json(exact, text, size, &other, NULL);
+    require(rc_exact == rc || rc_exact == JB_EEVENT);
+    return 0;
+}
