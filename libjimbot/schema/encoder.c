@@ -118,22 +118,17 @@ int jb_encoder_get_stats(const jb_encoder *e, jb_encoder_stats *ret_stats)
     return 0;
 }
 
-/* Add what the event has to the totals; returns its sum. */
-static uint32_t count_quirks(struct jb_encoder *e)
+void jbi_encoder_count(struct jb_encoder *e)
 {
-    const struct jbi_quirks *q = &e->sink.quirks;
     uint64_t *totals = &e->stats.n_non_finite;
-    uint32_t sum = 0;
 
     static_assert(offsetof(jb_encoder_stats, n_duplicate_keys) -
                           offsetof(jb_encoder_stats, n_non_finite) ==
                       (JBI_N_QUIRKS - 1) * sizeof(uint64_t),
                   "the counters lie in the order of the bits of enum jb_quirk");
-    for (unsigned i = 0; i < JBI_N_QUIRKS; i++) {
-        totals[i] += q->n[i];
-        sum += q->n[i];
-    }
-    return sum;
+    e->stats.n_events++;
+    for (unsigned i = 0; i < JBI_N_QUIRKS; i++)
+        totals[i] += e->sink.quirks.n[i];
 }
 
 int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret)
@@ -143,8 +138,7 @@ int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret)
     if (!jbi_envelope_read(jbi_wire_of(e->sink.out, e->sink.len), &envelope))
         return JB_EPROTO;
     jbi_envelope_describe(&envelope, e->sink.out, e->sink.len, ret);
-    ret->n_repairs = count_quirks(e);
-    e->stats.n_events++;
+    ret->n_repairs = jbi_quirks_sum(&e->sink.quirks);
     jbi_arena_keep(&e->arena, e->sink.len);
     return 0;
 }
@@ -380,6 +374,8 @@ int jb_encoder_end(jb_encoder *e, jb_encoded *ret_encoded, jb_error *err)
         rc = outcome(e, jbi_sink_close(&e->sink));
     if (rc == 0)
         rc = outcome(e, jbi_encoder_finish(e, ret_encoded));
+    if (rc == 0)
+        jbi_encoder_count(e);
     if (rc < 0 && e->failed == rc)
         return jbi_error_set(err, rc, "%s", e->why);
     return rc < 0 ? jbi_error_set(err, rc, "no event was begun") : 0;

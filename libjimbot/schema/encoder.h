@@ -38,4 +38,7 @@ struct jb_encoder {
  * bug. */
 int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret);
 
+/* The event that was finished last is the caller's: add it to the totals. */
+void jbi_encoder_count(struct jb_encoder *e);
+
 #endif

@@ -106,8 +106,10 @@ int jb_encoder_json(jb_encoder *e, const char *text, size_t len_bytes, jb_encode
     }
     if (rest < 0)
         return rest;
-    if (rc == 0)
+    if (rc == 0) {
+        jbi_encoder_count(e);
         *ret_encoded = made;
+    }
     return rc;
 }
 
@@ -359,8 +361,10 @@ int jb_encoder_batch_next(jb_encoder *e, jb_encoded *ret_encoded, jb_error *err)
     e->json.err = err;
     rc = batch_step(e, &made);
     e->json.err = NULL;
-    if (rc == 1)
+    if (rc == 1) {
+        jbi_encoder_count(e);
         *ret_encoded = made;
+    }
     if (rc == JB_EPARSE || rc == JB_ENOMEM)
         e->batch_state = JBI_BATCH_BROKEN;
     return rc;

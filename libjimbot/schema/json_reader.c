@@ -191,6 +191,19 @@ static int message_members(struct jbi_json *r)
     return rc;
 }
 
+/* A value that was leapt over has been read. The leap counts brackets only; here it shows that it
+ * landed where the value ends, before `limit`. */
+static int span_end(struct jbi_json *r, const struct span *span, const char *limit)
+{
+    char here[16];
+
+    jbi_json_space(r);
+    if (r->pos >= span->end && r->pos <= limit)
+        return 0;
+    return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ',' or '}', found %s",
+                         jbi_json_here(r, here));
+}
+
 /* Leap over a value that is read later. */
 static int defer(struct jbi_json *r, struct span *span)
 {
@@ -206,6 +219,24 @@ static int defer(struct jbi_json *r, struct span *span)
         return JB_EPARSE;
     *span = (struct span){begin, r->pos, false};
     return 0;
+}
+
+/* The member comes again: nobody is going to read what was leapt over, so check it now. */
+static int replace(struct jbi_json *r, const struct span *span, const char *key_begin)
+{
+    const char *pos = r->pos;
+    int rc;
+
+    if (span->begin == NULL || span->is_read)
+        return 0;
+    if (jbi_sink_key_twice(r->sink) < 0)
+        return sink_failed(r, JB_EEVENT, key_begin);
+    r->pos = span->begin;
+    rc = jbi_json_skip(r);
+    if (rc == 0)
+        rc = span_end(r, span, pos);
+    r->pos = rc == 0 ? pos : r->pos;
+    return rc;
 }
 
 static bool text_is(struct jbi_text text, const char *word, size_t word_bytes)
@@ -229,8 +260,9 @@ static int event_member(struct jbi_json *r, struct event_read *e)
     span = text_is(m.key, "payload", 7) ? &e->payload : text_is(m.key, "data", 4) ? &e->data : NULL;
     if (span == NULL)
         return keyed_value(r, m.key, m.begin);
-    if (span->begin != NULL && !span->is_read && jbi_sink_key_twice(r->sink) < 0)
-        return sink_failed(r, JB_EEVENT, m.begin);
+    rc = replace(r, span, m.begin);
+    if (rc < 0)
+        return rc;
     if (top->type == 0) {
         e->is_deferred = true;
         return defer(r, span);
@@ -245,22 +277,16 @@ static int event_member(struct jbi_json *r, struct event_read *e)
 static int read_span(struct jbi_json *r, const struct span *span, struct jbi_text key)
 {
     const char *pos = r->pos;
-    char here[16];
     int rc;
 
     if (span->begin == NULL)
         return 0;
     r->pos = span->begin;
     rc = keyed_value(r, key, span->begin);
-    if (rc < 0)
-        return rc;
-    jbi_json_space(r);
-    /* The leap counts brackets only; here it shows that it landed where the value ends. */
-    if (r->pos < span->end || r->pos > pos)
-        return jbi_json_fail(r, JB_EPARSE, r->pos, "expected ',' or '}', found %s",
-                             jbi_json_here(r, here));
-    r->pos = pos;
-    return 0;
+    if (rc == 0)
+        rc = span_end(r, span, pos);
+    r->pos = rc == 0 ? pos : r->pos;
+    return rc;
 }
 
 /* Everything else is known: read the payload, again if it was read under another type. */

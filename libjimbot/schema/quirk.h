@@ -22,18 +22,22 @@ struct jbi_quirks {
     uint32_t n[JBI_N_QUIRKS]; /* how often, by the number of the bit */
 };
 
-/* A quirk is met n times: whether it is taken, in which case it counts. */
-static inline bool jbi_quirk_times(struct jbi_quirks *q, uint32_t quirk, uint32_t n)
+/* A quirk is met: whether it is taken, in which case it counts. */
+static inline bool jbi_quirk(struct jbi_quirks *q, uint32_t quirk)
 {
     if ((q->taken & quirk) == 0)
         return false;
-    q->n[__builtin_ctz(quirk)] += n;
+    q->n[__builtin_ctz(quirk)]++;
     return true;
 }
 
-static inline bool jbi_quirk(struct jbi_quirks *q, uint32_t quirk)
+static inline uint32_t jbi_quirks_sum(const struct jbi_quirks *q)
 {
-    return jbi_quirk_times(q, quirk, 1);
+    uint32_t sum = 0;
+
+    for (unsigned i = 0; i < JBI_N_QUIRKS; i++)
+        sum += q->n[i];
+    return sum;
 }
 
 #endif

@@ -139,9 +139,11 @@ START_TEST(test_refused_events_count_nothing)
     jb_encoder_stats stats;
 
     ck_assert_int_eq(encode("{\"type\":\"X\",\"a\":inf,\"b\":?}"), JB_EPARSE);
+    ck_assert_int_eq(encode("{\"type\":\"X\",\"a\":inf}}"), JB_EPARSE);
     ck_assert_int_eq(encode("{\"type\":\"X\"}"), 0);
     ck_assert_uint_eq(made.n_repairs, 0);
     stats = stats_now();
+    ck_assert_uint_eq(stats.n_events, 1);
     ck_assert_uint_eq(stats.n_non_finite, 0);
 }
 END_TEST

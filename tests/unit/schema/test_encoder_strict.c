@@ -3,7 +3,7 @@
  *
  * A document stands as the value of a member that the schema does not know (read into the event),
  * as the payload of an event whose type comes after it (leapt over, then read), and inside a batch
- * after an element that is no event (stepped over). All three must say the same.
+ * after an element that is no event (stepped over), and more. All of them must say the same.
  */
 #include "encode.h"
 
@@ -308,6 +308,8 @@ static void is_read_everywhere(struct document d, int rc)
                   err.msg);
     ck_assert_msg(read_between("{\"payload\":", d, ",\"type\":\"X\"}") == rc, "payload: %s (%s)",
                   d.text, err.msg);
+    ck_assert_msg(read_between("{\"payload\":", d, ",\"payload\":1,\"type\":\"X\"}") == rc,
+                  "replaced: %s (%s)", d.text, err.msg);
     ck_assert_msg(read_between("[1,{\"no_event\":", d, "}]") == rc, "skipped: %s (%s)", d.text,
                   err.msg);
     ck_assert_msg(read_between("{\"x\":", d, ",\"events\":[]}") == rc, "envelope: %s (%s)", d.text,
