@@ -17,6 +17,7 @@ SCALARS = {"bool": "BOOL", "int64": "INT", "uint32": "INT", "double": "DOUBLE", 
 WIRE = {"BOOL": 0, "INT": 0, "ENUM": 0, "DOUBLE": 1, "STRING": 2, "JSON": 2, "MESSAGE": 2}
 EXTRAS, NON_FINITE = 15, 100
 INTERNAL = {"Event.type_name"}
+QUOTED_BYTES, IDS_MAX = 32, 1024  # see schema_tables.h
 TOKEN = re.compile(r'\s+|//[^\n]*|("(?:[^"\\]|\\.)*")|([A-Za-z_][\w.]*)|(\d+)|([][{}<>=;,])')
 
 
@@ -219,7 +220,13 @@ def emit_enum(out, name, values, dialect):
                f"{{{', '.join(map(str, mul))}}}, {len(prefix or '')}, {number}}};\n")
 
 
-def field_row(message, f, idx, enums, messages, dialect):
+def quoted(key):
+    """`"key":` and its length, or an empty text when it is too long to be compared at once."""
+    text = f'"{key}":'
+    return (text, len(text)) if len(text) <= QUOTED_BYTES - 1 else ("", 0)
+
+
+def field_row(message, f, idx, ids_of_all, enums, messages, dialect):
     """One initialiser of struct jbi_field_info."""
     full = f"{message}.{f['name']}"
     ids, json = dialect["fields"]["ids"], dialect["fields"]["json"]
@@ -244,9 +251,10 @@ def field_row(message, f, idx, enums, messages, dialect):
     sub = f"&jbi_message_{f['type']}" if kind == "MESSAGE" else "NULL"
     enum = f"&enum_{f['type']}" if kind == "ENUM" else "NULL"
     padded = ", ".join(str(b) for b in tag + [0] * (3 - len(tag)))
+    text, text_bytes = quoted(key)
     return (f"    {{{c_string(key)}, {c_string(f['name'])}, {sub}, {enum}, {len(key)}, {len(f['name'])}, "
             f"JBI_KIND_{kind}, JBI_LABEL_{f['label']}, {' | '.join(flags) or 0}, {idx}, {len(tag)}, "
-            f"{{{padded}}}, {f['number']}}},"), key
+            f"{{{padded}}}, {f['number']}, {next(ids_of_all)}, {text_bytes}, {c_string(text)}}},"), key
 
 
 def is_internal(message, f):
@@ -254,14 +262,14 @@ def is_internal(message, f):
     return f["number"] in (EXTRAS, NON_FINITE) or f["oneof"] or f"{message}.{f['name']}" in INTERNAL
 
 
-def emit_message(out, name, fields, enums, messages, dialect):
+def emit_message(out, name, fields, ids_of_all, enums, messages, dialect):
     """Tables of one message."""
     if len(fields) > 128:
         raise SchemaError(f"{name} has more than 128 fields")
     keys, places = [], []
     out.append(f"static const struct jbi_field_info {name}_fields[] = {{")
     for idx, f in enumerate(fields):
-        row, key = field_row(name, f, idx, enums, messages, dialect)
+        row, key = field_row(name, f, idx, ids_of_all, enums, messages, dialect)
         out.append(row)
         if not is_internal(name, f):
             keys.append(key)
@@ -275,8 +283,16 @@ def emit_message(out, name, fields, enums, messages, dialect):
         numbers[f["number"]] = idx + 1
     array(out, "uint8_t", f"{name}_numbers", numbers)
     out.append(f"const struct jbi_message jbi_message_{name} = {{{c_string(name)}, {name}_fields, {name}_slots, "
-               f"{name}_numbers, {len(slots) - 1}, {len(fields)}, {top}, {{{', '.join(map(str, mul))}}}, "
+               f"{name}_numbers, {len(slots) - 1}, {len(fields)}, {top}, {next(ids_of_all)}, {{{', '.join(map(str, mul))}}}, "
                f"{'true' if name == 'Event' else 'false'}}};\n")
+
+
+def topic_parts(topic):
+    """"game.scoring.{subtype}" -> "game.scoring." and the name of what follows."""
+    start, brace, tail = topic.partition("{")
+    if brace and tail not in ("subtype}", "name}", "type}"):
+        raise SchemaError(f"topic {topic!r}: a topic ends with {{subtype}}, {{name}} or {{type}}")
+    return start, tail.rstrip("}").upper() or "WHOLE"
 
 
 def emit_events(out, messages, enums, dialect):
@@ -289,14 +305,15 @@ def emit_events(out, messages, enums, dialect):
         if i != number:
             raise SchemaError("EventType has a gap")
         if number == 0:
-            out.append("    {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0},")
+            out.append("    {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0},")
             continue
         e = by_name.pop(full.removeprefix(prefix))
         json, sub, key = e.get("json"), e.get("subtype"), e["payload_key"]
         name = json if json and not sub else e["type"]
+        topic, tail = topic_parts(e["topic"])
         out.append(f"    {{{c_string(name)}, {c_string(json)}, {c_string(sub)}, {c_string(key)}, "
-                   f"{c_string(e['topic'])}, &Event_fields[{places[e['payload']]}], {len(name)}, {len(json or '')}, "
-                   f"{len(sub or '')}, {len(key)}}},")
+                   f"{c_string(topic)}, &Event_fields[{places[e['payload']]}], {len(name)}, {len(json or '')}, "
+                   f"{len(sub or '')}, {len(key)}, {len(topic)}, JBI_TOPIC_{tail}}},")
     if by_name:
         raise SchemaError(f"no EventType for {', '.join(by_name)}")
     out.append("};")
@@ -332,8 +349,11 @@ def main(argv):
                 emit_enum(out, name, values, dialect)
         out.append("static const struct jbi_enum enum_EventType = {\"EventType\", NULL, NULL, NULL, NULL, 0, 0, "
                    "{0, 0, 0, 0}, 0, false};\n")
+        ids_of_all = itertools.count()
         for name, fields in messages.items():
-            emit_message(out, name, fields, enums, messages, dialect)
+            emit_message(out, name, fields, ids_of_all, enums, messages, dialect)
+        if next(ids_of_all) > IDS_MAX:
+            raise SchemaError(f"more than {IDS_MAX} messages and fields")
         emit_events(out, messages, enums, dialect)
     except (SchemaError, tomllib.TOMLDecodeError, KeyError) as e:
         print(f"schemagen: {e}", file=sys.stderr)

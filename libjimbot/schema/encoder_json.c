@@ -20,6 +20,7 @@ static void reader_begin(struct jb_encoder *e, const char *text, size_t len_byte
     r->begin = r->pos = text != NULL ? text : "";
     r->end = r->begin + len_bytes;
     r->element = -1;
+    r->leap_begin = r->leap_end = NULL;
     r->err = err;
 }
 
@@ -130,7 +131,8 @@ struct body {
     bool has_type;
 };
 
-/* The keys of the object at pos; pos stays. What is between them is checked when it is read. */
+/* The keys of the object at pos, as far as they are needed: what has a type is an event. pos stays;
+ * what is between them is checked when it is read. */
 static int body_members(struct jbi_json *r, struct body *body)
 {
     const char *begin = r->pos;
@@ -148,7 +150,9 @@ static int body_members(struct jbi_json *r, struct body *body)
         jbi_json_space(r);
         if (r->pos == r->end)
             break;
-        body->has_type |= key.len_bytes == 4 && memcmp(key.data, "type", 4) == 0;
+        body->has_type = key.len_bytes == 4 && memcmp(key.data, "type", 4) == 0;
+        if (body->has_type)
+            break;
         if (key.len_bytes == 6 && memcmp(key.data, "events", 6) == 0) {
             body->events = r->pos;
             body->n_events++;

@@ -126,7 +126,7 @@ static bool check_message(struct inspector *i, const struct jbi_message *message
     return true;
 }
 
-/* Field `name` of the payload, where it has one: it ends the topics of metrics and commands. */
+/* Field `name` of the payload, where it has one. */
 static struct jbi_text payload_name(const jbi_envelope *e)
 {
     static const char name[] = "name";
@@ -139,22 +139,35 @@ static struct jbi_text payload_name(const jbi_envelope *e)
     return jbi_wire_find_text(e->payload_bytes, f->number);
 }
 
+/* The text that ends the topic of an event of that type. */
+static struct jbi_text topic_tail(const jbi_envelope *e, const struct jbi_event_type *type)
+{
+    switch (type->topic_tail) {
+    case JBI_TOPIC_SUBTYPE:
+        return e->subtype;
+    case JBI_TOPIC_NAME:
+        return payload_name(e);
+    case JBI_TOPIC_TYPE:
+        return e->type_name;
+    default:
+        return (struct jbi_text){NULL, 0};
+    }
+}
+
 void jbi_envelope_describe(const jbi_envelope *e, const void *data, size_t len_bytes,
                            jb_encoded *ret)
 {
-    uint32_t type = (uint32_t)(jbi_envelope_type(e) - jbi_event_types);
+    const struct jbi_event_type *type = jbi_envelope_type(e);
 
-    *ret = (jb_encoded){
-        .data = data,
-        .event_id = e->event_id.data,
-        .len_bytes = (uint32_t)len_bytes,
-        .event_id_bytes = (uint32_t)e->event_id.len_bytes,
-        .type = (uint16_t)type,
-        .priority = jbi_priority_public(e->priority),
-        .source_time = e->timestamp,
-    };
-    ret->topic_bytes =
-        jbi_event_topic(ret->type, e->type_name, e->subtype, payload_name(e), ret->topic);
+    ret->data = data;
+    ret->event_id = e->event_id.data;
+    ret->len_bytes = (uint32_t)len_bytes;
+    ret->event_id_bytes = (uint32_t)e->event_id.len_bytes;
+    ret->n_repairs = 0;
+    ret->type = (uint16_t)(type - jbi_event_types);
+    ret->priority = jbi_priority_public(e->priority);
+    ret->source_time = e->timestamp;
+    ret->topic_bytes = jbi_event_topic(type, topic_tail(e, type), ret->topic);
 }
 
 int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_encoded, jb_error *err)

@@ -4,7 +4,8 @@
  * Clients send the members of an object in the same order again and again, so the key that came
  * after this one last time is compared first; only another one is read as a string and looked up.
  * And most values are spelled so that nothing can go wrong with them: a string of plain bytes for a
- * text or a canonical word, digits alone for a number. Those go from the text into the event here.
+ * text or a canonical word, up to sixteen digits for a number. Those go from the text into the event
+ * here; an object that is a message is entered from here.
  *
  * Invariant: what is written here is what jbi_sink_key() and jbi_sink_scalar() would write for the
  * same member, byte for byte; whatever might differ is left to them. So equal events are equal
@@ -20,6 +21,24 @@ enum { COPY_BYTES = 16 };
 
 static const uint64_t SPREAD = 0x9E3779B97F4A7C15u;
 
+static const uint64_t ten_to[] = {1,
+                                  10,
+                                  100,
+                                  1000,
+                                  10000,
+                                  100000,
+                                  1000000,
+                                  10000000,
+                                  100000000,
+                                  1000000000,
+                                  10000000000,
+                                  100000000000,
+                                  1000000000000,
+                                  10000000000000,
+                                  100000000000000,
+                                  1000000000000000,
+                                  10000000000000000};
+
 /*
  * A run through members. It lives in registers: the reader's and the sink's own cursors lie in
  * memory, where each step would wait for the one before. Invariant: between two members pos is at
@@ -32,33 +51,24 @@ struct run {
     uint8_t *out_end;
 };
 
-static struct jbi_expect *expect_slot(struct jbi_json *r, const void *after)
-{
-    uint64_t hash = (uint64_t)(uintptr_t)after * SPREAD;
-
-    return &r->expect[hash >> (64 - JBI_EXPECT_BITS)];
-}
-
 /* Whether `"key":` of this field stands at p. */
 static inline bool is_key(const char *p, const char *end, const struct jbi_field_info *f)
 {
-    size_t n = f->key_bytes;
-
-    return (size_t)(end - p) > n + 3 && p[0] == '"' && p[n + 1] == '"' && p[n + 2] == ':' &&
-           jbi_short_same(p + 1, f->key, n);
+    return f != NULL && f->quoted_bytes != 0 && end - p >= JBI_QUOTED_BYTES &&
+           jbi_short_begins(p, f->quoted, f->quoted_bytes);
 }
 
-int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, const void *after,
+int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, uint16_t after,
                         struct jbi_member *ret)
 {
-    struct jbi_expect *slot = expect_slot(r, after);
+    const struct jbi_field_info *f = r->expect[after];
     int rc;
 
     jbi_json_space(r);
     ret->begin = r->pos;
-    if (slot->after == after && is_key(r->pos, r->end, slot->field)) {
-        ret->field = slot->field;
-        r->pos += slot->field->key_bytes + 3;
+    if (is_key(r->pos, r->end, f)) {
+        ret->field = f;
+        r->pos += f->quoted_bytes;
         jbi_json_space(r);
         return 0;
     }
@@ -67,7 +77,7 @@ int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, c
         return rc;
     ret->field = jbi_field_by_key(message, ret->key.data, ret->key.len_bytes);
     if (ret->field != NULL)
-        *slot = (struct jbi_expect){after, ret->field};
+        r->expect[after] = ret->field;
     return 0;
 }
 
@@ -82,14 +92,13 @@ static inline const char *text_end(const char *p, const char *end)
 /* The field whose key stands at pos; pos is at the value then. NULL: not a usual key, pos stays. */
 static inline const struct jbi_field_info *take_key(struct jbi_json *r, struct run *u,
                                                     const struct jbi_message *message,
-                                                    const void *after)
+                                                    uint16_t after)
 {
-    struct jbi_expect *slot = expect_slot(r, after);
-    const struct jbi_field_info *f = slot->field;
+    const struct jbi_field_info *f = r->expect[after];
     const char *quote;
 
-    if (slot->after == after && is_key(u->pos, u->end, f)) {
-        u->pos += f->key_bytes + 3;
+    if (is_key(u->pos, u->end, f)) {
+        u->pos += f->quoted_bytes;
         return f;
     }
     if (u->pos == u->end || *u->pos != '"')
@@ -100,7 +109,7 @@ static inline const struct jbi_field_info *take_key(struct jbi_json *r, struct r
     f = jbi_field_by_key(message, u->pos + 1, (size_t)(quote - u->pos) - 1);
     if (f == NULL)
         return NULL;
-    *slot = (struct jbi_expect){after, f};
+    r->expect[after] = f;
     u->pos = quote + 2;
     return f;
 }
@@ -142,20 +151,58 @@ static inline bool is_number_end(char c)
     return c == ',' || c == '}';
 }
 
-/* One to eight digits alone, without a zero before others, at pos; how many, or 0. pos stays. */
-static inline size_t look_at_digits(const struct run *u, uint64_t *ret)
+/* Up to sixteen digits at p, of which as many can be read; how many there are. */
+static inline size_t take_run(const char *p, uint64_t *ret)
 {
-    uint64_t word;
-    size_t n;
+    uint64_t word = eight_at(p), first;
+    size_t n = digits_of(word), m;
 
-    if (u->end - u->pos < 9)
-        return 0;
-    word = eight_at(u->pos);
-    n = digits_of(word);
-    if (n == 0 || !is_number_end(u->pos[n]) || (*u->pos == '0' && n != 1))
-        return 0;
-    *ret = value_of(word << (64 - 8 * n));
-    return n;
+    *ret = n != 0 ? value_of(word << (64 - 8 * n)) : 0;
+    if (n != 8)
+        return n;
+    first = *ret;
+    word = eight_at(p + 8);
+    m = digits_of(word);
+    if (m != 0)
+        *ret = first * ten_to[m] + value_of(word << (64 - 8 * m));
+    return 8 + m;
+}
+
+/* A number of up to sixteen digits, without exponent. */
+struct usual_number {
+    uint64_t digits; /* with those of the fraction */
+    size_t n_fraction;
+    size_t n_bytes;
+    bool is_negative;
+};
+
+enum { NUMBER_BYTES = 40 }; /* of the text, looked at for a number of at most 16 digits */
+
+/* The number at pos, which stays; false when it is not spelled in the usual way. */
+static inline bool look_at_number(const struct run *u, struct usual_number *ret)
+{
+    const char *p = u->pos;
+    uint64_t fraction = 0;
+    size_t n, m = 0;
+
+    if (u->end - p < NUMBER_BYTES)
+        return false;
+    ret->is_negative = *p == '-';
+    p += ret->is_negative;
+    n = take_run(p, &ret->digits);
+    if (n == 0 || (*p == '0' && n != 1))
+        return false;
+    p += n;
+    if (*p == '.') {
+        m = take_run(++p, &fraction);
+        if (m == 0 || n + m > 16)
+            return false;
+        ret->digits = ret->digits * ten_to[m] + fraction;
+        p += m;
+    }
+    ret->n_fraction = m;
+    ret->n_bytes = (size_t)(p - u->pos);
+    return is_number_end(*p);
 }
 
 /* A field's tag, if there is room for it and n bytes more. */
@@ -200,18 +247,47 @@ static inline bool put_text(struct run *u, const struct jbi_field_info *f, const
     return true;
 }
 
-static inline bool take_digits(struct run *u, const struct jbi_field_info *f)
+/* The double next to a number: one division of two that are exact is rounded as the number is, in
+ * the rounding mode that C begins with. */
+static inline bool put_number(struct run *u, const struct jbi_field_info *f,
+                              const struct usual_number *number)
+{
+    double value = (double)number->digits;
+
+    if (number->digits > (uint64_t)1 << 53)
+        return false;
+    if (number->n_fraction != 0)
+        value /= (double)ten_to[number->n_fraction];
+    return put_double(u, f, number->is_negative ? -value : value);
+}
+
+static inline bool put_integer(struct run *u, const struct jbi_field_info *f,
+                               const struct usual_number *number)
+{
+    if (number->n_fraction != 0 || (number->is_negative && number->digits == 0))
+        return false;
+    return put_varint(u, f, number->is_negative ? 0 - number->digits : number->digits);
+}
+
+static inline bool take_number(struct run *u, const struct jbi_field_info *f)
 {
     const char *text = u->pos;
-    uint64_t value;
-    size_t n = look_at_digits(u, &value);
+    struct usual_number number;
 
-    if (n == 0)
+    if (!look_at_number(u, &number))
         return false;
-    u->pos += n;
+    u->pos += number.n_bytes;
     if (f->kind == JBI_KIND_STRING)
-        return (f->flags & JBI_FIELD_ID) != 0 && put_text(u, f, text, n);
-    return f->kind == JBI_KIND_INT ? put_varint(u, f, value) : put_double(u, f, (double)value);
+        return (f->flags & JBI_FIELD_ID) != 0 && put_text(u, f, text, number.n_bytes);
+    return f->kind == JBI_KIND_INT ? put_integer(u, f, &number) : put_number(u, f, &number);
+}
+
+/* Whether a text, plain and not empty, may be that of a number. */
+static inline bool may_be_number(const char *text, const char *end)
+{
+    while (text != end && ((*text >= '+' && *text <= '9') || (*text | 0x20) == 'e'))
+        text++;
+    return text == end;
 }
 
 static inline bool take_text(struct run *u, const struct jbi_field_info *f)
@@ -220,10 +296,10 @@ static inline bool take_text(struct run *u, const struct jbi_field_info *f)
     const char *quote;
 
     if (*u->pos != '"')
-        return take_digits(u, f);
+        return take_number(u, f);
     quote = text_end(text, u->end);
-    /* The text of an id may be that of a number. */
-    if (quote == NULL || ((f->flags & JBI_FIELD_ID) != 0 && *text <= '9' && quote != text))
+    if (quote == NULL ||
+        ((f->flags & JBI_FIELD_ID) != 0 && quote != text && may_be_number(text, quote)))
         return false;
     u->pos = quote + 1;
     return put_text(u, f, text, (size_t)(quote - text));
@@ -285,7 +361,7 @@ static inline bool take_value(struct jbi_json *r, struct run *u, const struct jb
         return take_word(r, u, f);
     case JBI_KIND_INT:
     case JBI_KIND_DOUBLE:
-        return take_digits(u, f);
+        return take_number(u, f);
     case JBI_KIND_BOOL:
         return take_bool(u, f);
     default:
@@ -311,31 +387,69 @@ static inline bool take_end(struct run *u, bool *ret_is_closed)
     return true;
 }
 
-bool jbi_json_members_usual(struct jbi_json *r, const void **after)
+static inline struct run run_begin(const struct jbi_json *r)
 {
-    struct jbi_sink *s = r->sink;
-    struct jbi_frame *top = jbi_sink_top(s);
-    struct run u = {r->pos, r->end, s->out + s->len, s->out + s->cap};
-    bool is_closed = false;
+    const struct jbi_sink *s = r->sink;
 
-    while (!is_closed) {
+    return (struct run){r->pos, r->end, s->out + s->len, s->out + s->cap};
+}
+
+static inline void run_end(struct jbi_json *r, const struct run *u)
+{
+    r->pos = u->pos;
+    r->sink->len = (size_t)(u->out - r->sink->out);
+}
+
+/* Read a member that is a message; 1 when another member follows it, 0 when none does, or a
+ * code. */
+static int take_message(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
+{
+    bool is_closed;
+    int rc;
+
+    u->pos++;
+    run_end(r, u);
+    rc = jbi_json_message(r, f);
+    if (rc < 0)
+        return rc;
+    *u = run_begin(r);
+    if (take_end(u, &is_closed))
+        return !is_closed;
+    rc = jbi_json_member_next(r);
+    u->pos = r->pos;
+    return rc;
+}
+
+int jbi_json_members_usual(struct jbi_json *r, uint16_t *after)
+{
+    struct jbi_frame *top = jbi_sink_top(r->sink);
+    struct run u = run_begin(r);
+    int rc = 1;
+
+    while (rc > 0) {
         struct run next = u;
         const struct jbi_field_info *f = take_key(r, &next, top->message, *after);
-        bool closes;
+        bool is_closed;
         uint64_t bit;
 
         if (f == NULL || decides_type(top->message, f))
             break;
         bit = (uint64_t)1 << (f->idx & 63);
-        if ((top->seen[f->idx >> 6] & bit) != 0 || !take_value(r, &next, f) ||
-            !take_end(&next, &closes))
+        if ((top->seen[f->idx >> 6] & bit) != 0)
             break;
-        top->seen[f->idx >> 6] |= bit;
-        *after = f;
-        is_closed = closes;
+        if (*next.pos == '{' && jbi_json_is_message(f)) {
+            top->seen[f->idx >> 6] |= bit;
+            rc = take_message(r, &next, f);
+        } else if (take_value(r, &next, f) && take_end(&next, &is_closed)) {
+            top->seen[f->idx >> 6] |= bit;
+            rc = !is_closed;
+        } else {
+            break;
+        }
+        *after = f->id;
         u = next;
     }
-    r->pos = u.pos;
-    s->len = (size_t)(u.out - s->out);
-    return is_closed;
+    if (rc >= 0)
+        run_end(r, &u);
+    return rc;
 }

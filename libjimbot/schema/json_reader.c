@@ -19,9 +19,9 @@ struct span {
 struct event_read {
     struct span payload;
     struct span data;
-    uint16_t read_as;  /* type under which a payload was read already, 0 none */
-    bool is_deferred;  /* some span was leapt over */
-    const void *after; /* the field that came last, the message before the first */
+    uint16_t read_as; /* type under which a payload was read already, 0 none */
+    bool is_deferred; /* some span was leapt over */
+    uint16_t after;   /* id of the field that came last, of the message before the first */
 };
 
 static int members(struct jbi_json *r);
@@ -35,8 +35,21 @@ static int sink_failed(struct jbi_json *r, int rc, const char *at)
     return jbi_json_fail(r, JB_EEVENT, at, "%s", r->sink->why != NULL ? r->sink->why : "misplaced");
 }
 
+/* One element of a list of the field's values. f: NULL when only the sink knows. */
+static int list_element(struct jbi_json *r, const struct jbi_field_info *f)
+{
+    if (f == NULL || r->pos == r->end || *r->pos != '{')
+        return jbi_json_value(r);
+    r->pos++;
+    return jbi_json_message(r, f);
+}
+
 static int list_elements(struct jbi_json *r)
 {
+    struct jbi_frame *top = jbi_sink_top(r->sink);
+    bool is_typed = top->kind == JBI_FRAME_LIST && top->field->kind == JBI_KIND_MESSAGE &&
+                    !top->field->message->is_event;
+    const struct jbi_field_info *f = is_typed ? top->field : NULL;
     char here[16];
     int rc;
 
@@ -46,7 +59,7 @@ static int list_elements(struct jbi_json *r)
         return 0;
     }
     for (;;) {
-        rc = jbi_json_value(r);
+        rc = list_element(r, f);
         if (rc < 0)
             return rc;
         jbi_json_space(r);
@@ -109,8 +122,7 @@ int jbi_json_key(struct jbi_json *r, struct jbi_text *ret, const char **ret_begi
     return 0;
 }
 
-/* After a member: 1 when another follows, 0 at the closing brace. */
-static int member_next(struct jbi_json *r)
+int jbi_json_member_next(struct jbi_json *r)
 {
     char here[16];
 
@@ -152,7 +164,7 @@ static int object_members(struct jbi_json *r)
         if (rc == 0)
             rc = keyed_value(r, key, begin);
         if (rc == 0)
-            rc = member_next(r);
+            rc = jbi_json_member_next(r);
     } while (rc > 0);
     return rc;
 }
@@ -171,24 +183,26 @@ static int member_value(struct jbi_json *r, const struct jbi_member *m)
 static int message_members(struct jbi_json *r)
 {
     const struct jbi_message *message = jbi_sink_top(r->sink)->message;
-    const void *after = message;
+    uint16_t after = message->id;
     struct jbi_member m;
     int rc;
 
     if (is_empty_object(r))
         return 0;
-    do {
-        if (jbi_json_members_usual(r, &after))
-            return 0;
+    for (;;) {
+        rc = jbi_json_members_usual(r, &after);
+        if (rc <= 0)
+            return rc;
         rc = jbi_json_member_key(r, message, after, &m);
         if (rc == 0)
             rc = member_value(r, &m);
         if (rc == 0 && m.field != NULL)
-            after = m.field;
+            after = m.field->id;
         if (rc == 0)
-            rc = member_next(r);
-    } while (rc > 0);
-    return rc;
+            rc = jbi_json_member_next(r);
+        if (rc <= 0)
+            return rc;
+    }
 }
 
 /* A value that was leapt over has been read. The leap counts brackets only; here it shows that it
@@ -254,7 +268,7 @@ static int event_member(struct jbi_json *r, struct event_read *e)
     if (rc < 0)
         return rc;
     if (m.field != NULL) {
-        e->after = m.field;
+        e->after = m.field->id;
         return member_value(r, &m);
     }
     span = text_is(m.key, "payload", 7) ? &e->payload : text_is(m.key, "data", 4) ? &e->data : NULL;
@@ -308,20 +322,34 @@ static int event_payload(struct jbi_json *r, struct event_read *e)
 
 static int event_members(struct jbi_json *r)
 {
-    struct event_read e = {.after = &jbi_message_Event};
+    struct event_read e = {.after = jbi_message_Event.id};
     int rc;
 
     if (is_empty_object(r))
         return 0;
     do {
-        rc = 0;
-        if (jbi_json_members_usual(r, &e.after))
+        rc = jbi_json_members_usual(r, &e.after);
+        if (rc <= 0)
             break;
         rc = event_member(r, &e);
         if (rc == 0)
-            rc = member_next(r);
+            rc = jbi_json_member_next(r);
     } while (rc > 0);
     return rc < 0 ? rc : event_payload(r, &e);
+}
+
+int jbi_json_message(struct jbi_json *r, const struct jbi_field_info *f)
+{
+    const char *begin = r->pos - 1;
+    int rc = jbi_sink_message_open(r->sink, f);
+
+    if (rc < 0)
+        return sink_failed(r, rc, begin);
+    rc = message_members(r);
+    if (rc < 0)
+        return rc;
+    rc = jbi_sink_close(r->sink);
+    return rc < 0 ? sink_failed(r, rc, begin) : 0;
 }
 
 /* What stands between the braces of the object that the sink has just opened. */

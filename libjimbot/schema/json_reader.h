@@ -12,15 +12,6 @@
 
 enum { JBI_JSON_SKIP_DEPTH = 1024 }; /* deepest nesting that skipping understands */
 
-/* Of this many last orders of keys the reader has a memory. */
-enum { JBI_EXPECT_BITS = 9, JBI_EXPECTS = 1 << JBI_EXPECT_BITS };
-
-/* The field whose key came after another's last time. */
-struct jbi_expect {
-    const void *after; /* a field; a message for the first of its members */
-    const struct jbi_field_info *field;
-};
-
 /* A word of an enum, by the up to eight bytes it has. */
 struct jbi_word {
     const struct jbi_enum *enumeration;
@@ -45,9 +36,13 @@ struct jbi_json {
     const jb_alloc *alloc;
     char *scratch; /* a string whose text had to be changed */
     size_t scratch_bytes;
+    const char *leap_begin; /* the longest value leapt over of this text, and its end */
+    const char *leap_end;
     int64_t element; /* index in a batch for messages, -1 when there is none */
     jb_error *err;
-    struct jbi_expect expect[JBI_EXPECTS];
+    /* The field whose key came last time after that of the field, or first in the message, of the
+     * id. */
+    const struct jbi_field_info *expect[JBI_IDS_MAX];
     struct jbi_word words[JBI_WORDS]; /* that came */
 };
 
@@ -69,17 +64,30 @@ static inline void jbi_json_space(struct jbi_json *r)
 /* A key and the colon after it; pos is at the value then. ret_begin: where the key stands. */
 int jbi_json_key(struct jbi_json *r, struct jbi_text *ret, const char **ret_begin);
 
-/* The key of the next member of a message and its colon; pos is at the value then. after: the field
- * before it, or the message when it is the first. */
-int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, const void *after,
+/* The key of the next member of a message and its colon; pos is at the value then. after: the
+ * id of the field before it, or of the message when it is the first. */
+int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, uint16_t after,
                         struct jbi_member *ret);
 
 /*
  * Read members into the innermost message as long as they are spelled in the usual way: pos is
- * after white space where a key is expected, before and after. after: as above, kept up to date.
- * True when the last one was closed by the message's brace; pos is behind that then.
+ * after white space where a key is expected. after: as above, kept up to date. 1 when pos is at the
+ * key of a member that is not usual, 0 when the message's brace came and pos is behind it, or a
+ * code.
  */
-bool jbi_json_members_usual(struct jbi_json *r, const void **after);
+int jbi_json_members_usual(struct jbi_json *r, uint16_t *after);
+
+/* Whether the field's value is one message that is no event. */
+static inline bool jbi_json_is_message(const struct jbi_field_info *f)
+{
+    return f->kind == JBI_KIND_MESSAGE && f->label == JBI_LABEL_SINGLE && !f->message->is_event;
+}
+
+/* Read an object as a value of the field, a message: pos is behind its first brace. */
+int jbi_json_message(struct jbi_json *r, const struct jbi_field_info *f);
+
+/* After a member: 1 when another follows, 0 at the closing brace, or a code. */
+int jbi_json_member_next(struct jbi_json *r);
 
 /* Read one string token; text is valid UTF-8, in the input or in scratch, until the next one. */
 int jbi_json_string(struct jbi_json *r, struct jbi_text *ret);

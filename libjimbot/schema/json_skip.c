@@ -108,6 +108,9 @@ int jbi_json_skip(struct jbi_json *r)
 /* After the string whose first byte is at p; end when it does not end. */
 static const char *leap_string(const char *p, const char *end)
 {
+    p = jbi_scan_plain(p, end);
+    if (p != end && *p == '"')
+        return p + 1;
     while (p != end) {
         const char *quote = memchr(p, '"', (size_t)(end - p));
         const char *back;
@@ -124,6 +127,22 @@ static const char *leap_string(const char *p, const char *end)
     return end;
 }
 
+/* After the object or list at p, NULL when it does not end. Who looks at a body first leaps over
+ * the payload that its reader leaps over next: the longest leap is remembered. */
+static const char *leap_container(struct jbi_json *r, const char *p)
+{
+    const char *end;
+
+    if (p == r->leap_begin)
+        return r->leap_end;
+    end = jbi_scan_container(p, r->end);
+    if (end != NULL && end - p > r->leap_end - r->leap_begin) {
+        r->leap_begin = p;
+        r->leap_end = end;
+    }
+    return end;
+}
+
 bool jbi_json_leap(struct jbi_json *r)
 {
     const char *p;
@@ -133,7 +152,7 @@ bool jbi_json_leap(struct jbi_json *r)
     if (p == r->end)
         return true;
     if (*p == '{' || *p == '[') {
-        p = jbi_scan_container(p, r->end);
+        p = leap_container(r, p);
         if (p == NULL)
             return false;
     } else if (*p == '"') {

@@ -80,10 +80,8 @@ bool jbi_event_type_needs_subtype(const char *type, size_t type_bytes)
 }
 
 /* Append text as one token or part of one: lower case, anything unfit is `_`. */
-static size_t topic_append(char *topic, size_t at, struct jbi_text text, const char *otherwise)
+static size_t topic_append(char *topic, size_t at, struct jbi_text text)
 {
-    if (text.len_bytes == 0)
-        text = (struct jbi_text){otherwise, strlen(otherwise)};
     for (size_t i = 0; i < text.len_bytes && at < JB_TOPIC_MAX_BYTES; i++) {
         char c = text.data[i];
 
@@ -96,21 +94,16 @@ static size_t topic_append(char *topic, size_t at, struct jbi_text text, const c
     return at;
 }
 
-uint8_t jbi_event_topic(uint16_t type, struct jbi_text type_name, struct jbi_text subtype,
-                        struct jbi_text name, char *topic)
+uint8_t jbi_event_topic(const struct jbi_event_type *type, struct jbi_text tail, char *topic)
 {
-    const char *pattern =
-        jbi_event_types[type < jbi_n_event_types && type > 0 ? type : JB_EVENT_CUSTOM].topic;
-    size_t at = 0;
+    size_t at = type->topic_bytes;
 
-    for (; *pattern != '\0' && *pattern != '{'; pattern++)
-        topic[at++] = *pattern;
-    if (strcmp(pattern, "{subtype}") == 0)
-        at = topic_append(topic, at, subtype, "update");
-    else if (strcmp(pattern, "{name}") == 0)
-        at = topic_append(topic, at, name, "unnamed");
-    else if (strcmp(pattern, "{type}") == 0)
-        at = topic_append(topic, at, type_name, "unnamed");
+    jbi_copy(topic, type->topic, at);
+    if (type->topic_tail != JBI_TOPIC_WHOLE && tail.len_bytes == 0)
+        tail = type->topic_tail == JBI_TOPIC_SUBTYPE ? (struct jbi_text){"update", 6}
+                                                     : (struct jbi_text){"unnamed", 7};
+    if (type->topic_tail != JBI_TOPIC_WHOLE)
+        at = topic_append(topic, at, tail);
     topic[at] = '\0';
     return (uint8_t)at;
 }

@@ -39,6 +39,10 @@ enum jbi_field_flags {
 
 enum { JBI_NUMBER_EXTRAS = 15, JBI_NUMBER_NON_FINITE = 100, JBI_FIELDS_MAX = 128 };
 
+/* `"key":` of a field is short enough to be compared at once, and so many bytes may be read of it;
+ * messages and fields are fewer than that many in all. */
+enum { JBI_QUOTED_BYTES = 32, JBI_IDS_MAX = 1024 };
+
 struct jbi_enum_spelling {
     const char *text;
     uint8_t text_bytes;
@@ -76,6 +80,9 @@ struct jbi_field_info {
     uint8_t tag_bytes;
     uint8_t tag[3]; /* the encoded tag with the wire type it is written with (packed, map: LEN) */
     uint16_t number;
+    uint16_t id;                   /* of all fields and messages, < JBI_IDS_MAX */
+    uint8_t quoted_bytes;          /* of `"key":`; 0 when it is too long for `quoted` */
+    char quoted[JBI_QUOTED_BYTES]; /* `"key":`, then zeros */
 };
 
 struct jbi_message {
@@ -86,8 +93,17 @@ struct jbi_message {
     uint16_t slot_mask;
     uint16_t n_fields;
     uint16_t max_number;
+    uint16_t id; /* of all fields and messages, < JBI_IDS_MAX */
     uint8_t mul[4];
     bool is_event;
+};
+
+/* What a topic ends with: nothing more, or a text of the event as one token. */
+enum jbi_topic_tail {
+    JBI_TOPIC_WHOLE = 0,
+    JBI_TOPIC_SUBTYPE = 1,
+    JBI_TOPIC_NAME = 2, /* field `name` of the payload */
+    JBI_TOPIC_TYPE = 3
 };
 
 /* One way to spell an event type. Index in jbi_event_types = enum jb_event_type. */
@@ -96,12 +112,14 @@ struct jbi_event_type {
     const char *json_type;   /* "LEARNING_DECISION"; NULL for CUSTOM and UNSPECIFIED */
     const char *subtype;     /* "REQUEST", or NULL: any */
     const char *payload_key; /* "payload", "data" */
-    const char *topic;       /* "game.state.update", "game.scoring.{subtype}" */
+    const char *topic;       /* "game.state.update", "game.scoring." */
     const struct jbi_field_info *payload;
     uint8_t name_bytes;
     uint8_t json_type_bytes;
     uint8_t subtype_bytes;
     uint8_t payload_key_bytes;
+    uint8_t topic_bytes;
+    uint8_t topic_tail; /* enum jbi_topic_tail */
 };
 
 extern const struct jbi_message jbi_message_Event;
@@ -173,16 +191,10 @@ struct jbi_text {
 };
 
 /*
- * Write the topic an event belongs on, always legal, NUL-terminated.
- *
- * @param type_name  the type as spelled, for CUSTOM.
- * @param subtype    for SCORING.
- * @param name       field `name` of the payload, for METRIC and COMMAND.
- * @param topic      room for 128 bytes.
- * @return length, 1 .. 127.
+ * Write the topic an event of that type belongs on, always legal, NUL-terminated. tail: the text
+ * that its topic ends with, if it is there. topic: room for 128 bytes. Returns the length, 1 .. 127.
  */
-uint8_t jbi_event_topic(uint16_t type, struct jbi_text type_name, struct jbi_text subtype,
-                        struct jbi_text name, char *topic);
+uint8_t jbi_event_topic(const struct jbi_event_type *type, struct jbi_text tail, char *topic);
 
 /* enum jb_priority of a jimbot.v1.Priority. */
 static inline uint8_t jbi_priority_public(int64_t priority)

@@ -12,6 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 enum { JBI_SHORT_BYTES = 32 };
 
 /* Whether two texts of n bytes are the same. */
@@ -45,6 +49,25 @@ static inline bool jbi_short_same(const char *a, const char *b, size_t n)
             return false;
     }
     return true;
+}
+
+/* Whether a text begins with a word of n <= 32 bytes; 32 may be read of both. */
+static inline bool jbi_short_begins(const char *text, const char *word, size_t n)
+{
+#if defined(__SSE2__)
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)text);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)word);
+    uint32_t other = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) ^ 0xFFFF;
+
+    if (n > 16) {
+        a = _mm_loadu_si128((const __m128i *)(const void *)(text + 16));
+        b = _mm_loadu_si128((const __m128i *)(const void *)(word + 16));
+        other |= ((uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) ^ 0xFFFF) << 16;
+    }
+    return (other & (uint32_t)(((uint64_t)1 << n) - 1)) == 0;
+#else
+    return jbi_short_same(text, word, n);
+#endif
 }
 
 /* Copy n bytes, of which there are few. */

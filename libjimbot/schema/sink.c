@@ -227,11 +227,12 @@ static int block_close(struct jbi_sink *s, struct jbi_frame *list)
     return start != 0 ? jbi_sink_length_close(s, start) : 0;
 }
 
-static size_t value_tag(const struct jbi_field_info *f, uint8_t *ret_tag)
+/* The tag of a value of a map; of as many bytes as one of a field's. */
+static size_t value_tag(const struct jbi_field_info *f, uint8_t ret_tag[3])
 {
-    *ret_tag = (uint8_t)(2 << 3 | (f->kind == JBI_KIND_DOUBLE ? JBI_WIRE_FIXED64
-                                   : is_packed(f)             ? JBI_WIRE_VARINT
-                                                              : JBI_WIRE_BYTES));
+    ret_tag[0] = (uint8_t)(2 << 3 | (f->kind == JBI_KIND_DOUBLE ? JBI_WIRE_FIXED64
+                                     : is_packed(f)             ? JBI_WIRE_VARINT
+                                                                : JBI_WIRE_BYTES));
     return 1;
 }
 
@@ -253,12 +254,12 @@ static int element_typed(struct jbi_sink *s, struct jbi_frame *top, const struct
     const struct jbi_field_info *f = top->field;
     const uint8_t *tag = f->tag;
     size_t tag_bytes = f->tag_bytes;
-    uint8_t value;
+    uint8_t value[3] = {0};
     int rc = 0;
 
     if (top->kind == JBI_FRAME_MAP) {
-        tag_bytes = value_tag(f, &value);
-        tag = &value;
+        tag_bytes = value_tag(f, value);
+        tag = value;
     } else if (is_packed(f)) {
         rc = block_open(s, top);
         tag_bytes = 0;
@@ -385,22 +386,30 @@ int jbi_sink_scalar(struct jbi_sink *s, const struct jbi_token *token)
     return element_scalar(s, top, token);
 }
 
+/* tag: three bytes, of which tag_bytes count. */
 static int message_open(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
                         size_t tag_bytes)
 {
-    uint32_t start;
     struct jbi_frame *top;
-    int rc = jbi_sink_put(s, tag, tag_bytes);
+    int rc = jbi_sink_room(s, sizeof f->tag + 1);
 
-    if (rc == 0)
-        rc = jbi_sink_length_open(s, &start);
     if (rc < 0)
         return rc;
+    memcpy(s->out + s->len, tag, sizeof f->tag);
+    s->len += tag_bytes;
+    s->out[s->len++] = 0;
     top = push(s, JBI_FRAME_MESSAGE);
     top->message = f->message;
     top->field = f;
-    top->start = start;
+    top->start = (uint32_t)s->len;
     return 0;
+}
+
+int jbi_sink_message_open(struct jbi_sink *s, const struct jbi_field_info *f)
+{
+    int rc = depth_check(s);
+
+    return rc == 0 ? message_open(s, f, f->tag, f->tag_bytes) : rc;
 }
 
 /* A container for a field that waits for its value: 1 when it was opened typed, 0 when it must be
@@ -429,14 +438,14 @@ static int element_container(struct jbi_sink *s, struct jbi_frame *top, bool is_
     const struct jbi_field_info *f = top->field;
     const uint8_t *tag = f->tag;
     size_t tag_bytes = f->tag_bytes;
-    uint8_t value;
+    uint8_t value[3] = {0};
     int rc;
 
     if (is_list || f->kind != JBI_KIND_MESSAGE)
         return element_replace(s, top);
     if (top->kind == JBI_FRAME_MAP) {
-        tag_bytes = value_tag(f, &value);
-        tag = &value;
+        tag_bytes = value_tag(f, value);
+        tag = value;
     }
     rc = message_open(s, f, tag, tag_bytes);
     return rc < 0 ? rc : 1;

@@ -108,6 +108,9 @@ int jbi_sink_key(struct jbi_sink *s, const char *key, size_t len_bytes);
 /* A key of which the field is known already. */
 int jbi_sink_key_of(struct jbi_sink *s, const struct jbi_field_info *f);
 int jbi_sink_object_open(struct jbi_sink *s);
+/* The same for a message as the value of a field whose key is not given, or as the next element of
+ * a list of that field. */
+int jbi_sink_message_open(struct jbi_sink *s, const struct jbi_field_info *f);
 int jbi_sink_list_open(struct jbi_sink *s);
 int jbi_sink_close(struct jbi_sink *s);
 int jbi_sink_scalar(struct jbi_sink *s, const struct jbi_token *token);

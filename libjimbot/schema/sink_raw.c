@@ -33,17 +33,19 @@ int jbi_sink_length_open(struct jbi_sink *s, uint32_t *ret_start)
 
 int jbi_sink_length_close(struct jbi_sink *s, uint32_t start)
 {
-    size_t n = s->len - start;
-    size_t more = jbi_wire_varint_bytes(n) - 1;
+    size_t n = s->len - start, more;
     int rc;
 
-    if (more != 0) {
-        rc = jbi_sink_room(s, more);
-        if (rc < 0)
-            return rc;
-        memmove(s->out + start + more, s->out + start, n);
-        s->len += more;
+    if (n < 0x80) {
+        s->out[start - 1] = (uint8_t)n;
+        return 0;
     }
+    more = jbi_wire_varint_bytes(n) - 1;
+    rc = jbi_sink_room(s, more);
+    if (rc < 0)
+        return rc;
+    memmove(s->out + start + more, s->out + start, n);
+    s->len += more;
     jbi_wire_put_varint(s->out + start - 1, n);
     return 0;
 }

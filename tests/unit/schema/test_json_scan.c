@@ -112,6 +112,53 @@ START_TEST(test_equal_events_are_equal_bytes_however_spelled)
 }
 END_TEST
 
+/* A number of up to 20 digits, now and then with a sign, a fraction, a zero in front. */
+static const char *random_number(char buf[32])
+{
+    uint32_t n = 1 + draw(20), point = draw(24), at = 0;
+
+    if (draw(4) == 0)
+        buf[at++] = '-';
+    for (uint32_t i = 0; i < n; i++) {
+        if (i == point && i != 0)
+            buf[at++] = '.';
+        buf[at++] = (char)('0' + draw(10));
+    }
+    buf[at] = '\0';
+    return buf;
+}
+
+/* White space after a number is unusual enough to send it the long way. */
+START_TEST(test_a_number_is_the_same_however_it_is_read)
+{
+    static const char *const forms[] = {
+        "{\"type\":\"HEARTBEAT\",\"timestamp\":%s%s,\"payload\":{\"uptime\":%s%s,\"version\":\"1\"}"
+        "}",
+        "{\"type\":\"MONEY_CHANGED\",\"event_id\":%s%s,\"payload\":{\"old_value\":%s%s}}",
+        "{\"type\":\"ROUND_CHANGED\",\"event_id\":\"%s\"%s,\"payload\":{\"ante\":%s%s,\"round\":2}"
+        "}",
+    };
+    char text[400], a[32], b[32], first[4096];
+    int rc;
+
+    encoder_open();
+    for (int i = 0; i < 4 * N_TEXTS; i++) {
+        random_number(a);
+        random_number(b);
+        snprintf(text, sizeof text, forms[_i], a, "", b, "");
+        memset(first, 0, sizeof first);
+        rc = encode(text);
+        if (rc == 0)
+            memcpy(first, made.data, made.len_bytes);
+        snprintf(text, sizeof text, forms[_i], a, " ", b, "\n");
+        ck_assert_int_eq(encode(text), rc);
+        if (rc == 0)
+            ck_assert_msg(memcmp(made.data, first, made.len_bytes) == 0, "%s", text);
+    }
+    encoder_close();
+}
+END_TEST
+
 START_TEST(test_keys_in_another_order_are_found)
 {
     encoder_open();
@@ -175,6 +222,7 @@ int main(void)
     tcase_add_loop_test(tc, test_every_byte_that_is_not_plain_ends_a_run, 0, 256);
     tcase_add_loop_test(member, test_equal_events_are_equal_bytes_however_spelled, 0,
                         sizeof spellings / sizeof spellings[0]);
+    tcase_add_loop_test(member, test_a_number_is_the_same_however_it_is_read, 0, 3);
     tcase_add_test(member, test_keys_in_another_order_are_found);
     tcase_add_test(member, test_a_repeated_key_at_the_end_closes_nothing);
     tcase_add_test(member, test_a_full_name_is_not_taken_for_the_type_it_begins_with);
