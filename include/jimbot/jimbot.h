@@ -13,5 +13,6 @@
 #include "jimbot/schema.h"
 #include "jimbot/stats.h"
 #include "jimbot/sub.h"
+#include "jimbot/view.h"
 
 #endif

@@ -375,13 +375,17 @@ JB_API int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_
 JB_API int64_t jb_event_to_json(const void *data, size_t len_bytes, char *buf, size_t cap_bytes,
                                 jb_error *err);
 
-/** What jb_field_parse() found at the end of a path. */
+/** What a value of a field is. At the end of a path (jb_field_parse()) is one of the first five;
+ * the others are met by a walk (jimbot/view.h). */
 enum jb_field_kind {
+    JB_FIELD_UNKNOWN = 0, /**< of a newer schema */
     JB_FIELD_BOOL = 1,
     JB_FIELD_INT = 2,
     JB_FIELD_DOUBLE = 3,
     JB_FIELD_STRING = 4,
-    JB_FIELD_ENUM = 5
+    JB_FIELD_ENUM = 5,
+    JB_FIELD_MESSAGE = 6,
+    JB_FIELD_JSON = 7 /**< a string that holds JSON text of any value */
 };
 
 /** A compiled path to one scalar of an event. A value: copy it freely. Fill in with

@@ -63,6 +63,11 @@ static inline bool jbi_wire_varint(jbi_wire *in, uint64_t *ret)
         *ret = *in->pos++;
         return true;
     }
+    if (jbi_wire_left(in) >= 2 && in->pos[1] < 0x80) {
+        *ret = (uint64_t)in->pos[1] << 7 | (in->pos[0] & 0x7f);
+        in->pos += 2;
+        return true;
+    }
     return jbi_wire_varint_long(in, ret);
 }
 
