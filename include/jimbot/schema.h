@@ -56,6 +56,18 @@ enum jb_quirk {
     JB_QUIRKS_ALL = 255
 };
 
+/**
+ * A way to spell events in JSON; docs/design/schema.md says what they are. Each is a table made from
+ * a file of proto/dialects, in this order.
+ */
+enum jb_dialect {
+    JB_DIALECT_BALATROMCP =
+        0, /**< events of the BalatroMCP mod: an object with `type`; the default */
+    JB_DIALECT_BALATROBOT = 1, /**< game states of balatrobot v1, alone or as the `result` of a
+                                  JSON-RPC response */
+    JB_DIALECT_PROTOBUF = 2    /**< the JSON mapping of Protocol Buffers */
+};
+
 /** Options of an encoder; start from jb_encoder_opts_init(). */
 typedef struct jb_encoder_opts {
     uint32_t size;            /**< set by jb_encoder_opts_init() */
@@ -65,6 +77,8 @@ typedef struct jb_encoder_opts {
     uint32_t max_depth;       /**< deepest nesting of the input; default 64, at most 256 */
     uint32_t quirks;          /**< enum jb_quirk, those survived; default JB_QUIRKS_ALL */
     const jb_alloc *alloc;    /**< NULL for libc */
+    uint32_t dialect; /**< enum jb_dialect, of what it reads; default JB_DIALECT_BALATROMCP */
+    uint32_t _reserved;
 } jb_encoder_opts;
 
 /**
@@ -374,6 +388,43 @@ JB_API int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_
  */
 JB_API int64_t jb_event_to_json(const void *data, size_t len_bytes, char *buf, size_t cap_bytes,
                                 jb_error *err);
+
+/**
+ * Write an event as JSON text in a dialect, whatever dialect it came in. jb_event_to_json() is this
+ * with JB_DIALECT_BALATROMCP.
+ *
+ * What came in this dialect comes back value for value, but for JB_DIALECT_PROTOBUF, which has one
+ * spelling for every value. Of an event that came in another one the typed fields are written, and
+ * what no field could hold where its key means nothing else here.
+ *
+ * @param dialect  enum jb_dialect.
+ *
+ * @return as jb_event_to_json(); or JB_EINVAL (no such dialect), JB_EEVENT (the dialect has no word
+ * for events of this type: balatrobot's has game states only).
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int64_t jb_event_to_json_as(uint32_t dialect, const void *data, size_t len_bytes, char *buf,
+                                   size_t cap_bytes, jb_error *err);
+
+/**
+ * Name of a dialect, "balatromcp"; NULL for a number that is none. Static storage.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API const char *jb_dialect_name(uint32_t dialect);
+
+/**
+ * The dialect of a name.
+ *
+ * @return enum jb_dialect, or JB_ENOENT.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_dialect_find(const char *name, size_t len_bytes);
 
 /** What a value of a field is. At the end of a path (jb_field_parse()) is one of the first five;
  * the others are met by a walk (jimbot/view.h). */

@@ -38,6 +38,10 @@ static const char *opts_fault(const jb_encoder_opts *o)
         return "flags has a bit that this version does not know";
     if ((o->quirks & ~(uint32_t)JB_QUIRKS_ALL) != 0)
         return "quirks has a bit that this version does not know";
+    if (o->dialect >= jbi_n_dialects)
+        return "dialect is none that this version knows";
+    if (o->_reserved != 0)
+        return "_reserved is not 0";
     if (!jbi_alloc_is_valid(o->alloc))
         return "alloc lacks a function";
     if (o->max_event_bytes == 0 || o->max_event_bytes > JB_EVENT_MAX_BYTES)
@@ -78,7 +82,8 @@ int jb_encoder_create(const jb_encoder_opts *opts, jb_encoder **ret_encoder, jb_
     if ((o.flags & JB_ENCODER_STRICT) != 0)
         o.quirks &= ~(uint32_t)JBI_QUIRKS_OF_TEXT;
     e->json = (struct jbi_json){.alloc = &e->alloc, .sink = &e->sink};
-    e->sink = (struct jbi_sink){.arena = &e->arena,
+    e->sink = (struct jbi_sink){.dialect = &jbi_dialects[o.dialect],
+                                .arena = &e->arena,
                                 .max_bytes = o.max_event_bytes,
                                 .max_frames = o.max_depth,
                                 .quirks = {.taken = o.quirks}};

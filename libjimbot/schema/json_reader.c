@@ -322,7 +322,7 @@ static int event_payload(struct jbi_json *r, struct event_read *e)
 
 static int event_members(struct jbi_json *r)
 {
-    struct event_read e = {.after = jbi_message_Event.id};
+    struct event_read e = {.after = jbi_sink_top(r->sink)->message->id};
     int rc;
 
     if (is_empty_object(r))

@@ -27,12 +27,13 @@ const struct jbi_field_info *jbi_field_by_name(const struct jbi_message *message
 const struct jbi_enum_spelling *jbi_enum_by_text(const struct jbi_enum *e, const char *text,
                                                  size_t len_bytes)
 {
+    size_t skip = e->common_bytes;
     const struct jbi_enum_spelling *s;
     uint8_t slot;
 
-    if (len_bytes == 0 || e->slots == NULL)
+    if (len_bytes <= skip || e->slots == NULL)
         return NULL;
-    slot = e->slots[jbi_key_hash(e->mul, text, len_bytes) & e->slot_mask];
+    slot = e->slots[jbi_key_hash(e->mul, text + skip, len_bytes - skip) & e->slot_mask];
     if (slot == 0)
         return NULL;
     s = &e->spellings[slot - 1];
@@ -48,11 +49,11 @@ const struct jbi_enum_spelling *jbi_enum_by_number(const struct jbi_enum *e, int
     return NULL;
 }
 
-uint16_t jbi_event_type_find(const char *type, size_t type_bytes, const char *subtype,
-                             size_t subtype_bytes)
+uint16_t jbi_event_type_find(const struct jbi_event_type *types, const char *type,
+                             size_t type_bytes, const char *subtype, size_t subtype_bytes)
 {
     for (uint32_t i = 1; i < jbi_n_event_types; i++) {
-        const struct jbi_event_type *e = &jbi_event_types[i];
+        const struct jbi_event_type *e = &types[i];
 
         if (e->json_type == NULL)
             continue;
@@ -68,10 +69,11 @@ uint16_t jbi_event_type_find(const char *type, size_t type_bytes, const char *su
     return JB_EVENT_CUSTOM;
 }
 
-bool jbi_event_type_needs_subtype(const char *type, size_t type_bytes)
+bool jbi_event_type_needs_subtype(const struct jbi_event_type *types, const char *type,
+                                  size_t type_bytes)
 {
     for (uint32_t i = 1; i < jbi_n_event_types; i++) {
-        const struct jbi_event_type *e = &jbi_event_types[i];
+        const struct jbi_event_type *e = &types[i];
 
         if (e->subtype != NULL && text_is(e->json_type, e->json_type_bytes, type, type_bytes))
             return true;
@@ -111,4 +113,18 @@ uint8_t jbi_event_topic(const struct jbi_event_type *type, struct jbi_text tail,
 const char *jb_event_type_name(uint32_t type)
 {
     return type < jbi_n_event_types ? jbi_event_types[type].name : NULL;
+}
+
+const char *jb_dialect_name(uint32_t dialect)
+{
+    return dialect < jbi_n_dialects ? jbi_dialects[dialect].name : NULL;
+}
+
+int jb_dialect_find(const char *name, size_t len_bytes)
+{
+    for (uint32_t i = 0; name != NULL && i < jbi_n_dialects; i++) {
+        if (text_is(jbi_dialects[i].name, strlen(jbi_dialects[i].name), name, len_bytes))
+            return (int)i;
+    }
+    return JB_ENOENT;
 }

@@ -1,10 +1,18 @@
 /*
  * The schema as data: messages, fields, enums, event types.
  *
- * tools/schemagen.py makes schema_tables.c from the files in proto/ (*.proto and a dialect's
- * .toml). Everything is constant and shared by the encoder, the decoder and the field paths, so
- * that none of them knows a single field by name. Invariant: `fields` of a message is sorted by
- * number, and number and key lookups of a message reach exactly its fields.
+ * tools/schemagen.py makes schema_tables.c from the files in proto/ (*.proto and the .toml files of
+ * the dialects). Everything is constant and shared by the encoder, the decoder and the field paths,
+ * so that none of them knows a single field by name. Each dialect has a set of its own, which
+ * differs in spelling only; who reads bytes and no JSON takes the first one's.
+ *
+ * An object of a dialect that no message stands for is a group: its members are fields of the
+ * message around it. It is a jbi_message with the same fields and other keys, and a field of kind
+ * JBI_KIND_GROUP, without a number, opens it.
+ *
+ * Invariant: `fields` of a message is sorted by number, groups come behind the n_fields that have
+ * one; number lookups of a message reach exactly its fields, key lookups those that have a key
+ * there.
  */
 #ifndef JBI_SCHEMA_TABLES_H
 #define JBI_SCHEMA_TABLES_H
@@ -22,7 +30,8 @@ enum jbi_kind {
     JBI_KIND_STRING = 4,
     JBI_KIND_ENUM = 5,
     JBI_KIND_MESSAGE = 6,
-    JBI_KIND_JSON = 7 /* a string field that holds minified JSON text of any value */
+    JBI_KIND_JSON = 7, /* a string field that holds minified JSON text of any value */
+    JBI_KIND_GROUP = 8 /* no field: an object whose members lie in the message around it */
 };
 
 enum jbi_label {
@@ -33,8 +42,11 @@ enum jbi_label {
 
 enum jbi_field_flags {
     JBI_FIELD_ID = 1, /* string: arrives as number or string; a JSON number when its text is one */
-    JBI_FIELD_PAYLOAD = 2, /* member of Event's oneof; its JSON key depends on the event type */
-    JBI_FIELD_INTERNAL = 4 /* no JSON key of its own: extras, non_finite, type_name, payloads */
+    JBI_FIELD_PAYLOAD = 2,  /* member of Event's oneof; its JSON key depends on the event type */
+    JBI_FIELD_INTERNAL = 4, /* no JSON key of its own: non_finite, type_name, payloads */
+    JBI_FIELD_EXTRAS = 8,   /* what the message's other fields cannot express */
+    JBI_FIELD_QUOTED = 16,  /* an integer that is written as a string */
+    JBI_FIELD_UINT32 = 32   /* an integer of that range; the others are int64 */
 };
 
 enum { JBI_NUMBER_EXTRAS = 15, JBI_NUMBER_NON_FINITE = 100, JBI_FIELDS_MAX = 128 };
@@ -61,7 +73,9 @@ struct jbi_enum {
     uint16_t n_values;
     uint8_t mul[4];
     uint8_t number_prefix_bytes;
-    bool is_number; /* canonical JSON is a number */
+    uint8_t common_bytes; /* that all spellings begin with; the hash leaves them out */
+    bool is_number;       /* canonical JSON is a number */
+    bool is_open;         /* any number stands for itself */
 };
 
 struct jbi_message;
@@ -69,7 +83,7 @@ struct jbi_message;
 struct jbi_field_info {
     const char *key;                    /* JSON key */
     const char *name;                   /* protobuf name; same storage as key when they are equal */
-    const struct jbi_message *message;  /* JBI_KIND_MESSAGE, also as value of a map */
+    const struct jbi_message *message;  /* JBI_KIND_MESSAGE, also as value of a map; GROUP */
     const struct jbi_enum *enumeration; /* JBI_KIND_ENUM */
     uint8_t key_bytes;
     uint8_t name_bytes;
@@ -81,12 +95,13 @@ struct jbi_field_info {
     uint8_t tag[3]; /* the encoded tag with the wire type it is written with (packed, map: LEN) */
     uint16_t number;
     uint16_t id;                   /* of all fields and messages, < JBI_IDS_MAX */
+    uint8_t group;                 /* idx of the group that has its key, 0: the message itself */
     uint8_t quoted_bytes;          /* of `"key":`; 0 when it is too long for `quoted` */
     char quoted[JBI_QUOTED_BYTES]; /* `"key":`, then zeros */
 };
 
 struct jbi_message {
-    const char *name;
+    const char *name; /* of a group: its key */
     const struct jbi_field_info *fields;
     const uint8_t *slots;     /* key hash -> index into fields + 1, 0 empty */
     const uint8_t *by_number; /* field number -> index into fields + 1, 0 none */
@@ -95,7 +110,10 @@ struct jbi_message {
     uint16_t max_number;
     uint16_t id; /* of all fields and messages, < JBI_IDS_MAX */
     uint8_t mul[4];
-    bool is_event;
+    bool is_event;  /* its type says where the payload is */
+    bool is_named;  /* a field's name is understood where its key is meant */
+    uint8_t group;  /* of a group: idx of its field, else 0 */
+    uint16_t place; /* in jbi_dialect.messages */
 };
 
 /* What a topic ends with: nothing more, or a text of the event as one token. */
@@ -106,7 +124,7 @@ enum jbi_topic_tail {
     JBI_TOPIC_TYPE = 3
 };
 
-/* One way to spell an event type. Index in jbi_event_types = enum jb_event_type. */
+/* One way to spell an event type. Index in jbi_dialect.types = enum jb_event_type. */
 struct jbi_event_type {
     const char *name;        /* "LEARNING_DECISION_REQUEST"; "connection_test" */
     const char *json_type;   /* "LEARNING_DECISION"; NULL for CUSTOM and UNSPECIFIED */
@@ -122,8 +140,27 @@ struct jbi_event_type {
     uint8_t topic_tail; /* enum jbi_topic_tail */
 };
 
+/* A way to spell events in JSON. Index in jbi_dialects = enum jb_dialect. */
+struct jbi_dialect {
+    const char *name;
+    const struct jbi_message *event;
+    const struct jbi_event_type *types;
+    const struct jbi_message *const *messages; /* by jbi_message.place, the same in all dialects */
+    /* Where every document is the payload of one type: that type, and the key that shows that an
+     * object stands around it, which is the event then. 0 and NULL otherwise. */
+    uint16_t root_type;
+    const char *envelope_key;
+    /* What can be understood is written in the usual way afterwards and not kept as it came: null
+     * and what is empty is absent, an integer may be a string. */
+    bool is_normalised;
+    bool is_marked; /* events that came in it say so in Event.dialect */
+};
+
+extern const struct jbi_dialect jbi_dialects[];
+extern const uint32_t jbi_n_dialects;
+
+/* Of the first dialect, for those who read bytes and no JSON. */
 extern const struct jbi_message jbi_message_Event;
-extern const struct jbi_message jbi_message_Extra;
 extern const struct jbi_event_type jbi_event_types[];
 extern const uint32_t jbi_n_event_types; /* highest type + 1 */
 
@@ -134,6 +171,10 @@ static inline uint32_t jbi_key_hash(const uint8_t mul[4], const char *key, size_
     return (uint32_t)len_bytes + (uint32_t)mul[0] * k[0] + (uint32_t)mul[1] * k[len_bytes - 1] +
            (uint32_t)mul[2] * k[len_bytes / 2] + (uint32_t)mul[3] * k[len_bytes * 3 / 4];
 }
+
+/* The field of a protobuf name, NULL when the message has none. */
+const struct jbi_field_info *jbi_field_by_name(const struct jbi_message *message, const char *name,
+                                               size_t len_bytes);
 
 /* The field of a JSON key, NULL when the message has none. */
 static inline const struct jbi_field_info *jbi_field_by_key(const struct jbi_message *message,
@@ -160,10 +201,6 @@ static inline const struct jbi_field_info *jbi_field_by_number(const struct jbi_
     return &message->fields[message->by_number[number] - 1];
 }
 
-/* The field of a protobuf name (not the JSON key), for field paths. */
-const struct jbi_field_info *jbi_field_by_name(const struct jbi_message *message, const char *name,
-                                               size_t len_bytes);
-
 /* How a text spells a value, NULL when it does not. */
 const struct jbi_enum_spelling *jbi_enum_by_text(const struct jbi_enum *e, const char *text,
                                                  size_t len_bytes);
@@ -175,14 +212,15 @@ const struct jbi_enum_spelling *jbi_enum_by_number(const struct jbi_enum *e, int
  * Which event type a `type` and `subtype` of a client spell; JB_EVENT_CUSTOM when none. Also knows
  * the types by their full name ("LEARNING_DECISION_REQUEST"). subtype may be NULL.
  */
-uint16_t jbi_event_type_find(const char *type, size_t type_bytes, const char *subtype,
-                             size_t subtype_bytes);
+uint16_t jbi_event_type_find(const struct jbi_event_type *types, const char *type,
+                             size_t type_bytes, const char *subtype, size_t subtype_bytes);
 
 /*
  * Whether a `type` alone does not decide it, so that `subtype` must be known before the payload is
  * read.
  */
-bool jbi_event_type_needs_subtype(const char *type, size_t type_bytes);
+bool jbi_event_type_needs_subtype(const struct jbi_event_type *types, const char *type,
+                                  size_t type_bytes);
 
 /* A borrowed piece of text; data may be NULL when len_bytes is 0. */
 struct jbi_text {

@@ -66,7 +66,7 @@ int jbi_sink_begin(struct jbi_sink *s)
     s->has_key = s->in_raw = s->is_strict_type = s->has_non_finite = false;
     memset(s->quirks.n, 0, sizeof s->quirks.n);
     s->why = NULL;
-    push(s, JBI_FRAME_MESSAGE)->message = &jbi_message_Event;
+    push(s, JBI_FRAME_MESSAGE)->message = s->dialect->event;
     return 0;
 }
 
@@ -105,10 +105,10 @@ static int unknown_key(struct jbi_sink *s, struct jbi_frame *top, const char *ke
 }
 
 /* The field that holds the payload, when key is the payload's key for the type of this event. */
-static const struct jbi_field_info *payload_field(struct jbi_frame *top, const char *key,
-                                                  size_t len_bytes)
+static const struct jbi_field_info *payload_field(struct jbi_sink *s, struct jbi_frame *top,
+                                                  const char *key, size_t len_bytes)
 {
-    const struct jbi_event_type *t = &jbi_event_types[top->type];
+    const struct jbi_event_type *t = &s->dialect->types[top->type];
 
     if (top->type != 0 && len_bytes == t->payload_key_bytes &&
         memcmp(key, t->payload_key, len_bytes) == 0)
@@ -154,9 +154,9 @@ static int message_key(struct jbi_sink *s, struct jbi_frame *top, const char *ke
     const struct jbi_field_info *f = jbi_field_by_key(top->message, key, len_bytes);
 
     if (f == NULL && top->message->is_event) {
-        f = payload_field(top, key, len_bytes);
+        f = payload_field(s, top, key, len_bytes);
         if (f != NULL)
-            s->field_key = jbi_event_types[top->type].payload_key;
+            s->field_key = s->dialect->types[top->type].payload_key;
     } else if (f != NULL) {
         s->field_key = f->key;
     }

@@ -74,6 +74,7 @@ struct jbi_arena;
 
 /* An event in the making. */
 struct jbi_sink {
+    const struct jbi_dialect *dialect;
     struct jbi_arena *arena; /* where out comes from */
     uint8_t *out;
     size_t len;

@@ -102,7 +102,7 @@ static int put_type_name(struct jbi_sink *s, const char *name, size_t name_bytes
 
 int jbi_sink_event_type(struct jbi_sink *s, uint16_t type, const char *name, size_t name_bytes)
 {
-    const struct jbi_event_type *t = &jbi_event_types[type];
+    const struct jbi_event_type *t = &s->dialect->types[type];
     const uint8_t head[2] = {NUMBER_TYPE << 3 | JBI_WIRE_VARINT, (uint8_t)type};
     int rc = jbi_sink_put(s, head, sizeof head);
 
@@ -116,10 +116,10 @@ int jbi_sink_event_type(struct jbi_sink *s, uint16_t type, const char *name, siz
 }
 
 /* The first event type that is spelled so and needs a subtype. */
-static uint16_t pending_type(const char *text, size_t len_bytes)
+static uint16_t pending_type(const struct jbi_sink *s, const char *text, size_t len_bytes)
 {
     for (uint32_t i = 1; i < jbi_n_event_types; i++) {
-        const struct jbi_event_type *t = &jbi_event_types[i];
+        const struct jbi_event_type *t = &s->dialect->types[i];
 
         if (t->subtype != NULL && t->json_type_bytes == len_bytes &&
             memcmp(t->json_type, text, len_bytes) == 0)
@@ -150,9 +150,9 @@ static uint8_t *named_slot(struct jbi_sink *s, const char *text, size_t len_byte
 }
 
 /* Whether that is how clients spell the type. */
-static bool is_spelled(uint16_t type, const char *text, size_t len_bytes)
+static bool is_spelled(const struct jbi_sink *s, uint16_t type, const char *text, size_t len_bytes)
 {
-    const struct jbi_event_type *t = &jbi_event_types[type];
+    const struct jbi_event_type *t = &s->dialect->types[type];
 
     return t->json_type != NULL && t->json_type_bytes == len_bytes &&
            jbi_short_same(t->json_type, text, len_bytes);
@@ -168,14 +168,14 @@ static uint16_t type_named(struct jbi_sink *s, const char *text, size_t len_byte
     uint16_t type;
 
     *ret_needs_subtype = false;
-    if (*slot != 0 && is_spelled(*slot, text, len_bytes))
+    if (*slot != 0 && is_spelled(s, *slot, text, len_bytes))
         return *slot;
-    needs_subtype = jbi_event_type_needs_subtype(text, len_bytes);
+    needs_subtype = jbi_event_type_needs_subtype(s->dialect->types, text, len_bytes);
     if (needs_subtype)
         subtype = jbi_sink_find_text(s, NUMBER_SUBTYPE);
-    type = jbi_event_type_find(text, len_bytes, subtype.data, subtype.len_bytes);
+    type = jbi_event_type_find(s->dialect->types, text, len_bytes, subtype.data, subtype.len_bytes);
     /* A type found by its full name has another spelling, which may need a subtype. */
-    if (!needs_subtype && is_spelled(type, text, len_bytes))
+    if (!needs_subtype && is_spelled(s, type, text, len_bytes))
         *slot = (uint8_t)type;
     *ret_needs_subtype = needs_subtype && subtype.data == NULL;
     return type;
@@ -206,7 +206,7 @@ int jbi_sink_event_named(struct jbi_sink *s, const char *text, size_t len_bytes)
     if (top->type != 0)
         return type_repeated(s, type, text, len_bytes);
     if (needs_subtype) {
-        top->pending = pending_type(text, len_bytes);
+        top->pending = pending_type(s, text, len_bytes);
         return 0;
     }
     return jbi_sink_event_type(s, type, text, len_bytes);
@@ -214,8 +214,9 @@ int jbi_sink_event_named(struct jbi_sink *s, const char *text, size_t len_bytes)
 
 int jbi_sink_event_subtyped(struct jbi_sink *s, const char *text, size_t len_bytes)
 {
-    const struct jbi_event_type *t = &jbi_event_types[jbi_sink_top(s)->pending];
-    uint16_t type = jbi_event_type_find(t->json_type, t->json_type_bytes, text, len_bytes);
+    const struct jbi_event_type *t = &s->dialect->types[jbi_sink_top(s)->pending];
+    uint16_t type =
+        jbi_event_type_find(s->dialect->types, t->json_type, t->json_type_bytes, text, len_bytes);
 
     return jbi_sink_event_type(s, type, t->json_type, t->json_type_bytes);
 }
@@ -231,7 +232,7 @@ static int settle_type(struct jbi_sink *s, struct jbi_frame *top)
 
     top->type = type;
     top->is_retyped = false;
-    if (is_spelled(type, name.data, name.len_bytes))
+    if (is_spelled(s, type, name.data, name.len_bytes))
         jbi_sink_drop(s, NUMBER_TYPE_NAME, NULL, 0);
     jbi_sink_drop(s, NUMBER_TYPE, NULL, 0);
     return jbi_sink_put(s, field, sizeof field);
@@ -240,7 +241,7 @@ static int settle_type(struct jbi_sink *s, struct jbi_frame *top)
 int jbi_sink_event_settle(struct jbi_sink *s)
 {
     struct jbi_frame *top = jbi_sink_top(s);
-    const struct jbi_event_type *t = &jbi_event_types[top->pending];
+    const struct jbi_event_type *t = &s->dialect->types[top->pending];
 
     if (top->is_retyped)
         return settle_type(s, top);

@@ -102,7 +102,7 @@ static bool whole_extra(const struct jbi_part *p, struct jbi_text *ret_key)
 static const struct jbi_field_info *key_field(const struct clearing *c, struct jbi_text key)
 {
     const struct jbi_field_info *f = jbi_field_by_key(c->message, key.data, key.len_bytes);
-    const struct jbi_event_type *type = &jbi_event_types[jbi_sink_top(c->sink)->type];
+    const struct jbi_event_type *type = &c->sink->dialect->types[jbi_sink_top(c->sink)->type];
 
     if (f == NULL && c->message->is_event && type->payload != NULL &&
         key.len_bytes == type->payload_key_bytes &&

@@ -21,6 +21,7 @@
 #include "schema/number.h"
 
 struct writer {
+    const struct jbi_dialect *dialect;
     jbi_json_out out;
     const uint8_t *fail; /* where the event is wrong */
     uint32_t depth;
@@ -71,10 +72,9 @@ static bool scan_extra(struct scan *s, jbi_wire bytes)
     return true;
 }
 
-/* Whether a field is the list of extras, which every message has under the same number. */
 static bool is_extras(const struct jbi_field_info *f)
 {
-    return f->number == JBI_NUMBER_EXTRAS && f->message == &jbi_message_Extra;
+    return (f->flags & JBI_FIELD_EXTRAS) != 0;
 }
 
 static bool scan_field(struct scan *s, jbi_wire *in, const struct jbi_field_info *f, uint32_t wire,
@@ -149,6 +149,18 @@ static void write_enum(struct writer *w, const struct jbi_enum *e, int32_t numbe
     }
 }
 
+static void write_int(struct writer *w, const struct jbi_field_info *f, uint64_t value)
+{
+    bool is_quoted = (f->flags & JBI_FIELD_QUOTED) != 0;
+
+    if (is_quoted)
+        jbi_json_put_char(&w->out, '"');
+    jbi_json_put_int(&w->out,
+                     (f->flags & JBI_FIELD_UINT32) != 0 ? (uint32_t)value : (int64_t)value);
+    if (is_quoted)
+        jbi_json_put_char(&w->out, '"');
+}
+
 static bool write_varint(struct writer *w, const struct jbi_field_info *f, jbi_wire *in)
 {
     uint64_t value;
@@ -160,7 +172,7 @@ static bool write_varint(struct writer *w, const struct jbi_field_info *f, jbi_w
     else if (f->kind == JBI_KIND_ENUM)
         write_enum(w, f->enumeration, (int32_t)value);
     else
-        jbi_json_put_int(&w->out, (int64_t)value);
+        write_int(w, f, value);
     return true;
 }
 
@@ -395,6 +407,8 @@ static bool is_written_here(const struct scan *s, const struct jbi_field_info *f
 {
     if ((f->flags & JBI_FIELD_INTERNAL) != 0 || has_bit(s->whole, f->idx))
         return false;
+    if ((f->flags & JBI_FIELD_PAYLOAD) != 0)
+        return s->payload == place;
     return (f->label == JBI_LABEL_SINGLE ? s->last : s->first)[f->idx] == place;
 }
 
@@ -428,7 +442,7 @@ static bool write_members(struct writer *w, const struct scan *s, const struct j
             ok = jbi_wire_bytes(&value, &value) && write_extra(w, value, any);
         } else if (type != NULL && place == s->payload) {
             begin_member(w, any, type->payload_key, type->payload_key_bytes);
-            ok = f == jbi_event_types[JB_EVENT_CUSTOM].payload
+            ok = f == w->dialect->types[JB_EVENT_CUSTOM].payload
                      ? jbi_wire_bytes(&value, &value) && write_custom(w, value)
                      : write_value(w, f, &value);
         } else if (is_written_here(s, f, place) && !is_type(s, f)) {
@@ -451,10 +465,16 @@ static bool write_object(struct writer *w, const struct scan *s)
     return true;
 }
 
+/* What the dialect says of an event's type. */
+static const struct jbi_event_type *type_of(const struct writer *w, const jbi_envelope *e)
+{
+    return &w->dialect->types[jbi_envelope_type(e) - jbi_event_types];
+}
+
 /* The `type` of an event: as its publisher spelled it, else as the dialect does. */
 static bool write_type(struct writer *w, const struct scan *s, const jbi_envelope *e, bool *any)
 {
-    const struct jbi_event_type *type = jbi_envelope_type(e);
+    const struct jbi_event_type *type = type_of(w, e);
     const struct jbi_field_info *field = jbi_field_by_number(s->message, JBI_EVENT_TYPE);
     const struct jbi_field_info *subtype = jbi_field_by_number(s->message, JBI_EVENT_SUBTYPE);
 
@@ -509,7 +529,7 @@ static bool write_event(struct writer *w, struct scan *s)
 
     if (!jbi_envelope_read(s->bytes, &envelope))
         return fail_at(w, s->bytes.pos);
-    type = jbi_envelope_type(&envelope);
+    type = type_of(w, &envelope);
     if (s->payload != 0 && payload_is_overridden(s, type))
         s->payload = 0;
     jbi_json_put_char(&w->out, '{');
@@ -536,14 +556,23 @@ static bool write_message(struct writer *w, const struct jbi_message *message, j
 int64_t jb_event_to_json(const void *data, size_t len_bytes, char *buf, size_t cap_bytes,
                          jb_error *err)
 {
+    return jb_event_to_json_as(JB_DIALECT_BALATROMCP, data, len_bytes, buf, cap_bytes, err);
+}
+
+int64_t jb_event_to_json_as(uint32_t dialect, const void *data, size_t len_bytes, char *buf,
+                            size_t cap_bytes, jb_error *err)
+{
     struct writer w = {.out = {.buf = buf, .cap_bytes = cap_bytes}};
 
+    if (dialect >= jbi_n_dialects)
+        return jbi_error_set(err, JB_EINVAL, "no dialect has the number %u", (unsigned)dialect);
+    w.dialect = &jbi_dialects[dialect];
     if ((data == NULL && len_bytes != 0) || (buf == NULL && cap_bytes != 0))
         return jbi_error_set(err, JB_EINVAL, "NULL with a length that is not 0");
     if (len_bytes > JB_EVENT_MAX_BYTES)
         return jbi_error_at(err, JB_EPROTO, 0, "%zu bytes are more than an event may have",
                             len_bytes);
-    if (!write_message(&w, &jbi_message_Event, jbi_wire_of(data, len_bytes))) {
+    if (!write_message(&w, w.dialect->event, jbi_wire_of(data, len_bytes))) {
         /* A value that an entry of a map left out does not lie in the event. */
         uint64_t place = (uint64_t)((uintptr_t)w.fail - (uintptr_t)data);
         uint64_t offset = place <= len_bytes ? place : 0;

@@ -75,9 +75,12 @@ static inline bool jbi_wire_varint(jbi_wire *in, uint64_t *ret)
  * do not exist or are groups. */
 static inline bool jbi_wire_tag(jbi_wire *in, uint32_t *ret_number, uint32_t *ret_type)
 {
+    const uint8_t *begin = in->pos;
     uint64_t tag;
 
-    if (!jbi_wire_varint(in, &tag) || tag < 8 || tag > UINT32_MAX)
+    /* Other readers refuse a tag of more bytes than its 32 bits need, so this one does. */
+    if (!jbi_wire_varint(in, &tag) || tag < 8 || tag > UINT32_MAX ||
+        in->pos - begin > JBI_WIRE_TAG_MAX_BYTES)
         return false;
     *ret_number = (uint32_t)(tag >> 3);
     *ret_type = (uint32_t)tag & 7;

@@ -2,7 +2,7 @@
 """Make the schema of a version that does not exist: this one, and something new in every place.
 
 Usage: next_schema.py PROTO_DIR OUTPUT_DIR TABLES.c SCHEMAGEN.py EVENT_FILE.proto…
-Writes OUTPUT_DIR/jimbot/v1/*.proto, OUTPUT_DIR/dialects/balatromcp.toml, and the tables of the two.
+Writes OUTPUT_DIR/jimbot/v1/*.proto, OUTPUT_DIR/dialects/*.toml, and the tables of all of it.
 """
 
 import os
@@ -48,13 +48,14 @@ FIELDS = {
   optional string next_old = 98 [deprecated = true]; // a text that nobody should use
 """,
     ("card", "Card"): "  optional int64 next_level = 90; // a number\n  repeated string next_marks = 91; // texts\n",
-    ("event", "Event"): "  optional string next_trace = 13; // a text in the envelope\n",
+    ("event", "Event"): "  optional string next_trace = 14; // a text in the envelope\n",
 }
 VALUES = {
     ("card", "Suit"): "  SUIT_STARS = 5; // new\n",
     ("game", "Phase"): "  PHASE_NEXT = 1003; // new\n",
     ("event", "EventType"): "  EVENT_TYPE_NEXT_BEATEN = 33; // new\n",
 }
+DIALECTS = ["balatromcp.toml", "balatrobot.toml", "protobuf.toml"]
 EVENT = """[[event]]
 type = "NEXT_BEATEN"
 json = "NEXT_BEATEN"
@@ -95,10 +96,10 @@ def main(proto, out, tables, schemagen, events):
     edit(path("event"), lambda text: re.sub(r"(\n +Custom custom = 63;)", r"\n  NextBeaten next_beaten = 64;\1", text))
     edit(path("event"), lambda text: text.replace('import "jimbot/v1/change', 'import "jimbot/v1/card.proto";\n'
                                                   'import "jimbot/v1/change'))
-    dialect = os.path.join(out, "dialects", "balatromcp.toml")
-    edit(dialect, lambda text: text.replace("\n[fields]\n", "\n" + EVENT + "[fields]\n"))
+    dialects = [os.path.join(out, "dialects", name) for name in DIALECTS]
+    edit(dialects[0], lambda text: text.replace("\n[fields]\n", "\n" + EVENT + "[fields]\n"))
     files = [os.path.join(out, "jimbot/v1", os.path.basename(name)) for name in events]
-    return subprocess.run([sys.executable, schemagen, tables, dialect, *files]).returncode
+    return subprocess.run([sys.executable, schemagen, tables, *dialects, *files]).returncode
 
 
 if __name__ == "__main__":

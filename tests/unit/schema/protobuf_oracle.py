@@ -118,7 +118,7 @@ class Oracle:
         event = self.events.get(m.type) if m.DESCRIPTOR.name == "Event" else None
         out = {}
         for f, v in m.ListFields():
-            if f.number in (15, 100) or (event and (f.number in (1, 3) or f.containing_oneof
+            if f.number in (15, 100) or (event and (f.number in (1, 3, 13) or f.containing_oneof
                                              and f.containing_oneof.name == "payload")):
                 continue
             out[self.key(f)] = self.field(f, v, m.extras)
@@ -171,7 +171,8 @@ class Maker:
         """Give a message random content."""
         r = self.rng
         for f in m.DESCRIPTOR.fields:
-            if f.number == 15 or r.random() > 0.4 or (f.containing_oneof and f.containing_oneof.name == "payload"):
+            is_payload = f.containing_oneof and f.containing_oneof.name == "payload"
+            if f.number == 15 or f.name == "dialect" or r.random() > 0.4 or is_payload:
                 continue
             if f.message_type and f.message_type.GetOptions().map_entry:
                 value = f.message_type.fields_by_name["value"]
@@ -211,7 +212,7 @@ class Maker:
         if r.random() < 0.6:
             return
         names = [f.name for f in m.DESCRIPTOR.fields
-                 if f.number != 15 and f.name != "type_name" and f.name != "type" and not (
+                 if f.number != 15 and f.name not in ("type_name", "type", "dialect") and not (
                      f.containing_oneof and f.containing_oneof.name == "payload")]
         payload = ["payload"] if m.DESCRIPTOR.name == "Event" and m.type != 1 else []
         for key in r.sample(names + payload + ["mod_key", "x y", 'q"', ""], 2):
