@@ -17,4 +17,6 @@ const struct peer protobuf_to_json = {.name = "protobuf C++: MessageToJsonString
                                       .word = no_protobuf};
 const struct peer protobuf_decode = {.name = "protobuf C++: parse into an arena",
                                      .word = no_protobuf};
+const struct peer protobuf_touch = {.name = "protobuf C++: arena, all touched",
+                                    .word = no_protobuf};
 #endif

@@ -40,12 +40,16 @@ struct peer {
     void (*work)(const struct set *set);
 };
 
-extern const struct peer ours_from_json, ours_to_json, ours_decode;
+extern const struct peer ours_from_json, ours_to_json, ours_decode, ours_touch;
 extern const struct peer simdjson_dom;
-extern const struct peer protobuf_from_json, protobuf_to_json, protobuf_decode;
-extern const struct peer nanopb_decode;
+extern const struct peer protobuf_from_json, protobuf_to_json, protobuf_decode, protobuf_touch;
+extern const struct peer nanopb_touch;
 
 void die(const char *what) __attribute__((noreturn));
+
+/* A work has looked at every value of the set: `sum` is what they add up to, numbers by their bits,
+ * texts by length and first byte. Ends the program when another peer saw other values. */
+void touched(const struct set *set, uint64_t sum);
 
 #ifdef __cplusplus
 }

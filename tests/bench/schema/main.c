@@ -36,6 +36,7 @@ static const struct row rows[] = {
     {"json_to_pb", {{&ours_from_json, 0}, {&simdjson_dom, 0.5}, {&protobuf_from_json, 20}}},
     {"pb_to_json", {{&ours_to_json, 0}, {&protobuf_to_json, 8}}},
     {"pb_decode", {{&ours_decode, 0}, {&protobuf_decode, 1}}},
+    {"pb_touch", {{&ours_touch, 0}, {&nanopb_touch, 1.5}, {&protobuf_touch, 1}}},
 };
 
 static FILE *json; /* NULL: nowhere */
@@ -44,6 +45,17 @@ void die(const char *what)
 {
     fprintf(stderr, "bench_schema: %s\n", what);
     exit(1);
+}
+
+void touched(const struct set *set, uint64_t sum)
+{
+    static const struct set *before;
+    static uint64_t sum_before;
+
+    if (set == before && sum != sum_before)
+        die("two peers read different values");
+    before = set;
+    sum_before = sum;
 }
 
 static double now_ns(void)

@@ -1,9 +1,12 @@
 /*
- * ours.c: the library's own entries: text to events, events to text, a check of every byte.
+ * ours.c: the library's own entries: text to events, events to text, a check of every byte, a walk
+ * over every value.
  */
 #include "bench.h"
 
-#include "jimbot/schema.h"
+#include <string.h>
+
+#include "jimbot/view.h"
 
 static jb_encoder *encoder;
 
@@ -57,6 +60,53 @@ static void decode(const struct set *set)
     }
 }
 
+static uint64_t first_byte(const char *text, uint32_t len_bytes)
+{
+    return len_bytes != 0 ? (uint8_t)*text : 0;
+}
+
+/* Every value of a message and of those in it. */
+static uint64_t touch_all(jb_view view)
+{
+    uint64_t sum = 0, bits;
+    jb_value value;
+    jb_view inner;
+    int rc;
+
+    while ((rc = jb_view_next(&view, &value, NULL)) == 1) {
+        if (value.key != NULL)
+            sum += value.key_bytes + first_byte(value.key, value.key_bytes);
+        if (value.kind == JB_FIELD_MESSAGE) {
+            if (jb_view_enter(&view, &value, &inner) < 0)
+                die("a message is nested too deep");
+            sum += touch_all(inner);
+        } else if (value.kind == JB_FIELD_DOUBLE) {
+            memcpy(&bits, &value.real, sizeof bits);
+            sum += bits;
+        } else if (value.kind == JB_FIELD_STRING || value.kind == JB_FIELD_JSON) {
+            sum += value.len_bytes + first_byte(value.text, value.len_bytes);
+        } else {
+            sum += (uint64_t)value.integer;
+        }
+    }
+    if (rc < 0)
+        die("an event is not sound");
+    return sum;
+}
+
+static void touch(const struct set *set)
+{
+    uint64_t sum = 0;
+    jb_view view;
+
+    for (size_t i = 0; i < set->n_events; i++) {
+        jb_view_open(set->events[i].data, set->events[i].len_bytes, &view);
+        sum += touch_all(view);
+    }
+    touched(set, sum);
+}
+
 const struct peer ours_from_json = {"jimbot: bodies to events", NULL, from_json_prepare, from_json};
 const struct peer ours_to_json = {"jimbot: jb_event_to_json", NULL, event_bytes, to_json};
 const struct peer ours_decode = {"jimbot: jb_event_inspect", NULL, event_bytes, decode};
+const struct peer ours_touch = {"jimbot: jb_view, all touched", NULL, event_bytes, touch};

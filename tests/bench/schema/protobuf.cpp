@@ -5,6 +5,7 @@
  * That text is what it reads back, so its row is to be compared by the time an event takes.
  * Messages to print were parsed before, which ours does while it prints.
  */
+#include <cstring>
 #include <deque>
 #include <string>
 #include <vector>
@@ -72,7 +73,30 @@ static size_t decode_prepare(const struct set *set)
     return set->event_bytes;
 }
 
-static void decode(const struct set *set)
+static uint64_t sum;
+
+static void integer(int64_t value)
+{
+    sum += static_cast<uint64_t>(value);
+}
+
+static void real(double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    sum += bits;
+}
+
+static void text(const std::string &value)
+{
+    sum += value.size() + (value.empty() ? 0 : static_cast<uint8_t>(value[0]));
+}
+
+#include "touch_protobuf.h"
+
+/* Parse every event into an arena, and give it to `use`. */
+template <typename Use> static void parse(const struct set *set, Use use)
 {
     static char block[1 << 20];
 
@@ -85,7 +109,20 @@ static void decode(const struct set *set)
         Event *event = google::protobuf::Arena::CreateMessage<Event>(&arena);
         if (!event->ParseFromArray(set->events[i].data, static_cast<int>(set->events[i].len_bytes)))
             die("protobuf refuses an event");
+        use(*event);
     }
+}
+
+static void decode(const struct set *set)
+{
+    parse(set, [](const Event &) {});
+}
+
+static void decode_touch(const struct set *set)
+{
+    sum = 0;
+    parse(set, [](const Event &event) { touch(event); });
+    touched(set, sum);
 }
 
 extern "C" {
@@ -95,4 +132,6 @@ const struct peer protobuf_to_json = {"protobuf C++: MessageToJsonString", nullp
                                       to_json};
 const struct peer protobuf_decode = {"protobuf C++: parse into an arena", nullptr, decode_prepare,
                                      decode};
+const struct peer protobuf_touch = {"protobuf C++: arena, all touched", nullptr, decode_prepare,
+                                    decode_touch};
 }
