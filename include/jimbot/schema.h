@@ -33,8 +33,10 @@ typedef struct jb_encoder jb_encoder;
 
 /** How strictly text is read. */
 enum jb_encoder_flags {
-    JB_ENCODER_STRICT = 1 /**< RFC 8259 exactly: takes the first four of enum jb_quirk out of
+    JB_ENCODER_STRICT = 1,   /**< RFC 8259 exactly: takes the first four of enum jb_quirk out of
                              jb_encoder_opts.quirks; the default is lenient */
+    JB_ENCODER_CANONICAL = 2 /**< events in the form that jb_event_canonical() makes: those that are
+                                equal are equal bytes, whatever order their members came in */
 };
 
 /**
@@ -425,6 +427,28 @@ JB_API const char *jb_dialect_name(uint32_t dialect);
  * Since: 0.1
  */
 JB_API int jb_dialect_find(const char *name, size_t len_bytes);
+
+/**
+ * Make the canonical form of an event, whoever encoded it: events that are equal have equal bytes.
+ *
+ * Fields stand by number, those of a newer schema after the others and otherwise as they are; lists
+ * of numbers are packed, entries of maps by key, `extras` by key and index; JSON text within has no
+ * spaces and its members by key. Of what may be there once the last counts, and messages in pieces
+ * are merged, as protobuf says. It is the same event to every reader; jb_event_to_json() writes its
+ * members in another order. The canonical form of a canonical form is itself.
+ *
+ * @param buf        where to write; may be NULL when cap_bytes is 0, and must not overlap `data`.
+ * @param cap_bytes  room in buf.
+ *
+ * @return the length. When it is larger than cap_bytes nothing is in buf: call again with more room.
+ * Or as jb_event_inspect(), or JB_ENOMEM.
+ *
+ * Threads: any. Blocks: never. Allocates: in proportion to the event, and frees it. Game thread: an
+ * encoder with JB_ENCODER_CANONICAL keeps that memory.
+ * Since: 0.1
+ */
+JB_API int64_t jb_event_canonical(const void *data, size_t len_bytes, uint8_t *buf,
+                                  size_t cap_bytes, jb_error *err);
 
 /** What a value of a field is. At the end of a path (jb_field_parse()) is one of the first five;
  * the others are met by a walk (jimbot/view.h). */

@@ -34,7 +34,7 @@ void jb_encoder_opts_init(jb_encoder_opts *opts, uint32_t size)
 
 static const char *opts_fault(const jb_encoder_opts *o)
 {
-    if ((o->flags & ~(uint32_t)JB_ENCODER_STRICT) != 0)
+    if ((o->flags & ~(uint32_t)(JB_ENCODER_STRICT | JB_ENCODER_CANONICAL)) != 0)
         return "flags has a bit that this version does not know";
     if ((o->quirks & ~(uint32_t)JB_QUIRKS_ALL) != 0)
         return "quirks has a bit that this version does not know";
@@ -78,7 +78,9 @@ int jb_encoder_create(const jb_encoder_opts *opts, jb_encoder **ret_encoder, jb_
         .max_event_bytes = o.max_event_bytes,
         .max_batch_bytes = o.max_batch_bytes,
         .max_depth = o.max_depth,
+        .is_canonical = (o.flags & JB_ENCODER_CANONICAL) != 0,
     };
+    e->canonical.alloc = &e->alloc;
     if ((o.flags & JB_ENCODER_STRICT) != 0)
         o.quirks &= ~(uint32_t)JBI_QUIRKS_OF_TEXT;
     e->json = (struct jbi_json){.alloc = &e->alloc, .sink = &e->sink};
@@ -104,6 +106,7 @@ void jb_encoder_destroy(jb_encoder *e)
         return;
     alloc = e->alloc;
     jbi_json_fini(&e->json);
+    jbi_canonical_fini(&e->canonical);
     if (e->arena.chunks != NULL)
         jbi_arena_fini(&e->arena);
     if (e->sink.frames != NULL)
@@ -136,10 +139,25 @@ void jbi_encoder_count(struct jb_encoder *e)
         totals[i] += e->sink.quirks.n[i];
 }
 
+/* Put the event into canonical form where it lies. */
+static int make_canonical(struct jb_encoder *e)
+{
+    struct jbi_sink *s = &e->sink;
+    int rc = jbi_canonical_make(&e->canonical, s->out, s->len);
+
+    if (rc < 0)
+        return rc;
+    s->len = 0;
+    return jbi_sink_put(s, e->canonical.out, e->canonical.out_bytes);
+}
+
 int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret)
 {
     jbi_envelope envelope;
+    int rc = e->is_canonical ? make_canonical(e) : 0;
 
+    if (rc < 0)
+        return rc;
     if (!jbi_envelope_read(jbi_wire_of(e->sink.out, e->sink.len), &envelope))
         return JB_EPROTO;
     jbi_envelope_describe(&envelope, e->sink.out, e->sink.len, ret);

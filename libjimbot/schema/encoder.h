@@ -5,6 +5,7 @@
 #define JBI_SCHEMA_ENCODER_H
 
 #include "schema/arena.h"
+#include "schema/canonical.h"
 #include "schema/json_reader.h"
 
 enum jbi_batch_state {
@@ -25,6 +26,8 @@ struct jb_encoder {
     struct jbi_sink sink;
     struct jbi_json json;
     jb_encoder_stats stats;
+    bool is_canonical; /* events are put into canonical form */
+    struct jbi_canonical canonical;
     size_t batch_bytes;  /* of the events of this batch so far */
     uint8_t batch_state; /* enum jbi_batch_state */
     bool is_enveloped;   /* the list is the member `events` of an object */
@@ -34,8 +37,8 @@ struct jb_encoder {
     uint32_t max_depth;
 };
 
-/* Keep the event the sink has finished and say what it is. Returns 0 or JB_EPROTO, which means a
- * bug. */
+/* Keep the event the sink has finished and say what it is. Returns 0, JB_ENOMEM, or JB_EPROTO, which
+ * means a bug. */
 int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret);
 
 /* The event that was finished last is the caller's: add it to the totals. */

@@ -18,7 +18,8 @@ enum {
     JBI_EVENT_TYPE_NAME = 3,
     JBI_EVENT_SUBTYPE = 4,
     JBI_EVENT_TIMESTAMP = 6,
-    JBI_EVENT_PRIORITY = 8
+    JBI_EVENT_PRIORITY = 8,
+    JBI_EVENT_DIALECT = 13
 };
 
 /* Messages lie in messages at most this deep, the event itself being the first. */

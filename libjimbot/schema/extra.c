@@ -3,8 +3,6 @@
  */
 #include "schema/extra.h"
 
-enum { EXTRA_KEY = 1, EXTRA_INDEX = 2, EXTRA_JSON = 3 };
-
 bool jbi_extra_read(jbi_wire in, jbi_extra *ret)
 {
     uint32_t number, wire;
@@ -16,15 +14,15 @@ bool jbi_extra_read(jbi_wire in, jbi_extra *ret)
 
         if (!jbi_wire_tag(&in, &number, &wire))
             return false;
-        if (number == EXTRA_INDEX) {
+        if (number == JBI_EXTRA_INDEX) {
             if (wire != JBI_WIRE_VARINT || !jbi_wire_varint(&in, &value))
                 return false;
             ret->idx = (uint32_t)value;
             ret->has_idx = true;
-        } else if (number == EXTRA_KEY || number == EXTRA_JSON) {
+        } else if (number == JBI_EXTRA_KEY || number == JBI_EXTRA_JSON) {
             if (wire != JBI_WIRE_BYTES || !jbi_wire_bytes(&in, &bytes))
                 return false;
-            *(number == EXTRA_KEY ? &ret->key : &ret->json) = jbi_text_of(bytes);
+            *(number == JBI_EXTRA_KEY ? &ret->key : &ret->json) = jbi_text_of(bytes);
         } else if (!jbi_wire_skip(&in, wire)) {
             return false;
         }

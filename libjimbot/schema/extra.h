@@ -10,6 +10,9 @@
 
 #include "schema/envelope.h"
 
+/* Numbers of an Extra's fields; proto/jimbot/v1/extra.proto. */
+enum { JBI_EXTRA_KEY = 1, JBI_EXTRA_INDEX = 2, JBI_EXTRA_JSON = 3 };
+
 typedef struct jbi_extra {
     struct jbi_text key;
     struct jbi_text json;

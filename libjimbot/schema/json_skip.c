@@ -92,7 +92,6 @@ static int skip_value(struct jbi_json *r, struct skip *k)
 int jbi_json_skip(struct jbi_json *r)
 {
     struct skip k = {.depth = 0};
-    struct jbi_quirks before = r->sink->quirks;
     int rc;
 
     jbi_json_space(r);
@@ -101,7 +100,6 @@ int jbi_json_skip(struct jbi_json *r)
         if (rc == 0)
             rc = skip_next(r, &k);
     } while (rc > 0);
-    r->sink->quirks = before; /* nothing was made of it */
     return rc;
 }
 

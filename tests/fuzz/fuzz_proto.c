@@ -1,8 +1,10 @@
 /*
- * Bytes that claim to be an event, through jb_event_inspect() and the field paths.
+ * Bytes that claim to be an event, through jb_event_inspect(), the field paths and the canonical
+ * form.
  *
  * What must hold: nothing crashes; what inspect accepts has a legal topic, and every path reads it
- * without calling it malformed.
+ * without calling it malformed; it has a canonical form, which is an event of the same type, and is
+ * its own.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +55,35 @@ static void read_path(const char *path, const uint8_t *data, size_t size, bool s
     require(sound ? rc == 0 || rc == 1 : rc <= 1);
 }
 
+/* The canonical form, allocated exactly. */
+static uint8_t *form_of(const uint8_t *data, size_t size, size_t *ret_bytes)
+{
+    int64_t n = jb_event_canonical(data, size, NULL, 0, NULL);
+    uint8_t *form;
+
+    require(n > 0);
+    form = malloc((size_t)n);
+    require(form != NULL);
+    require(jb_event_canonical(data, size, form, (size_t)n, NULL) == n);
+    *ret_bytes = (size_t)n;
+    return form;
+}
+
+static void check_form(const uint8_t *data, size_t size, const jb_encoded *encoded)
+{
+    size_t n, n_again;
+    uint8_t *form = form_of(data, size, &n);
+    uint8_t *again = form_of(form, n, &n_again);
+    jb_encoded seen;
+
+    require(n == n_again && memcmp(form, again, n) == 0);
+    require(jb_event_inspect(form, n, &seen, NULL) == 0);
+    require(seen.type == encoded->type && seen.priority == encoded->priority);
+    require(seen.event_id_bytes == encoded->event_id_bytes);
+    free(form);
+    free(again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     jb_encoded encoded;
@@ -66,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(strspn(encoded.topic, "abcdefghijklmnopqrstuvwxyz0123456789_-.") ==
                 encoded.topic_bytes);
         require(encoded.type >= 1 && encoded.type <= JB_EVENT_CUSTOM);
+        check_form(data, size, &encoded);
     } else {
         require(err.code < 0 && err.msg[0] != '\0' && err.offset <= size);
     }

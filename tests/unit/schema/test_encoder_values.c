@@ -284,7 +284,7 @@ START_TEST(test_options_out_of_range)
     opts.max_depth = 257;
     ck_assert_int_eq(jb_encoder_create(&opts, &e, &err), JB_EINVAL);
     jb_encoder_opts_init(&opts, sizeof opts);
-    opts.flags = 2;
+    opts.flags = 4;
     ck_assert_int_eq(jb_encoder_create(&opts, &e, &err), JB_EINVAL);
     jb_encoder_opts_init(&opts, sizeof opts);
     opts.max_event_bytes = JB_EVENT_MAX_BYTES + 1;
