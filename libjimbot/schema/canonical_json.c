@@ -114,7 +114,7 @@ static const char *object(struct jbi_canonical *c, const char *p)
         p = string_end(key);
         jbi_canonical_put(c, key, (size_t)(p - key));
         jbi_canonical_put(c, ":", 1);
-        p = value(c, space(p) + 1);
+        p = value(c, space(space(p) + 1));
         jbi_canonical_push(c, (uint64_t)at << 32 | (uint32_t)(c->out_bytes - at));
         p = space(p);
     } while (*p == ',');

@@ -2,7 +2,8 @@
 """Random events survive JSON -> protobuf -> JSON and values -> protobuf -> JSON without a change.
 
 Documents are made from the schema's own field names, with values of the right and of any wrong kind,
-members in any order. Corpus files named by JIMBOT_CORPUS are read too. Usage:
+members in any order; in another order and with other white space they have the same canonical form.
+Corpus files named by JIMBOT_CORPUS are read too. Usage:
 roundtrip.py LIBJIMBOT.so PROTO_DIR [SEED]
 """
 
@@ -122,6 +123,17 @@ class Maker:
         return dict(made)
 
 
+def shuffled(rng, value):
+    """The same value, the members of its objects in any order."""
+    if isinstance(value, list):
+        return [shuffled(rng, v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    keys = list(value)
+    rng.shuffle(keys)
+    return {k: shuffled(rng, value[k]) for k in keys}
+
+
 def same(a, b):
     """Equal as JSON values: true is not 1, and a text is not a number."""
     if isinstance(a, bool) or isinstance(b, bool) or isinstance(a, str) or isinstance(b, str):
@@ -138,7 +150,7 @@ class Library:
 
     def __init__(self, path):
         self.lib = ctypes.CDLL(path)
-        self.lib.jb_event_to_json.restype = ctypes.c_int64
+        self.lib.jb_event_to_json.restype = self.lib.jb_event_canonical.restype = ctypes.c_int64
         self.encoder = ctypes.c_void_p()
         assert self.lib.jb_encoder_create(None, ctypes.byref(self.encoder), None) == 0
         self.made = Encoded()
@@ -192,6 +204,14 @@ class Library:
         assert rc == 0, (rc, event)
         return ctypes.string_at(self.made.data, self.made.len_bytes)
 
+    def form(self, text):
+        """JSON text to the canonical form of its event."""
+        data = self.json(text)
+        buf = ctypes.create_string_buffer(len(data))
+        n = self.lib.jb_event_canonical(data, ctypes.c_size_t(len(data)), buf, ctypes.c_size_t(len(data)), None)
+        assert 0 < n <= len(data), n
+        return buf.raw[:n]
+
     def back(self, data):
         """Bytes to the JSON value they mean."""
         n = self.lib.jb_event_to_json(data, ctypes.c_size_t(len(data)), None, ctypes.c_size_t(0), None)
@@ -220,6 +240,8 @@ def main(argv):
         text = json.dumps(event, ensure_ascii=maker.random.random() < .5).encode()
         back = lib.back(lib.json(text))
         assert same(event, back), f"text, seed {seed}:\n{event}\n{back}"
+        other = json.dumps(shuffled(maker.random, event), indent=maker.random.choice([None, 1, "\t"])).encode()
+        assert lib.form(text) == lib.form(other), f"canonical, seed {seed}:\n{text}\n{other}"
         back = lib.back(lib.values(event))
         assert same(event, back), f"values, seed {seed}:\n{event}\n{back}"
         n += 1
