@@ -187,9 +187,10 @@ static inline bool look_at_number(const struct run *u, struct usual_number *ret)
 
     if (u->end - p < NUMBER_BYTES)
         return false;
-    ret->is_negative = *p == '-';
-    p += ret->is_negative;
     n = take_run(p, &ret->digits);
+    ret->is_negative = n == 0 && *p == '-';
+    if (ret->is_negative)
+        n = take_run(++p, &ret->digits);
     if (n == 0 || (*p == '0' && n != 1))
         return false;
     p += n;
@@ -269,7 +270,8 @@ static inline bool put_integer(struct run *u, const struct jbi_field_info *f,
     return put_varint(u, f, number->is_negative ? 0 - number->digits : number->digits);
 }
 
-static inline bool take_number(struct run *u, const struct jbi_field_info *f)
+static inline __attribute__((always_inline)) bool take_number(struct run *u,
+                                                              const struct jbi_field_info *f)
 {
     const char *text = u->pos;
     struct usual_number number;
@@ -278,7 +280,7 @@ static inline bool take_number(struct run *u, const struct jbi_field_info *f)
         return false;
     u->pos += number.n_bytes;
     if (f->kind == JBI_KIND_STRING)
-        return (f->flags & JBI_FIELD_ID) != 0 && put_text(u, f, text, number.n_bytes);
+        return put_text(u, f, text, number.n_bytes);
     return f->kind == JBI_KIND_INT ? put_integer(u, f, &number) : put_number(u, f, &number);
 }
 
@@ -295,8 +297,6 @@ static inline bool take_text(struct run *u, const struct jbi_field_info *f)
     const char *text = u->pos + 1;
     const char *quote;
 
-    if (*u->pos != '"')
-        return take_number(u, f);
     quote = text_end(text, u->end);
     if (quote == NULL ||
         ((f->flags & JBI_FIELD_ID) != 0 && quote != text && may_be_number(text, quote)))
@@ -354,9 +354,13 @@ static inline bool take_bool(struct run *u, const struct jbi_field_info *f)
 /* The value at pos and what ends it, if both are usual. */
 static inline bool take_value(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
 {
-    switch (f->label == JBI_LABEL_SINGLE ? f->kind : 0) {
+    if (f->label != JBI_LABEL_SINGLE)
+        return false;
+    switch (f->kind) {
     case JBI_KIND_STRING:
-        return take_text(u, f);
+        if (*u->pos == '"')
+            return take_text(u, f);
+        return (f->flags & JBI_FIELD_ID) != 0 && take_number(u, f);
     case JBI_KIND_ENUM:
         return take_word(r, u, f);
     case JBI_KIND_INT:
@@ -369,10 +373,11 @@ static inline bool take_value(struct jbi_json *r, struct run *u, const struct jb
     }
 }
 
-/* Whether the sink must see the field's value, because the type of the event hangs on it. */
-static inline bool decides_type(const struct jbi_message *message, const struct jbi_field_info *f)
+/* Whether the type of the event hangs on the field's value. */
+static inline bool decides_type(const struct jbi_frame *top, const struct jbi_field_info *f)
 {
-    return message->is_event && (f->number == JBI_EVENT_TYPE || f->number == JBI_EVENT_SUBTYPE);
+    return top->message->is_event &&
+           (f->number == JBI_EVENT_TYPE || (f->number == JBI_EVENT_SUBTYPE && top->pending != 0));
 }
 
 /* Over the comma before another key, or the brace; false when something else follows. */
@@ -400,11 +405,26 @@ static inline void run_end(struct jbi_json *r, const struct run *u)
     r->sink->len = (size_t)(u->out - r->sink->out);
 }
 
-/* Read a member that is a message; 1 when another member follows it, 0 when none does, or a
- * code. */
-static int take_message(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
+/* After a member that stays, whatever follows: 1 when another does, 0 when none does, or a code. */
+static int member_end(struct jbi_json *r, struct run *u)
 {
     bool is_closed;
+    int rc;
+
+    if (take_end(u, &is_closed))
+        return !is_closed;
+    r->pos = u->pos;
+    rc = jbi_json_member_next(r);
+    u->pos = r->pos;
+    return rc;
+}
+
+/* A member is left to the long way, with nothing of it written. */
+enum { UNUSUAL = 2 };
+
+/* Read an object that is a message, and what follows. Returns as member_end(). */
+static int take_message(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
+{
     int rc;
 
     u->pos++;
@@ -413,43 +433,70 @@ static int take_message(struct jbi_json *r, struct run *u, const struct jbi_fiel
     if (rc < 0)
         return rc;
     *u = run_begin(r);
-    if (take_end(u, &is_closed))
-        return !is_closed;
-    rc = jbi_json_member_next(r);
-    u->pos = r->pos;
-    return rc;
+    return member_end(r, u);
+}
+
+/* Read the type of the event, which the sink must see, and what follows. Returns as member_end(), or
+ * UNUSUAL. */
+static int take_type(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
+{
+    const char *text = u->pos + 1;
+    const char *quote = *u->pos == '"' ? text_end(text, u->end) : NULL;
+    int rc;
+
+    if (f->number != JBI_EVENT_TYPE || quote == NULL || quote == text)
+        return UNUSUAL;
+    run_end(r, u);
+    rc = jbi_sink_event_named(r->sink, text, (size_t)(quote - text));
+    if (rc < 0)
+        return jbi_json_sink_failed(r, rc, text - 1);
+    *u = run_begin(r);
+    u->pos = quote + 1;
+    return member_end(r, u);
+}
+
+/* Read a value and what follows: 1, 0, a code, or UNUSUAL. */
+static inline int take_member(struct jbi_json *r, struct run *u, const struct jbi_frame *top,
+                              const struct jbi_field_info *f)
+{
+    bool is_closed;
+
+    if (f->kind == JBI_KIND_MESSAGE)
+        return *u->pos == '{' && jbi_json_is_message(f) ? take_message(r, u, f) : UNUSUAL;
+    if (top->message->is_event && decides_type(top, f))
+        return take_type(r, u, f);
+    return take_value(r, u, f) && take_end(u, &is_closed) ? !is_closed : UNUSUAL;
 }
 
 int jbi_json_members_usual(struct jbi_json *r, uint16_t *after)
 {
     struct jbi_frame *top = jbi_sink_top(r->sink);
     struct run u = run_begin(r);
+    uint16_t last = *after;
     int rc = 1;
 
     while (rc > 0) {
-        struct run next = u;
-        const struct jbi_field_info *f = take_key(r, &next, top->message, *after);
-        bool is_closed;
-        uint64_t bit;
+        const char *pos = u.pos;
+        uint8_t *out = u.out;
+        const struct jbi_field_info *f = take_key(r, &u, top->message, last);
+        uint64_t *seen, bit;
 
-        if (f == NULL || decides_type(top->message, f))
+        if (f == NULL)
             break;
+        seen = &top->seen[f->idx >> 6];
         bit = (uint64_t)1 << (f->idx & 63);
-        if ((top->seen[f->idx >> 6] & bit) != 0)
-            break;
-        if (*next.pos == '{' && jbi_json_is_message(f)) {
-            top->seen[f->idx >> 6] |= bit;
-            rc = take_message(r, &next, f);
-        } else if (take_value(r, &next, f) && take_end(&next, &is_closed)) {
-            top->seen[f->idx >> 6] |= bit;
-            rc = !is_closed;
-        } else {
+        rc = (*seen & bit) == 0 ? take_member(r, &u, top, f) : UNUSUAL;
+        if (rc < 0)
+            return rc;
+        if (rc == UNUSUAL) {
+            u.pos = pos;
+            u.out = out;
             break;
         }
-        *after = f->id;
-        u = next;
+        *seen |= bit;
+        last = f->id;
     }
-    if (rc >= 0)
-        run_end(r, &u);
-    return rc;
+    *after = last;
+    run_end(r, &u);
+    return rc != 0;
 }

@@ -26,7 +26,7 @@ struct event_read {
 
 static int members(struct jbi_json *r);
 
-static int sink_failed(struct jbi_json *r, int rc, const char *at)
+int jbi_json_sink_failed(struct jbi_json *r, int rc, const char *at)
 {
     if (rc == JB_ETOOBIG)
         return jbi_json_fail(r, rc, at, "the event is larger than %zu bytes", r->sink->max_bytes);
@@ -71,8 +71,20 @@ static int list_elements(struct jbi_json *r)
     }
 }
 
+/* The field whose value comes next, when that is a message. */
+static const struct jbi_field_info *message_field(const struct jbi_sink *s)
+{
+    const struct jbi_frame *top = &s->frames[s->n_frames - 1];
+    const struct jbi_field_info *f = s->field;
+
+    if (top->kind != JBI_FRAME_MESSAGE || s->in_raw || !s->has_key || !jbi_json_is_message(f))
+        return NULL;
+    return jbi_message_is_text(f->message) ? NULL : f;
+}
+
 int jbi_json_value(struct jbi_json *r)
 {
+    const struct jbi_field_info *f;
     struct jbi_token token;
     const char *begin;
     int rc;
@@ -84,12 +96,15 @@ int jbi_json_value(struct jbi_json *r)
         if (rc < 0)
             return rc;
         rc = jbi_sink_scalar(r->sink, &token);
-        return rc < 0 ? sink_failed(r, rc, begin) : 0;
+        return rc < 0 ? jbi_json_sink_failed(r, rc, begin) : 0;
     }
     r->pos++;
+    f = *begin == '{' ? message_field(r->sink) : NULL;
+    if (f != NULL)
+        return jbi_json_message(r, f);
     rc = *begin == '{' ? jbi_sink_object_open(r->sink) : jbi_sink_list_open(r->sink);
     if (rc < 0)
-        return sink_failed(r, rc, begin);
+        return jbi_json_sink_failed(r, rc, begin);
     if (*begin == '[')
         rc = list_elements(r);
     else
@@ -97,7 +112,7 @@ int jbi_json_value(struct jbi_json *r)
     if (rc < 0)
         return rc;
     rc = jbi_sink_close(r->sink);
-    return rc < 0 ? sink_failed(r, rc, begin) : 0;
+    return rc < 0 ? jbi_json_sink_failed(r, rc, begin) : 0;
 }
 
 int jbi_json_key(struct jbi_json *r, struct jbi_text *ret, const char **ret_begin)
@@ -147,7 +162,7 @@ static int keyed_value(struct jbi_json *r, struct jbi_text key, const char *begi
 {
     int rc = jbi_sink_key(r->sink, key.data, key.len_bytes);
 
-    return rc < 0 ? sink_failed(r, rc, begin) : jbi_json_value(r);
+    return rc < 0 ? jbi_json_sink_failed(r, rc, begin) : jbi_json_value(r);
 }
 
 /* Members of an object that has no fields: text, or a map. */
@@ -177,7 +192,7 @@ static int member_value(struct jbi_json *r, const struct jbi_member *m)
     if (m->field == NULL)
         return keyed_value(r, m->key, m->begin);
     rc = jbi_sink_key_of(r->sink, m->field);
-    return rc < 0 ? sink_failed(r, rc, m->begin) : jbi_json_value(r);
+    return rc < 0 ? jbi_json_sink_failed(r, rc, m->begin) : jbi_json_value(r);
 }
 
 static int message_members(struct jbi_json *r)
@@ -244,7 +259,7 @@ static int replace(struct jbi_json *r, const struct span *span, const char *key_
     if (span->begin == NULL || span->is_read)
         return 0;
     if (jbi_sink_key_twice(r->sink) < 0)
-        return sink_failed(r, JB_EEVENT, key_begin);
+        return jbi_json_sink_failed(r, JB_EEVENT, key_begin);
     r->pos = span->begin;
     rc = jbi_json_skip(r);
     if (rc == 0)
@@ -310,7 +325,7 @@ static int event_payload(struct jbi_json *r, struct event_read *e)
     int rc = jbi_sink_event_settle(r->sink);
 
     if (rc < 0)
-        return sink_failed(r, rc, r->pos);
+        return jbi_json_sink_failed(r, rc, r->pos);
     type = jbi_sink_top(r->sink)->type;
     if (!e->is_deferred && (e->read_as == 0 || e->read_as == type))
         return 0;
@@ -344,12 +359,12 @@ int jbi_json_message(struct jbi_json *r, const struct jbi_field_info *f)
     int rc = jbi_sink_message_open(r->sink, f);
 
     if (rc < 0)
-        return sink_failed(r, rc, begin);
+        return jbi_json_sink_failed(r, rc, begin);
     rc = message_members(r);
     if (rc < 0)
         return rc;
     rc = jbi_sink_close(r->sink);
-    return rc < 0 ? sink_failed(r, rc, begin) : 0;
+    return rc < 0 ? jbi_json_sink_failed(r, rc, begin) : 0;
 }
 
 /* What stands between the braces of the object that the sink has just opened. */
@@ -375,5 +390,5 @@ int jbi_json_event(struct jbi_json *r)
         return jbi_json_fail(r, JB_EEVENT, begin,
                              "an event has a `type`, a string that is not empty");
     rc = jbi_sink_close(r->sink);
-    return rc < 0 ? sink_failed(r, rc, begin) : 0;
+    return rc < 0 ? jbi_json_sink_failed(r, rc, begin) : 0;
 }

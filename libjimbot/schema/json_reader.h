@@ -8,6 +8,7 @@
 #define JBI_SCHEMA_JSON_READER_H
 
 #include "jimbot/schema.h"
+#include "schema/json_scan.h"
 #include "schema/sink.h"
 
 enum { JBI_JSON_SKIP_DEPTH = 1024 }; /* deepest nesting that skipping understands */
@@ -52,6 +53,9 @@ void jbi_json_fini(struct jbi_json *r);
 int jbi_json_fail(struct jbi_json *r, int code, const char *at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Fail because the sink did, which said rc of what stands at `at`. Returns a code. */
+int jbi_json_sink_failed(struct jbi_json *r, int rc, const char *at);
+
 void jbi_json_space_long(struct jbi_json *r);
 
 /* Step over white space; most texts have none. */
@@ -89,8 +93,21 @@ int jbi_json_message(struct jbi_json *r, const struct jbi_field_info *f);
 /* After a member: 1 when another follows, 0 at the closing brace, or a code. */
 int jbi_json_member_next(struct jbi_json *r);
 
+/* A string that is not plain to its end. */
+int jbi_json_string_long(struct jbi_json *r, struct jbi_text *ret);
+
 /* Read one string token; text is valid UTF-8, in the input or in scratch, until the next one. */
-int jbi_json_string(struct jbi_json *r, struct jbi_text *ret);
+static inline int jbi_json_string(struct jbi_json *r, struct jbi_text *ret)
+{
+    const char *begin = r->pos + 1;
+    const char *quote = jbi_scan_plain(begin, r->end);
+
+    if (quote == r->end || *quote != '"')
+        return jbi_json_string_long(r, ret);
+    *ret = (struct jbi_text){begin, (size_t)(quote - begin)};
+    r->pos = quote + 1;
+    return 0;
+}
 
 /* Make text valid UTF-8 in scratch, counting what was replaced. */
 int jbi_json_repair(struct jbi_json *r, const char *text, size_t len_bytes, struct jbi_text *ret);

@@ -45,7 +45,8 @@ static const char *container_bytes(const char *p, const char *end)
 }
 
 #if defined(__x86_64__)
-#define AVX2 __attribute__((target("avx2,pclmul,popcnt,bmi")))
+#define AVX2   __attribute__((target("avx2,pclmul,popcnt,bmi")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx2,pclmul,popcnt,bmi")))
 
 /* What 64 bytes hold, a bit each. */
 struct block {
@@ -65,7 +66,7 @@ AVX2 static inline uint64_t equal(__m256i low, __m256i high, char c)
     return bits_of(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted));
 }
 
-AVX2 static inline struct block block_of(const char *p)
+AVX2 static inline struct block block_of_avx2(const char *p)
 {
     __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)p);
     __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
@@ -75,6 +76,17 @@ AVX2 static inline struct block block_of(const char *p)
 
     return (struct block){equal(low, high, '\\'), equal(low, high, '"'),
                           equal(low_or, high_or, '{'), equal(low_or, high_or, '}')};
+}
+
+AVX512 static inline struct block block_of_avx512(const char *p)
+{
+    __m512i bytes = _mm512_loadu_si512(p);
+    __m512i with_bit = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+
+    return (struct block){_mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('\\')),
+                          _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('"')),
+                          _mm512_cmpeq_epi8_mask(with_bit, _mm512_set1_epi8('{')),
+                          _mm512_cmpeq_epi8_mask(with_bit, _mm512_set1_epi8('}'))};
 }
 
 /* Bit n: whether an odd number of the bits up to n is set. */
@@ -100,41 +112,52 @@ AVX2 static inline unsigned end_among(size_t *depth, uint64_t open, uint64_t clo
     return 64;
 }
 
-AVX2 static const char *container_avx2(const char *p, const char *end)
-{
-    struct leap l = {.depth = 0};
-
-    for (; end - p >= 64; p += 64) {
-        struct block b = block_of(p);
-        uint64_t inside;
-        const char *after;
-
-        if (b.backslash != 0 || l.is_escaped) {
-            after = leap_bytes(&l, p, p + 64);
-            if (after != NULL)
-                return after;
-            continue;
-        }
-        inside = parity_up_to(b.quote) ^ (0 - (uint64_t)l.in_string);
-        b.open &= ~inside;
-        b.close &= ~inside;
-        if ((size_t)_mm_popcnt_u64(b.close) >= l.depth) {
-            unsigned at = end_among(&l.depth, b.open, b.close);
-
-            if (at != 64)
-                return p + at + 1;
-        } else {
-            l.depth += (size_t)_mm_popcnt_u64(b.open) - (size_t)_mm_popcnt_u64(b.close);
-        }
-        l.in_string = inside >> 63 != 0;
+/* The walk by blocks, once for each way of looking at one: the compiler wants to know which vectors
+ * a function has before it begins. */
+#define CONTAINER_BY_BLOCKS(target, name, block_of)                                                \
+    target static const char *name(const char *p, const char *end)                                 \
+    {                                                                                              \
+        struct leap l = {.depth = 0};                                                              \
+                                                                                                   \
+        for (; end - p >= 64; p += 64) {                                                           \
+            struct block b = block_of(p);                                                          \
+            uint64_t inside;                                                                       \
+            const char *after;                                                                     \
+                                                                                                   \
+            if (b.backslash != 0 || l.is_escaped) {                                                \
+                after = leap_bytes(&l, p, p + 64);                                                 \
+                if (after != NULL)                                                                 \
+                    return after;                                                                  \
+                continue;                                                                          \
+            }                                                                                      \
+            inside = parity_up_to(b.quote) ^ (0 - (uint64_t)l.in_string);                          \
+            b.open &= ~inside;                                                                     \
+            b.close &= ~inside;                                                                    \
+            if ((size_t)_mm_popcnt_u64(b.close) >= l.depth) {                                      \
+                unsigned at = end_among(&l.depth, b.open, b.close);                                \
+                                                                                                   \
+                if (at != 64)                                                                      \
+                    return p + at + 1;                                                             \
+            } else {                                                                               \
+                l.depth += (size_t)_mm_popcnt_u64(b.open) - (size_t)_mm_popcnt_u64(b.close);       \
+            }                                                                                      \
+            l.in_string = inside >> 63 != 0;                                                       \
+        }                                                                                          \
+        return leap_bytes(&l, p, end);                                                             \
     }
-    return leap_bytes(&l, p, end);
-}
+
+CONTAINER_BY_BLOCKS(AVX2, container_avx2, block_of_avx2)
+CONTAINER_BY_BLOCKS(AVX512, container_avx512, block_of_avx512)
 
 static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("pclmul") &&
            __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
 }
 #endif
 
@@ -146,6 +169,8 @@ size_t jbi_scan_container_ways(jbi_scan_container_fn ways[JBI_SCAN_WAYS_MAX])
 #if defined(__x86_64__)
     if (has_avx2())
         ways[n++] = container_avx2;
+    if (has_avx512())
+        ways[n++] = container_avx512;
 #endif
     return n;
 }
@@ -153,6 +178,8 @@ size_t jbi_scan_container_ways(jbi_scan_container_fn ways[JBI_SCAN_WAYS_MAX])
 const char *jbi_scan_container(const char *p, const char *end)
 {
 #if defined(__x86_64__)
+    if (end - p >= 64 && has_avx512())
+        return container_avx512(p, end);
     if (end - p >= 64 && has_avx2())
         return container_avx2(p, end);
 #endif

@@ -246,19 +246,13 @@ static int string_built(struct jbi_json *r, struct jbi_text *ret)
     return 0;
 }
 
-int jbi_json_string(struct jbi_json *r, struct jbi_text *ret)
+int jbi_json_string_long(struct jbi_json *r, struct jbi_text *ret)
 {
-    const char *begin = ++r->pos, *quote = jbi_scan_plain(begin, r->end);
+    const char *begin = ++r->pos;
     struct jbi_quirks before = r->sink->quirks;
     bool is_wide = false;
-    int rc;
+    int rc = string_run(r, &is_wide);
 
-    if (quote != r->end && *quote == '"') {
-        *ret = (struct jbi_text){begin, (size_t)(quote - begin)};
-        r->pos = quote + 1;
-        return 0;
-    }
-    rc = string_run(r, &is_wide);
     if (rc < 0)
         return rc;
     if (*r->pos == '"' && (!is_wide || jbi_utf8_valid(begin, (size_t)(r->pos - begin)))) {

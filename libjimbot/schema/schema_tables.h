@@ -201,6 +201,12 @@ static inline const struct jbi_field_info *jbi_field_by_number(const struct jbi_
     return &message->fields[message->by_number[number] - 1];
 }
 
+/* Whether all that a message holds is JSON text of any value: a custom payload. */
+static inline bool jbi_message_is_text(const struct jbi_message *message)
+{
+    return message->fields[0].kind == JBI_KIND_JSON && message->n_fields == 2;
+}
+
 /* How a text spells a value, NULL when it does not. */
 const struct jbi_enum_spelling *jbi_enum_by_text(const struct jbi_enum *e, const char *text,
                                                  size_t len_bytes);

@@ -340,8 +340,7 @@ static int json_field_open(struct jbi_sink *s)
 
     if (f->kind == JBI_KIND_JSON)
         return jbi_sink_raw_open(s, f->tag, f->tag_bytes, 0);
-    if (f->kind == JBI_KIND_MESSAGE && f->message->fields[0].kind == JBI_KIND_JSON &&
-        f->message->n_fields == 2)
+    if (f->kind == JBI_KIND_MESSAGE && jbi_message_is_text(f->message))
         return custom_open(s, f);
     return 0;
 }

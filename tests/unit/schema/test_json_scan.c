@@ -6,6 +6,8 @@
 #include "encode.h"
 #include "support/guard.h"
 
+#include <stdio.h>
+
 enum { TEXT_MAX = 400, N_TEXTS = 3000 };
 
 static uint32_t state = 2463534242u;
