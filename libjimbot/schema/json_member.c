@@ -305,9 +305,17 @@ static inline bool take_text(struct run *u, const struct jbi_field_info *f)
     return put_text(u, f, text, (size_t)(quote - text));
 }
 
-/* The spelling of a word of at most eight bytes, from memory. */
-static inline const struct jbi_enum_spelling *word_of(struct jbi_json *r, const struct jbi_enum *e,
-                                                      const char *text, size_t n)
+/* The number that a text spells in the dialect's own way, 0 when it does not. */
+static int32_t number_of(const struct jbi_enum *e, const char *text, size_t n)
+{
+    const struct jbi_enum_spelling *word = jbi_enum_by_text(e, text, n);
+
+    return word != NULL && word->is_canonical ? word->number : 0;
+}
+
+/* The same for a word of at most eight bytes, from memory. */
+static inline int32_t number_of_word(struct jbi_json *r, const struct jbi_enum *e, const char *text,
+                                     size_t n)
 {
     /* No byte of a plain text is 0, so the bytes tell the length too. */
     uint64_t bytes = eight_at(text) << (64 - 8 * n);
@@ -315,29 +323,28 @@ static inline const struct jbi_enum_spelling *word_of(struct jbi_json *r, const 
         &r->words[(bytes ^ (uint64_t)(uintptr_t)e) * SPREAD >> (64 - JBI_WORD_BITS)];
 
     if (slot->bytes != bytes || slot->enumeration != e)
-        *slot = (struct jbi_word){e, bytes, jbi_enum_by_text(e, text, n)};
-    return slot->spelling;
+        *slot = (struct jbi_word){e, bytes, number_of(e, text, n)};
+    return slot->number;
 }
 
 static inline bool take_word(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
 {
     const struct jbi_enum *e = f->enumeration;
-    const struct jbi_enum_spelling *word;
     const char *text = u->pos + 1;
     const char *quote;
+    int32_t number;
     size_t n;
 
     quote = *u->pos == '"' && !e->is_number ? text_end(text, u->end) : NULL;
     if (quote == NULL)
         return false;
     n = (size_t)(quote - text);
-    if (n != 0 && n <= 8 && u->end - text >= 8)
-        word = word_of(r, e, text, n);
+    if (n - 1 < 8 && u->end - text >= 8)
+        number = number_of_word(r, e, text, n);
     else
-        word = jbi_enum_by_text(e, text, n);
+        number = number_of(e, text, n);
     u->pos = quote + 1;
-    return word != NULL && word->is_canonical && word->number != 0 &&
-           put_varint(u, f, (uint64_t)word->number);
+    return number != 0 && put_varint(u, f, (uint64_t)number);
 }
 
 static inline bool take_bool(struct run *u, const struct jbi_field_info *f)

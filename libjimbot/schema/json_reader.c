@@ -361,7 +361,7 @@ int jbi_json_message(struct jbi_json *r, const struct jbi_field_info *f)
     if (rc < 0)
         return jbi_json_sink_failed(r, rc, begin);
     rc = message_members(r);
-    if (rc < 0)
+    if (rc < 0 || jbi_sink_close_usual(r->sink))
         return rc;
     rc = jbi_sink_close(r->sink);
     return rc < 0 ? jbi_json_sink_failed(r, rc, begin) : 0;

@@ -13,11 +13,12 @@
 
 enum { JBI_JSON_SKIP_DEPTH = 1024 }; /* deepest nesting that skipping understands */
 
-/* A word of an enum, by the up to eight bytes it has. */
+/* A word of an enum, by the up to eight bytes it has, and the number it spells in the dialect's own
+ * way, or 0. */
 struct jbi_word {
     const struct jbi_enum *enumeration;
     uint64_t bytes;
-    const struct jbi_enum_spelling *spelling;
+    int32_t number;
 };
 
 enum { JBI_WORD_BITS = 8, JBI_WORDS = 1 << JBI_WORD_BITS };
