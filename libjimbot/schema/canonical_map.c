@@ -180,14 +180,41 @@ static uint64_t extra_item(const struct jbi_canonical *c, uint64_t item)
     return item_of(last_value(c, extra, JBI_EXTRA_KEY), order, (uint32_t)item);
 }
 
-/* Whether an Extra stands for one element of that list or map. */
-static bool is_override(const struct jbi_canonical *c, uint64_t extra,
-                        const struct jbi_field_info *f)
+/* The group that an Extra's key lies in, empty when it lies in the message itself. */
+static jbi_wire group_at(const struct jbi_canonical *c, uint64_t extra)
 {
-    jbi_wire key = text_at(c, extra >> 43);
+    return text_at(c, last_value(c, jbi_canonical_content(c, place_of(extra)), JBI_EXTRA_GROUP));
+}
 
-    return order_of(extra) != 0 && jbi_wire_left(&key) == f->key_bytes &&
-           memcmp(key.pos, f->key, f->key_bytes) == 0;
+static int compare_extra_keys(const struct jbi_canonical *c, uint64_t a, uint64_t b)
+{
+    int order = compare_keys(c, a, b);
+
+    return order != 0 ? order : compare_texts(group_at(c, a), group_at(c, b));
+}
+
+static bool extra_comes_before(uint64_t a, uint64_t b, const void *canonical)
+{
+    int order = compare_extra_keys(canonical, a, b);
+
+    return order != 0 ? order < 0 : order_of(a) < order_of(b);
+}
+
+static bool is_key(jbi_wire text, const struct jbi_field_info *f)
+{
+    return jbi_wire_left(&text) == f->key_bytes && memcmp(text.pos, f->key, f->key_bytes) == 0;
+}
+
+/* Whether an Extra stands for one element of that list or map. */
+static bool is_override(const struct jbi_canonical *c, const struct jbi_message *message,
+                        uint64_t extra, const struct jbi_field_info *f)
+{
+    jbi_wire group;
+
+    if (order_of(extra) == 0 || !is_key(text_at(c, extra >> 43), f))
+        return false;
+    group = group_at(c, extra);
+    return f->group == 0 ? jbi_wire_left(&group) == 0 : is_key(group, &message->fields[f->group]);
 }
 
 /* On top of the stack, for each entry of a map in the order in which they came: its place after
@@ -212,8 +239,9 @@ static bool rank_entries(struct jbi_canonical *c, size_t i, size_t end)
 
 /* Let the overrides among the Extras from items[i] to the top follow the entries of a map to their
  * new places; those of entries that are left out go. */
-static void follow_entries(struct jbi_canonical *c, const struct jbi_field_info *f, size_t entries,
-                           size_t entries_end, size_t i)
+static void follow_entries(struct jbi_canonical *c, const struct jbi_message *message,
+                           const struct jbi_field_info *f, size_t entries, size_t entries_end,
+                           size_t i)
 {
     size_t top = c->n_items, to = i;
     bool is_ranked = false;
@@ -221,7 +249,7 @@ static void follow_entries(struct jbi_canonical *c, const struct jbi_field_info 
     for (; i < top && !c->is_failed; i++) {
         uint64_t extra = c->items[i], order = order_of(extra);
 
-        if (is_override(c, extra, f) && order <= entries_end - entries) {
+        if (is_override(c, message, extra, f) && order <= entries_end - entries) {
             is_ranked = is_ranked || rank_entries(c, entries, entries_end);
             order = is_ranked ? order_of(c->items[top + order - 1]) : 0;
             extra = item_of(extra >> 43, order, place_of(extra));
@@ -255,7 +283,7 @@ static bool is_replaced(const struct jbi_canonical *c, size_t i, size_t end)
     uint64_t order = order_of(c->items[i]);
 
     return i + 1 != end && order != ORDER_MAX && order == order_of(c->items[i + 1]) &&
-           compare_keys(c, c->items[i], c->items[i + 1]) == 0;
+           compare_extra_keys(c, c->items[i], c->items[i + 1]) == 0;
 }
 
 void jbi_canonical_extras(struct jbi_canonical *c, const struct jbi_message *message, size_t first,
@@ -271,9 +299,9 @@ void jbi_canonical_extras(struct jbi_canonical *c, const struct jbi_message *mes
 
         next = jbi_canonical_run(c, at, extras);
         if (f != NULL && f->label == JBI_LABEL_MAP)
-            follow_entries(c, f, at, next, extras);
+            follow_entries(c, message, f, at, next, extras);
     }
-    if (!jbi_canonical_sort(c, extras, comes_before))
+    if (!jbi_canonical_sort(c, extras, extra_comes_before))
         return;
     end = c->n_items;
     for (size_t at = extras; at < end && !c->is_failed; at++) {

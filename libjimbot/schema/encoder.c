@@ -160,6 +160,10 @@ int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret)
         return rc;
     if (!jbi_envelope_read(jbi_wire_of(e->sink.out, e->sink.len), &envelope))
         return JB_EPROTO;
+    if (envelope.type <= 0) {
+        e->sink.why = "an event has a type";
+        return JB_EEVENT;
+    }
     jbi_envelope_describe(&envelope, e->sink.out, e->sink.len, ret);
     ret->n_repairs = jbi_quirks_sum(&e->sink.quirks);
     jbi_arena_keep(&e->arena, e->sink.len);
@@ -215,6 +219,7 @@ static int clean_text(struct jb_encoder *e, const char *text, size_t len_bytes,
 int jb_encoder_begin(jb_encoder *e, const char *type, size_t type_bytes, const char *subtype,
                      size_t subtype_bytes)
 {
+    struct jbi_text name;
     int rc;
 
     if (e == NULL)
@@ -226,17 +231,21 @@ int jb_encoder_begin(jb_encoder *e, const char *type, size_t type_bytes, const c
     jbi_sink_begin(&e->sink);
     if (type == NULL || type_bytes == 0)
         return outcome(e, JB_EINVAL);
-    rc = jb_encoder_key(e, "type", 4);
+    rc = clean_text(e, type, type_bytes, &name);
     if (rc == 0)
-        rc = jb_encoder_string(e, type, type_bytes);
+        rc = jbi_sink_event_open(&e->sink, name.data, name.len_bytes);
     if (rc == 0 && subtype != NULL) {
-        rc = jb_encoder_key(e, "subtype", 7);
+        rc = jbi_sink_key_of(&e->sink,
+                             jbi_field_by_number(e->sink.dialect->event, JBI_EVENT_SUBTYPE));
         if (rc == 0)
             rc = jb_encoder_string(e, subtype, subtype_bytes);
     }
     /* What was begun without the subtype its type needs is a type of its own. */
     if (rc == 0)
-        rc = outcome(e, jbi_sink_event_settle(&e->sink));
+        rc = jbi_sink_event_settle(&e->sink);
+    if (rc == 0)
+        rc = jbi_sink_event_mark(&e->sink);
+    rc = outcome(e, rc);
     e->sink.is_strict_type = true;
     return rc;
 }

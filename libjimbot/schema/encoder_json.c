@@ -66,8 +66,11 @@ static int element(struct jb_encoder *e, jb_encoded *ret)
     if (rc == 0 && e->batch_bytes + e->sink.len > e->max_batch_bytes)
         rc = jbi_json_fail(r, JB_ETOOBIG, begin, "the batch is larger than %u bytes",
                            e->max_batch_bytes);
-    if (rc == 0)
+    if (rc == 0) {
         rc = jbi_encoder_finish(e, ret);
+        if (rc < 0)
+            jbi_json_fail(r, rc, begin, "an event has a type");
+    }
     if (rc == 0)
         e->batch_bytes += e->sink.len;
     return rc == 0 || rc == JB_EPARSE || rc == JB_ENOMEM ? rc : step_over(e, rc, begin);
@@ -275,7 +278,7 @@ static int batch_start(struct jb_encoder *e)
     if (r->pos != r->end && *r->pos == '[')
         return list_begin(e);
     e->batch_state = JBI_BATCH_SINGLE;
-    if (r->pos == r->end || *r->pos != '{')
+    if (r->pos == r->end || *r->pos != '{' || e->sink.dialect->root_type != 0)
         return 0;
     rc = body_members(r, &body);
     if (rc < 0 || body.events == NULL || body.has_type)

@@ -41,6 +41,8 @@ static bool read_field(jbi_wire *in, uint32_t number, uint32_t wire, jbi_envelop
         return read_text(in, wire, &e->type_name);
     case JBI_EVENT_SUBTYPE:
         return read_text(in, wire, &e->subtype);
+    case JBI_EVENT_DIALECT:
+        return read_text(in, wire, &e->dialect);
     case JBI_EVENT_TIMESTAMP:
         return wire == JBI_WIRE_FIXED64 && jbi_wire_double(in, &e->timestamp);
     case JBI_EVENT_PRIORITY:

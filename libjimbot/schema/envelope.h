@@ -32,6 +32,7 @@ typedef struct jbi_envelope {
     struct jbi_text event_id; /* data is NULL when absent; so are the other texts */
     struct jbi_text type_name;
     struct jbi_text subtype;
+    struct jbi_text dialect;              /* name of it */
     const struct jbi_field_info *payload; /* the member of the oneof that is there, or NULL */
     jbi_wire payload_bytes;
 } jbi_envelope;

@@ -377,16 +377,80 @@ static int members(struct jbi_json *r)
     return top->message->is_event ? event_members(r) : message_members(r);
 }
 
+/* The members of the object at pos, one key after the other; pos stays, and what is broken is found
+ * when it is read. 1 when it has that key, 0, or a code. */
+static int has_key(struct jbi_json *r, struct jbi_text wanted)
+{
+    const struct jbi_quirks quirks = r->sink->quirks;
+    const char *begin = r->pos++;
+    struct jbi_text key;
+    int rc = 0;
+
+    for (jbi_json_space(r); rc == 0 && r->pos != r->end && *r->pos == '"'; jbi_json_space(r)) {
+        rc = jbi_json_string(r, &key);
+        jbi_json_space(r);
+        if (rc < 0 || r->pos == r->end || *r->pos++ != ':')
+            break;
+        rc = text_is(key, wanted.data, wanted.len_bytes);
+        jbi_json_space(r);
+        if (r->pos == r->end || !jbi_json_leap(r))
+            break;
+        jbi_json_space(r);
+        if (r->pos == r->end || *r->pos++ != ',')
+            break;
+    }
+    r->pos = begin;
+    r->sink->quirks = quirks;
+    return rc;
+}
+
+/* The object that has the payload among its members. */
+static int response(struct jbi_json *r, const struct jbi_event_type *type)
+{
+    const struct jbi_frame *top = jbi_sink_top(r->sink);
+    const char *begin = r->pos++;
+    int rc = event_members(r);
+
+    if (rc < 0 || (top->seen[type->payload->idx >> 6] >> (type->payload->idx & 63) & 1) != 0)
+        return rc;
+    return jbi_json_fail(r, JB_EEVENT, begin, "expected a member `%s`", type->payload_key);
+}
+
+/* A document of a dialect that has one type of events: the payload, or an object around it. */
+static int root_event(struct jbi_json *r)
+{
+    const struct jbi_dialect *d = r->sink->dialect;
+    const struct jbi_event_type *type = &d->types[d->root_type];
+    const char *begin = r->pos;
+    int rc = has_key(r, (struct jbi_text){d->envelope_key, strlen(d->envelope_key)});
+
+    if (rc < 0)
+        return rc;
+    r->sink->is_bare = rc == 0;
+    rc = jbi_sink_event_open(r->sink, type->json_type, type->json_type_bytes);
+    if (rc == 0)
+        rc = jbi_sink_event_mark(r->sink);
+    if (rc < 0)
+        return sink_failed(r, rc, begin);
+    if (r->sink->is_bare)
+        return keyed_value(r, (struct jbi_text){type->payload_key, type->payload_key_bytes}, begin);
+    return response(r, type);
+}
+
 int jbi_json_event(struct jbi_json *r)
 {
     const char *begin = r->pos;
     int rc;
 
-    r->pos++;
-    rc = event_members(r);
+    if (r->sink->dialect->root_type != 0) {
+        rc = root_event(r);
+    } else {
+        r->pos++;
+        rc = members(r);
+    }
     if (rc < 0)
         return rc;
-    if (jbi_sink_top(r->sink)->type == 0)
+    if (jbi_sink_in_event(r->sink) && jbi_sink_top(r->sink)->type == 0)
         return jbi_json_fail(r, JB_EEVENT, begin,
                              "an event has a `type`, a string that is not empty");
     rc = jbi_sink_close(r->sink);

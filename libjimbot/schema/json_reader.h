@@ -82,10 +82,10 @@ int jbi_json_member_key(struct jbi_json *r, const struct jbi_message *message, u
  */
 int jbi_json_members_usual(struct jbi_json *r, uint16_t *after);
 
-/* Whether the field's value is one message that is no event. */
+/* Whether the field's value is one object of fields that is no event. */
 static inline bool jbi_json_is_message(const struct jbi_field_info *f)
 {
-    return f->kind == JBI_KIND_MESSAGE && f->label == JBI_LABEL_SINGLE && !f->message->is_event;
+    return jbi_is_object(f) && !f->message->is_event;
 }
 
 /* Read an object as a value of the field, a message: pos is behind its first brace. */

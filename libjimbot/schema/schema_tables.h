@@ -172,6 +172,13 @@ static inline uint32_t jbi_key_hash(const uint8_t mul[4], const char *key, size_
            (uint32_t)mul[2] * k[len_bytes / 2] + (uint32_t)mul[3] * k[len_bytes * 3 / 4];
 }
 
+/* Whether the field's value is an object of fields. */
+static inline bool jbi_is_object(const struct jbi_field_info *f)
+{
+    return (f->kind == JBI_KIND_MESSAGE || f->kind == JBI_KIND_GROUP) &&
+           f->label == JBI_LABEL_SINGLE;
+}
+
 /* The field of a protobuf name, NULL when the message has none. */
 const struct jbi_field_info *jbi_field_by_name(const struct jbi_message *message, const char *name,
                                                size_t len_bytes);
@@ -186,10 +193,10 @@ static inline const struct jbi_field_info *jbi_field_by_key(const struct jbi_mes
     if (len_bytes == 0)
         return NULL;
     slot = message->slots[jbi_key_hash(message->mul, key, len_bytes) & message->slot_mask];
-    if (slot == 0)
-        return NULL;
-    f = &message->fields[slot - 1];
-    return f->key_bytes == len_bytes && memcmp(f->key, key, len_bytes) == 0 ? f : NULL;
+    f = slot != 0 ? &message->fields[slot - 1] : NULL;
+    if (f != NULL && f->key_bytes == len_bytes && memcmp(f->key, key, len_bytes) == 0)
+        return f;
+    return message->is_named ? jbi_field_by_name(message, key, len_bytes) : NULL;
 }
 
 /* The field of a protobuf number, NULL when the message has none. */

@@ -1,11 +1,8 @@
 /*
  * The sink's containers: see sink.h.
  *
- * A message frame has its own bytes in out and a length byte before them. A list frame has none
- * (its elements follow each other in the message below), except while a block of packed numbers is
- * open; a map frame has none except while an entry is open. So an Extra about an element is written
- * into the message below as soon as block or entry is closed, which protobuf allows: a field may be
- * interrupted.
+ * A message frame has its own bytes in out and a length byte before them; that of a group shares
+ * those of the message around it. Frames of lists and maps have next to none: see sink_list.c.
  */
 #include "schema/sink.h"
 
@@ -63,7 +60,7 @@ int jbi_sink_begin(struct jbi_sink *s)
     if (s->cap > s->max_bytes)
         s->cap = s->max_bytes;
     s->n_frames = 0;
-    s->has_key = s->in_raw = s->is_strict_type = s->has_non_finite = false;
+    s->has_key = s->in_raw = s->is_bare = s->is_strict_type = s->has_non_finite = false;
     memset(s->quirks.n, 0, sizeof s->quirks.n);
     s->why = NULL;
     push(s, JBI_FRAME_MESSAGE)->message = s->dialect->event;
@@ -110,6 +107,10 @@ static const struct jbi_field_info *payload_field(struct jbi_sink *s, struct jbi
 {
     const struct jbi_event_type *t = &s->dialect->types[top->type];
 
+    /* Who gives an event value by value need not know what a dialect calls the payload. */
+    if (s->is_strict_type && s->dialect != jbi_dialects && len_bytes == 7 &&
+        memcmp(key, "payload", 7) == 0)
+        return t->payload;
     if (top->type != 0 && len_bytes == t->payload_key_bytes &&
         memcmp(key, t->payload_key, len_bytes) == 0)
         return t->payload;
@@ -153,7 +154,7 @@ static int message_key(struct jbi_sink *s, struct jbi_frame *top, const char *ke
 {
     const struct jbi_field_info *f = jbi_field_by_key(top->message, key, len_bytes);
 
-    if (f == NULL && top->message->is_event) {
+    if (f == NULL && (top->message->is_event || top->type != 0)) {
         f = payload_field(s, top, key, len_bytes);
         if (f != NULL)
             s->field_key = s->dialect->types[top->type].payload_key;
@@ -203,122 +204,6 @@ int jbi_sink_key(struct jbi_sink *s, const char *key, size_t len_bytes)
     }
 }
 
-static bool is_packed(const struct jbi_field_info *f)
-{
-    return f->kind == JBI_KIND_BOOL || f->kind == JBI_KIND_INT || f->kind == JBI_KIND_DOUBLE ||
-           f->kind == JBI_KIND_ENUM;
-}
-
-static int block_open(struct jbi_sink *s, struct jbi_frame *list)
-{
-    int rc;
-
-    if (list->start != 0)
-        return 0;
-    rc = jbi_sink_put(s, list->field->tag, list->field->tag_bytes);
-    return rc == 0 ? jbi_sink_length_open(s, &list->start) : rc;
-}
-
-static int block_close(struct jbi_sink *s, struct jbi_frame *list)
-{
-    uint32_t start = list->start;
-
-    list->start = 0;
-    return start != 0 ? jbi_sink_length_close(s, start) : 0;
-}
-
-/* The tag of a value of a map; of as many bytes as one of a field's. */
-static size_t value_tag(const struct jbi_field_info *f, uint8_t ret_tag[3])
-{
-    ret_tag[0] = (uint8_t)(2 << 3 | (f->kind == JBI_KIND_DOUBLE ? JBI_WIRE_FIXED64
-                                     : is_packed(f)             ? JBI_WIRE_VARINT
-                                                                : JBI_WIRE_BYTES));
-    return 1;
-}
-
-/* Something of the right kind must stand for an element that only its Extra can express, so that
- * the elements keep their places. */
-static int put_placeholder(struct jbi_sink *s, const struct jbi_field_info *f)
-{
-    static const uint8_t zeros[8];
-
-    return jbi_sink_put(s, zeros, f->kind == JBI_KIND_DOUBLE ? 8 : 1);
-}
-
-/*
- * Write a scalar, or a placeholder when token is NULL, as the next element of a list or the value
- * of the open entry of a map. Returns an enum jbi_typed or a JB_E code.
- */
-static int element_typed(struct jbi_sink *s, struct jbi_frame *top, const struct jbi_token *token)
-{
-    const struct jbi_field_info *f = top->field;
-    const uint8_t *tag = f->tag;
-    size_t tag_bytes = f->tag_bytes;
-    uint8_t value[3] = {0};
-    int rc = 0;
-
-    if (top->kind == JBI_FRAME_MAP) {
-        tag_bytes = value_tag(f, value);
-        tag = value;
-    } else if (is_packed(f)) {
-        rc = block_open(s, top);
-        tag_bytes = 0;
-    }
-    if (rc == 0 && token != NULL && f->kind != JBI_KIND_MESSAGE)
-        rc = jbi_sink_typed(s, f, tag, tag_bytes, token);
-    else if (rc == 0)
-        rc = JBI_TYPED_NOT;
-    if (rc != JBI_TYPED_NOT)
-        return rc;
-    rc = jbi_sink_put(s, tag, tag_bytes);
-    if (rc == 0)
-        rc = put_placeholder(s, f);
-    return rc == 0 ? JBI_TYPED_NOT : rc;
-}
-
-/* An element is complete: close its entry, count it. */
-static int element_done(struct jbi_sink *s, struct jbi_frame *top)
-{
-    uint32_t start = top->start;
-
-    top->count++;
-    s->has_key = false;
-    if (top->kind != JBI_FRAME_MAP)
-        return 0;
-    top->start = 0;
-    return jbi_sink_length_close(s, start);
-}
-
-/* Make the next element of a list or map a placeholder and begin the Extra that replaces it. */
-static int element_replace(struct jbi_sink *s, struct jbi_frame *top)
-{
-    int rc = element_typed(s, top, NULL);
-
-    if (rc < 0)
-        return rc;
-    rc = element_done(s, top);
-    if (rc == 0 && top->kind == JBI_FRAME_LIST)
-        rc = block_close(s, top);
-    if (rc < 0)
-        return rc;
-    return jbi_sink_extra_open(s, top->field->key, top->field->key_bytes, (int64_t)top->count - 1);
-}
-
-static int element_scalar(struct jbi_sink *s, struct jbi_frame *top, const struct jbi_token *token)
-{
-    int typed = element_typed(s, top, token);
-    int rc = typed < 0 ? typed : element_done(s, top);
-
-    if (rc < 0 || typed == JBI_TYPED_EXACT)
-        return rc;
-    if (top->kind == JBI_FRAME_LIST)
-        rc = block_close(s, top);
-    if (rc < 0)
-        return rc;
-    return jbi_sink_extra_scalar(s, top->field->key, top->field->key_bytes, (int64_t)top->count - 1,
-                                 token);
-}
-
 /* The custom payload is JSON text inside a message of its own. */
 static int custom_open(struct jbi_sink *s, const struct jbi_field_info *f)
 {
@@ -353,15 +238,19 @@ static int field_scalar(struct jbi_sink *s, const struct jbi_token *token)
     int rc = JBI_TYPED_NOT;
 
     s->has_key = false;
+    if (token->type == JBI_TOKEN_NULL && s->dialect->is_normalised) {
+        top->seen[f->idx >> 6] &= ~((uint64_t)1 << (f->idx & 63));
+        return 0;
+    }
     if (is_type && token->type == JBI_TOKEN_STRING && token->text_bytes != 0)
         return jbi_sink_event_named(s, token->text, token->text_bytes);
     if (f->label == JBI_LABEL_SINGLE && f->kind != JBI_KIND_MESSAGE && !is_type)
         rc = jbi_sink_typed(s, f, f->tag, f->tag_bytes, token);
-    if (rc == JBI_TYPED_COERCED || rc == JBI_TYPED_NOT)
+    if (jbi_sink_is_kept(s, rc))
         return jbi_sink_extra_scalar(s, s->field_key, s->field_key_bytes, -1, token);
-    if (rc == JBI_TYPED_EXACT && top->pending != 0 && f->number == NUMBER_SUBTYPE)
+    if (rc >= 0 && top->pending != 0 && f->number == NUMBER_SUBTYPE)
         return jbi_sink_event_subtyped(s, token->text, token->text_bytes);
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 int jbi_sink_scalar(struct jbi_sink *s, const struct jbi_token *token)
@@ -382,12 +271,11 @@ int jbi_sink_scalar(struct jbi_sink *s, const struct jbi_token *token)
         return jbi_sink_raw_scalar(s, token);
     if (top->kind == JBI_FRAME_MESSAGE)
         return field_scalar(s, token);
-    return element_scalar(s, top, token);
+    return jbi_sink_element_scalar(s, top, token);
 }
 
-/* tag: three bytes, of which tag_bytes count. */
-static int message_open(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
-                        size_t tag_bytes)
+int jbi_sink_message_begin(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
+                           size_t tag_bytes)
 {
     struct jbi_frame *top;
     int rc = jbi_sink_room(s, sizeof f->tag + 1);
@@ -404,11 +292,41 @@ static int message_open(struct jbi_sink *s, const struct jbi_field_info *f, cons
     return 0;
 }
 
+/* Members of the message go on, by other keys. */
+static int group_open(struct jbi_sink *s, const struct jbi_field_info *f)
+{
+    const struct jbi_frame *around = jbi_sink_top(s);
+    struct jbi_frame *top = push(s, JBI_FRAME_MESSAGE);
+
+    top->message = f->message;
+    top->field = f;
+    top->start = around->start;
+    top->cleared_bytes = around->cleared_bytes;
+    return 0;
+}
+
+static int object_open(struct jbi_sink *s, const struct jbi_field_info *f)
+{
+    return f->kind == JBI_KIND_GROUP ? group_open(s, f)
+                                     : jbi_sink_message_begin(s, f, f->tag, f->tag_bytes);
+}
+
 int jbi_sink_message_open(struct jbi_sink *s, const struct jbi_field_info *f)
 {
     int rc = depth_check(s);
 
-    return rc == 0 ? message_open(s, f, f->tag, f->tag_bytes) : rc;
+    return rc == 0 ? object_open(s, f) : rc;
+}
+
+/* A container that is not what the field holds. A number may still be told by it. */
+static int other_container(struct jbi_sink *s, bool is_list)
+{
+    const struct jbi_field_info *f = s->field;
+    int rc = jbi_sink_extra_open(s, s->field_key, s->field_key_bytes, -1);
+
+    if (!is_list && f->kind == JBI_KIND_DOUBLE && f->label == JBI_LABEL_SINGLE)
+        s->raw_number = f;
+    return rc;
 }
 
 /* A container for a field that waits for its value: 1 when it was opened typed, 0 when it must be
@@ -420,33 +338,14 @@ static int field_container(struct jbi_sink *s, bool is_list)
 
     if (rc < 0 || s->in_raw)
         return rc;
-    if (!is_list && f->label == JBI_LABEL_SINGLE && f->kind == JBI_KIND_MESSAGE)
-        rc = message_open(s, f, f->tag, f->tag_bytes);
+    if (!is_list && jbi_is_object(f))
+        rc = object_open(s, f);
     else if (is_list && f->label == JBI_LABEL_REPEATED)
         push(s, JBI_FRAME_LIST)->field = f;
     else if (!is_list && f->label == JBI_LABEL_MAP)
         push(s, JBI_FRAME_MAP)->field = f;
     else
-        return jbi_sink_extra_open(s, s->field_key, s->field_key_bytes, -1);
-    return rc < 0 ? rc : 1;
-}
-
-/* The same for the next element of a list or map. */
-static int element_container(struct jbi_sink *s, struct jbi_frame *top, bool is_list)
-{
-    const struct jbi_field_info *f = top->field;
-    const uint8_t *tag = f->tag;
-    size_t tag_bytes = f->tag_bytes;
-    uint8_t value[3] = {0};
-    int rc;
-
-    if (is_list || f->kind != JBI_KIND_MESSAGE)
-        return element_replace(s, top);
-    if (top->kind == JBI_FRAME_MAP) {
-        tag_bytes = value_tag(f, value);
-        tag = value;
-    }
-    rc = message_open(s, f, tag, tag_bytes);
+        return other_container(s, is_list);
     return rc < 0 ? rc : 1;
 }
 
@@ -466,7 +365,7 @@ static int container_open(struct jbi_sink *s, bool is_list)
         is_list_field = s->field->label == JBI_LABEL_REPEATED;
         rc = field_container(s, is_list);
     } else if (rc == 0 && !s->in_raw) {
-        rc = element_container(s, top, is_list);
+        rc = jbi_sink_element_container(s, top, is_list);
     }
     if (rc != 0)
         return rc < 0 ? rc : 0;
@@ -489,21 +388,44 @@ int jbi_sink_list_open(struct jbi_sink *s)
     return container_open(s, true);
 }
 
-/* An empty list or map has no presence in protobuf: say so in an Extra. */
-static int empty_close(struct jbi_sink *s, struct jbi_frame *top)
+/* What is left of a group is to be done when its message closes. */
+static int group_close(struct jbi_sink *s, const struct jbi_frame *top)
 {
-    int rc = top->kind == JBI_FRAME_LIST ? block_close(s, top) : 0;
+    const struct jbi_field_info *f = top->field;
+    bool is_empty = (top->seen[0] | top->seen[1] | top->bloom) == 0;
+    struct jbi_frame *around;
 
-    if (rc < 0 || top->count != 0)
-        return rc;
-    return jbi_sink_extra_text(s, top->field->key, top->field->key_bytes,
-                               top->kind == JBI_FRAME_LIST ? "[]" : "{}");
+    s->n_frames--;
+    around = jbi_sink_top(s);
+    around->has_twice |= top->has_twice;
+    around->cleared_bytes = top->cleared_bytes;
+    return is_empty ? jbi_sink_extra_text(s, f->key, f->key_bytes, "{}") : 0;
+}
+
+/* Of the payloads of an event that names them by their own keys, one may be there. */
+static int check_payloads(struct jbi_sink *s, const struct jbi_frame *top)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < top->message->n_fields; i++) {
+        const struct jbi_field_info *f = &top->message->fields[i];
+
+        n += (f->flags & JBI_FIELD_PAYLOAD) != 0 && (top->seen[i >> 6] >> (i & 63) & 1) != 0;
+    }
+    if (n < 2)
+        return 0;
+    s->why = "an event has one payload";
+    return JB_EEVENT;
 }
 
 static int message_close(struct jbi_sink *s, struct jbi_frame *top)
 {
     int rc = top->message->is_event ? jbi_sink_event_settle(s) : 0;
 
+    if (top->message->group != 0)
+        return group_close(s, top);
+    if (s->dialect->is_normalised && top->message == s->dialect->event)
+        rc = check_payloads(s, top);
     if (rc == 0 && top->has_twice)
         rc = jbi_sink_clear_twice(s);
     if (rc == 0 && s->has_non_finite)
@@ -515,7 +437,7 @@ static int message_close(struct jbi_sink *s, struct jbi_frame *top)
         return rc;
     top = jbi_sink_top(s);
     if (top->kind != JBI_FRAME_MESSAGE)
-        return element_done(s, top);
+        return jbi_sink_element_done(s, top);
     return 0;
 }
 
@@ -533,7 +455,7 @@ int jbi_sink_close(struct jbi_sink *s)
     case JBI_FRAME_LIST:
     case JBI_FRAME_MAP:
         s->n_frames--;
-        rc = empty_close(s, top);
+        rc = jbi_sink_list_close(s, top);
         return rc;
     default:
         return jbi_sink_raw_close(s);

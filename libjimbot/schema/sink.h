@@ -8,7 +8,7 @@
  * Invariant: between two calls out[0 .. len) is a prefix of a valid jimbot.v1.Event but for the
  * lengths of the messages in `frames`, which are patched when those close. Every value that came in
  * is in there either as a typed field that renders back to the same JSON value, or as an Extra that
- * holds it verbatim, or as both.
+ * holds it verbatim, or as both; where the dialect is normalised, as a value that means the same.
  */
 #ifndef JBI_SCHEMA_SINK_H
 #define JBI_SCHEMA_SINK_H
@@ -25,7 +25,7 @@ enum {
 };
 
 enum jbi_frame_kind {
-    JBI_FRAME_MESSAGE,    /* a typed message */
+    JBI_FRAME_MESSAGE,    /* a typed message, or a group of its members: the bytes are the same */
     JBI_FRAME_LIST,       /* a repeated field of the message below */
     JBI_FRAME_MAP,        /* a map field of the message below */
     JBI_FRAME_RAW_OBJECT, /* JSON text is being written */
@@ -89,12 +89,15 @@ struct jbi_sink {
     bool has_key;
     bool in_raw;            /* JSON text is being written, until n_frames is raw_frames again */
     bool raw_is_list_field; /* it stands where a list belongs */
+    bool is_bare;           /* the text is the payload itself, no event stands around it */
     bool is_strict_type;    /* a second `type` may not differ from the first (value calls) */
     bool has_non_finite;    /* a double that is infinite or NaN was written, somewhere */
     uint32_t raw_frames;
-    uint32_t raw_outer;            /* start of the message around the text, 0 when there is none */
-    uint32_t raw_start;            /* start of the text */
-    struct jbi_quirks quirks;      /* met in this event */
+    uint32_t raw_outer; /* start of the message around the text, 0 when there is none */
+    uint32_t raw_start; /* start of the text */
+    const struct jbi_message *raw_group;     /* that the key of the Extra around it lies in */
+    const struct jbi_field_info *raw_number; /* a double that the text may be the value of */
+    struct jbi_quirks quirks;                /* met in this event */
     const char *why;               /* static text that goes with the last failure, or NULL */
     uint8_t named[JBI_SINK_NAMED]; /* types that events had, by a hash of their names */
 };
@@ -231,6 +234,9 @@ int jbi_sink_mark_non_finite(struct jbi_sink *s);
 /* The JSON text of the innermost message's Extra of that key; data NULL when there is none. */
 struct jbi_text jbi_sink_find_extra(struct jbi_sink *s, const char *key, size_t key_bytes);
 
+/* Write a double as the value of a field. */
+int jbi_sink_put_double(struct jbi_sink *s, const struct jbi_field_info *f, double value);
+
 /* What became of a scalar in a typed field. */
 enum jbi_typed {
     JBI_TYPED_EXACT,   /* written, renders back the same */
@@ -244,6 +250,33 @@ enum jbi_typed {
  */
 int jbi_sink_typed(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
                    size_t tag_bytes, const struct jbi_token *token);
+
+/* Begin an event of a type that is known beforehand, and say in which dialect it comes. */
+int jbi_sink_event_open(struct jbi_sink *s, const char *type, size_t type_bytes);
+int jbi_sink_event_mark(struct jbi_sink *s);
+
+/* Whether a scalar of which that became has to be kept as it came. */
+static inline bool jbi_sink_is_kept(const struct jbi_sink *s, int typed)
+{
+    return typed == JBI_TYPED_NOT || (typed == JBI_TYPED_COERCED && !s->dialect->is_normalised);
+}
+
+/* Open a message frame after a tag: three bytes, of which tag_bytes count. */
+int jbi_sink_message_begin(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
+                           size_t tag_bytes);
+
+/* The next element of the list or map that is innermost: a scalar; a container, 1 when it was opened
+ * typed, 0 when it must be raw. */
+int jbi_sink_element_scalar(struct jbi_sink *s, struct jbi_frame *top,
+                            const struct jbi_token *token);
+int jbi_sink_element_container(struct jbi_sink *s, struct jbi_frame *top, bool is_list);
+
+/* An element is complete: close its entry, count it. */
+int jbi_sink_element_done(struct jbi_sink *s, struct jbi_frame *top);
+
+/* The list or map of that frame, which is no longer open, is complete. An empty one has no presence
+ * in protobuf: say so in an Extra. */
+int jbi_sink_list_close(struct jbi_sink *s, struct jbi_frame *list);
 
 /* Write the type of the innermost event. */
 int jbi_sink_event_type(struct jbi_sink *s, uint16_t type, const char *name, size_t name_bytes);

@@ -13,7 +13,13 @@
 #include "schema/sink.h"
 #include "schema/wire.h"
 
-enum { NUMBER_TYPE = 1, NUMBER_TYPE_NAME = 3, NUMBER_SUBTYPE = 4, NUMBER_FIRST_PAYLOAD = 32 };
+enum {
+    NUMBER_TYPE = 1,
+    NUMBER_TYPE_NAME = 3,
+    NUMBER_SUBTYPE = 4,
+    NUMBER_DIALECT = 13,
+    NUMBER_FIRST_PAYLOAD = 32
+};
 
 static jbi_wire top_content(struct jbi_sink *s)
 {
@@ -221,6 +227,24 @@ int jbi_sink_event_subtyped(struct jbi_sink *s, const char *text, size_t len_byt
     return jbi_sink_event_type(s, type, t->json_type, t->json_type_bytes);
 }
 
+int jbi_sink_event_open(struct jbi_sink *s, const char *type, size_t type_bytes)
+{
+    const struct jbi_field_info *f = jbi_field_by_number(s->dialect->event, NUMBER_TYPE);
+
+    jbi_sink_top(s)->seen[f->idx >> 6] |= (uint64_t)1 << (f->idx & 63);
+    return jbi_sink_event_named(s, type, type_bytes);
+}
+
+int jbi_sink_event_mark(struct jbi_sink *s)
+{
+    static const uint8_t tag = NUMBER_DIALECT << 3 | JBI_WIRE_BYTES;
+    int rc = s->dialect->is_marked ? jbi_sink_put(s, &tag, 1) : 0;
+
+    if (rc < 0 || !s->dialect->is_marked)
+        return rc;
+    return jbi_sink_put_text(s, s->dialect->name, strlen(s->dialect->name));
+}
+
 /* The event has the type that its type_name spells, whatever it had before. */
 static int settle_type(struct jbi_sink *s, struct jbi_frame *top)
 {
@@ -292,11 +316,18 @@ int jbi_sink_mark_non_finite(struct jbi_sink *s)
     return found ? jbi_sink_put(s, mark, sizeof mark) : 0;
 }
 
-static size_t path_part(char *buf, size_t cap_bytes, size_t at, const struct jbi_field_info *f)
+static size_t path_part(const struct jbi_sink *s, char *buf, size_t cap_bytes, size_t at,
+                        const struct jbi_field_info *f)
 {
-    bool is_payload = (f->flags & JBI_FIELD_PAYLOAD) != 0;
-    int n = snprintf(buf + at, cap_bytes - at, "%s%s", at != 0 ? "." : "",
-                     is_payload ? "payload" : f->key);
+    bool is_payload = (f->flags & JBI_FIELD_PAYLOAD) != 0 && (f->flags & JBI_FIELD_INTERNAL) != 0;
+    const char *name = s->dialect->root_type != 0
+                           ? s->dialect->types[s->dialect->root_type].payload_key
+                           : "payload";
+    int n;
+
+    if (is_payload && s->is_bare)
+        return at;
+    n = snprintf(buf + at, cap_bytes - at, "%s%s", at != 0 ? "." : "", is_payload ? name : f->key);
 
     return n > 0 && (size_t)n < cap_bytes - at ? at + (size_t)n : cap_bytes - 1;
 }
@@ -312,12 +343,12 @@ size_t jbi_sink_path(const struct jbi_sink *s, char *buf, size_t cap_bytes)
         if (f->field == NULL)
             break;
         if (below->kind == JBI_FRAME_MESSAGE)
-            at = path_part(buf, cap_bytes, at, f->field);
+            at = path_part(s, buf, cap_bytes, at, f->field);
         if (f->kind != JBI_FRAME_MESSAGE && at < cap_bytes - 16)
             at += (size_t)snprintf(buf + at, cap_bytes - at, "[%u]", f->count);
     }
     if (s->has_key && s->n_frames > 0 && s->frames[s->n_frames - 1].kind == JBI_FRAME_MESSAGE &&
         s->field != NULL && at < cap_bytes - 1)
-        at = path_part(buf, cap_bytes, at, s->field);
+        at = path_part(s, buf, cap_bytes, at, s->field);
     return at;
 }

@@ -6,11 +6,13 @@
  */
 #include <assert.h>
 
+#include "schema/big_number.h"
 #include "schema/sink.h"
 #include "schema/wire.h"
 
 enum { TAG_EXTRA = 15 << 3 | JBI_WIRE_BYTES, TAG_KEY = 1 << 3 | JBI_WIRE_BYTES };
 enum { TAG_INDEX = 2 << 3 | JBI_WIRE_VARINT, TAG_JSON = 3 << 3 | JBI_WIRE_BYTES };
+enum { TAG_GROUP = 4 << 3 | JBI_WIRE_BYTES };
 
 int jbi_sink_put_text(struct jbi_sink *s, const char *text, size_t len_bytes)
 {
@@ -58,16 +60,33 @@ int jbi_sink_raw_open(struct jbi_sink *s, const void *tag, size_t tag_bytes, uin
         rc = jbi_sink_length_open(s, &s->raw_start);
     s->in_raw = true;
     s->raw_is_list_field = false;
+    s->raw_group = NULL;
+    s->raw_number = NULL;
     s->raw_frames = s->n_frames;
     s->raw_outer = outer;
     return rc;
 }
 
+/* The message, or the group of it, that an Extra about the innermost container belongs to. */
+static const struct jbi_message *holder(struct jbi_sink *s)
+{
+    const struct jbi_frame *top = jbi_sink_top(s);
+
+    return top->kind == JBI_FRAME_MESSAGE ? top->message : top[-1].message;
+}
+
 int jbi_sink_extra_open(struct jbi_sink *s, const char *key, size_t key_bytes, int64_t index)
 {
     static const uint8_t tag = TAG_EXTRA, key_tag = TAG_KEY, json_tag = TAG_JSON;
+    const struct jbi_message *message = holder(s);
     uint32_t outer = 0;
-    int rc = jbi_sink_put(s, &tag, 1);
+    int rc;
+
+    if (jbi_field_by_number(message, JBI_NUMBER_EXTRAS) == NULL) {
+        s->why = "not a member of an Extra";
+        return JB_EEVENT;
+    }
+    rc = jbi_sink_put(s, &tag, 1);
 
     if (rc == 0)
         rc = jbi_sink_length_open(s, &outer);
@@ -81,20 +100,40 @@ int jbi_sink_extra_open(struct jbi_sink *s, const char *key, size_t key_bytes, i
         s->out[s->len] = TAG_INDEX;
         s->len = (size_t)(jbi_wire_put_varint(s->out + s->len + 1, (uint64_t)index) - s->out);
     }
-    return rc == 0 ? jbi_sink_raw_open(s, &json_tag, 1, outer) : rc;
+    if (rc == 0)
+        rc = jbi_sink_raw_open(s, &json_tag, 1, outer);
+    s->raw_group = message->group != 0 ? message : NULL;
+    return rc;
+}
+
+/* The name of the group ends an Extra. */
+static int put_group(struct jbi_sink *s)
+{
+    static const uint8_t tag = TAG_GROUP;
+    int rc = jbi_sink_put(s, &tag, 1);
+
+    return rc == 0 ? jbi_sink_put_text(s, s->raw_group->name, strlen(s->raw_group->name)) : rc;
 }
 
 int jbi_sink_raw_done(struct jbi_sink *s)
 {
+    const struct jbi_field_info *number = s->raw_number;
+    double value = 0;
     int rc;
+
+    if (number != NULL &&
+        !jbi_big_number((char *)s->out + s->raw_start, s->len - s->raw_start, &value))
+        number = NULL;
 
     if (s->raw_is_list_field && s->len - s->raw_start == 2 && s->out[s->raw_start] == '{')
         jbi_quirk(&s->quirks, JB_QUIRK_EMPTY_LISTS);
     s->in_raw = s->raw_is_list_field = false;
     rc = jbi_sink_length_close(s, s->raw_start);
+    if (rc == 0 && s->raw_group != NULL)
+        rc = put_group(s);
     if (rc == 0 && s->raw_outer != 0)
         rc = jbi_sink_length_close(s, s->raw_outer);
-    return rc;
+    return rc == 0 && number != NULL ? jbi_sink_put_double(s, number, value) : rc;
 }
 
 /* The escape of a byte that may not stand in a JSON string; returns its length. */

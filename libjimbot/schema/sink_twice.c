@@ -28,9 +28,10 @@ enum { GONE = 0 }; /* in the place of an Extra's first tag: it is to go */
 
 struct clearing {
     struct jbi_sink *sink;
-    const struct jbi_message *message;
-    size_t start;                  /* of the message in out */
-    size_t marked[JBI_FIELDS_MAX]; /* by idx: what lies before this place goes */
+    const struct jbi_message *message; /* never a group of it */
+    size_t start;                      /* of the message in out */
+    bool has_extras;                   /* and no list of them that is like any other */
+    size_t marked[JBI_FIELDS_MAX];     /* by idx: what lies before this place goes */
 };
 
 int jbi_sink_key_twice(struct jbi_sink *s)
@@ -86,22 +87,38 @@ static struct jbi_text extra_key(jbi_wire *in)
     return (struct jbi_text){(const char *)key.content.pos, jbi_wire_left(&key.content)};
 }
 
+/* The name of its group is what an Extra ends with; data is NULL when it has none. in: after its key. */
+static struct jbi_text extra_group(jbi_wire in)
+{
+    enum { NUMBER_GROUP = 4 };
+    struct jbi_part p;
+
+    while (jbi_part_next(&in, &p)) {
+        if (p.number == NUMBER_GROUP)
+            return (struct jbi_text){(const char *)p.content.pos, jbi_wire_left(&p.content)};
+    }
+    return (struct jbi_text){NULL, 0};
+}
+
 /* Whether a part is an Extra for a whole value, and of which key. */
-static bool whole_extra(const struct jbi_part *p, struct jbi_text *ret_key)
+static bool whole_extra(const struct clearing *c, const struct jbi_part *p,
+                        struct jbi_text *ret_key)
 {
     enum { TAG_INDEX = 2 << 3 | JBI_WIRE_VARINT };
     jbi_wire in = p->content;
 
-    if (p->number != JBI_NUMBER_EXTRAS)
+    if (p->number != JBI_NUMBER_EXTRAS || !c->has_extras)
         return false;
     *ret_key = extra_key(&in);
     return jbi_wire_done(&in) || *in.pos != TAG_INDEX;
 }
 
-/* The field that an Extra's key names, NULL when it is unknown. */
-static const struct jbi_field_info *key_field(const struct clearing *c, struct jbi_text key)
+/* The field that an Extra's key names, NULL when it is unknown. group: the field of its group. */
+static const struct jbi_field_info *key_field(const struct clearing *c, struct jbi_text key,
+                                              const struct jbi_field_info *group)
 {
-    const struct jbi_field_info *f = jbi_field_by_key(c->message, key.data, key.len_bytes);
+    const struct jbi_message *message = group != NULL ? group->message : c->message;
+    const struct jbi_field_info *f = jbi_field_by_key(message, key.data, key.len_bytes);
     const struct jbi_event_type *type = &c->sink->dialect->types[jbi_sink_top(c->sink)->type];
 
     if (f == NULL && c->message->is_event && type->payload != NULL &&
@@ -109,6 +126,14 @@ static const struct jbi_field_info *key_field(const struct clearing *c, struct j
         memcmp(key.data, type->payload_key, key.len_bytes) == 0)
         return type->payload;
     return f;
+}
+
+/* The field of the group that an Extra names, NULL when it names none. in: after its key. */
+static const struct jbi_field_info *group_field(const struct clearing *c, jbi_wire in)
+{
+    struct jbi_text group = extra_group(in);
+
+    return group.data != NULL ? jbi_field_by_key(c->message, group.data, group.len_bytes) : NULL;
 }
 
 /* Find the last marks; returns how many whole Extras there are. */
@@ -123,7 +148,7 @@ static size_t read_marks(struct clearing *c)
         uint32_t number, type;
         uint64_t idx;
 
-        n += whole_extra(&p, &key);
+        n += whole_extra(c, &p, &key);
         if (p.number == NUMBER_MARK) {
             jbi_wire mark = {p.begin, in.pos};
 
@@ -136,13 +161,16 @@ static size_t read_marks(struct clearing *c)
 }
 
 /* An Extra as a number: half of its key's hash, and where it stands. */
-static struct jbi_text item_key(const struct jbi_sink *s, uint64_t item)
+static struct jbi_text item_key(const struct jbi_sink *s, uint64_t item, jbi_wire *ret_rest)
 {
     jbi_wire in = jbi_wire_of(s->out + (uint32_t)item, s->len - (uint32_t)item);
     struct jbi_part p = {.content = in};
+    struct jbi_text key;
 
     jbi_part_next(&in, &p);
-    return extra_key(&p.content);
+    key = extra_key(&p.content);
+    *ret_rest = p.content;
+    return key;
 }
 
 static int compare_keys(struct jbi_text a, struct jbi_text b)
@@ -154,9 +182,13 @@ static int compare_keys(struct jbi_text a, struct jbi_text b)
 
 static int compare_items(uint64_t a, uint64_t b, const struct jbi_sink *s)
 {
+    jbi_wire rest_a, rest_b;
+    int by_key;
+
     if (a >> 32 != b >> 32)
         return a >> 32 < b >> 32 ? -1 : 1;
-    return compare_keys(item_key(s, a), item_key(s, b));
+    by_key = compare_keys(item_key(s, a, &rest_a), item_key(s, b, &rest_b));
+    return by_key != 0 ? by_key : compare_keys(extra_group(rest_a), extra_group(rest_b));
 }
 
 static bool comes_before(uint64_t a, uint64_t b, const void *sink)
@@ -167,13 +199,14 @@ static bool comes_before(uint64_t a, uint64_t b, const void *sink)
 /* Say of an Extra that it is to go. */
 static int drop_item(struct clearing *c, uint64_t item)
 {
-    struct jbi_text key = item_key(c->sink, item);
+    jbi_wire rest;
+    struct jbi_text key = item_key(c->sink, item, &rest);
     uint8_t *first_tag = c->sink->out + (uint32_t)item + 1;
 
     while (*first_tag >= 0x80) /* the rest of the Extra's length */
         first_tag++;
     /* A known key was counted when it came. */
-    if (key_field(c, key) == NULL && jbi_sink_key_twice(c->sink) < 0)
+    if (key_field(c, key, group_field(c, rest)) == NULL && jbi_sink_key_twice(c->sink) < 0)
         return JB_EEVENT;
     first_tag[1] = GONE;
     return 0;
@@ -192,7 +225,7 @@ static int drop_extras(struct clearing *c, size_t n)
     if (items == NULL)
         return JB_ENOMEM;
     for (jbi_wire in = content(c); jbi_part_next(&in, &p);) {
-        if (whole_extra(&p, &key))
+        if (whole_extra(c, &p, &key))
             items[i++] = (jbi_sink_key_hash(key.data, key.len_bytes) & ~(uint64_t)UINT32_MAX) |
                          place(c, p.begin);
     }
@@ -205,31 +238,48 @@ static int drop_extras(struct clearing *c, size_t n)
     return rc;
 }
 
+/* Whether a part was written before a field's key came for the last time. */
+static bool is_before_mark(const struct clearing *c, const struct jbi_part *p,
+                           const struct jbi_field_info *f)
+{
+    return f != NULL && place(c, p->begin) < c->marked[f->idx];
+}
+
 /* Whether a part is to go. */
 static bool is_gone(const struct clearing *c, const struct jbi_part *p)
 {
-    const struct jbi_field_info *f;
+    const struct jbi_field_info *f, *group = NULL;
     jbi_wire in = p->content;
+    struct jbi_text key;
 
     if (p->number == NUMBER_MARK)
         return true;
-    if (p->number == JBI_NUMBER_EXTRAS) {
+    if (p->number == JBI_NUMBER_EXTRAS && c->has_extras) {
         if (*in.pos == GONE)
             return true;
-        f = key_field(c, extra_key(&in));
+        key = extra_key(&in);
+        group = group_field(c, in);
+        f = key_field(c, key, group);
     } else {
         /* A type and its name come by one key. */
         bool is_name = c->message->is_event && p->number == NUMBER_TYPE_NAME;
 
         f = jbi_field_by_number(c->message, is_name ? NUMBER_TYPE : p->number);
+        if (f != NULL && f->group != 0)
+            group = &c->message->fields[f->group];
     }
-    return f != NULL && place(c, p->begin) < c->marked[f->idx];
+    return is_before_mark(c, p, f) || is_before_mark(c, p, group);
 }
 
 int jbi_sink_clear_twice(struct jbi_sink *s)
 {
     struct jbi_frame *top = jbi_sink_top(s);
-    struct clearing c = {.sink = s, .message = top->message, .start = top->start};
+    const struct jbi_message *message = s->dialect->messages[top->message->place];
+    const struct jbi_field_info *extras = jbi_field_by_number(message, JBI_NUMBER_EXTRAS);
+    struct clearing c = {.sink = s,
+                         .message = message,
+                         .start = top->start,
+                         .has_extras = extras != NULL && (extras->flags & JBI_FIELD_EXTRAS) != 0};
     size_t n_extras = read_marks(&c);
     int rc = n_extras > 1 ? drop_extras(&c, n_extras) : 0;
     uint8_t *to = s->out + top->start;

@@ -35,6 +35,11 @@ static int put_double(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes, 
     return 0;
 }
 
+int jbi_sink_put_double(struct jbi_sink *s, const struct jbi_field_info *f, double value)
+{
+    return put_double(s, f->tag, f->tag_bytes, value);
+}
+
 static int put_string(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes, const char *text,
                       size_t len_bytes)
 {
@@ -52,6 +57,12 @@ static int result(int rc, enum jbi_typed typed)
 static bool coerces(struct jbi_sink *s)
 {
     return jbi_quirk(&s->quirks, JB_QUIRK_COERCED);
+}
+
+/* A string can be understood as a number, which some dialects say is as good. */
+static bool reads_number(struct jbi_sink *s)
+{
+    return s->dialect->is_normalised || coerces(s);
 }
 
 static bool text_is(const struct jbi_token *t, const char *word)
@@ -116,17 +127,24 @@ static bool int_holds(const struct jbi_token *t)
            (t->number.integer >= -max && t->number.integer <= max);
 }
 
-static int typed_int(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes,
-                     const struct jbi_token *t)
+/* Whether the field is wide enough for the number. */
+static bool int_fits(const struct jbi_field_info *f, const jbi_number *n)
+{
+    return n->is_int64 &&
+           ((f->flags & JBI_FIELD_UINT32) == 0 || (n->integer >= 0 && n->integer <= UINT32_MAX));
+}
+
+static int typed_int(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
+                     size_t tag_bytes, const struct jbi_token *t)
 {
     jbi_number n;
 
-    if (t->type == JBI_TOKEN_NUMBER && t->number.is_int64)
+    if (t->type == JBI_TOKEN_NUMBER && int_fits(f, &t->number))
         return result(put_varint(s, tag, tag_bytes, (uint64_t)t->number.integer),
                       int_holds(t) ? JBI_TYPED_EXACT : JBI_TYPED_COERCED);
     if (t->type == JBI_TOKEN_NUMBER && t->number.value == 0)
         return result(put_varint(s, tag, tag_bytes, 0), JBI_TYPED_COERCED);
-    if (t->type != JBI_TOKEN_STRING || !text_number(t, &n) || !n.is_int64 || !coerces(s))
+    if (t->type != JBI_TOKEN_STRING || !text_number(t, &n) || !int_fits(f, &n) || !reads_number(s))
         return JBI_TYPED_NOT;
     return result(put_varint(s, tag, tag_bytes, (uint64_t)n.integer), JBI_TYPED_COERCED);
 }
@@ -167,7 +185,7 @@ static int typed_double(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes
         return JBI_TYPED_NOT;
     else if (text_is(t, "Infinity") || text_is(t, "-Infinity") || text_is(t, "NaN"))
         return result(put_double(s, tag, tag_bytes, value), JBI_TYPED_EXACT);
-    if (!coerces(s))
+    if (!reads_number(s))
         return JBI_TYPED_NOT;
     return result(put_double(s, tag, tag_bytes, value), JBI_TYPED_COERCED);
 }
@@ -226,7 +244,7 @@ static int enum_string(struct jbi_sink *s, const struct jbi_enum *e, const uint8
     bool is_exact = word != NULL && word->is_canonical && !e->is_number;
     int32_t n = word != NULL ? word->number : prefixed_number(e, t);
 
-    if (n == 0)
+    if (word == NULL && n == 0)
         return JBI_TYPED_NOT;
     /* A number that has no name is written back with the prefix, unless zeros led it. */
     if (word == NULL)
@@ -245,6 +263,8 @@ static int enum_number(struct jbi_sink *s, const struct jbi_enum *e, const uint8
 
     if (!t->number.is_int64)
         return JBI_TYPED_NOT;
+    if (e->is_open && t->number.integer >= INT32_MIN && t->number.integer <= INT32_MAX)
+        return result(put_varint(s, tag, tag_bytes, (uint64_t)t->number.integer), JBI_TYPED_EXACT);
     if (e->is_number || e->number_prefix != NULL)
         word = jbi_enum_by_number(e, t->number.integer);
     else
@@ -265,7 +285,7 @@ int jbi_sink_typed(struct jbi_sink *s, const struct jbi_field_info *f, const uin
     case JBI_KIND_BOOL:
         return typed_bool(s, tag, tag_bytes, token);
     case JBI_KIND_INT:
-        return typed_int(s, tag, tag_bytes, token);
+        return typed_int(s, f, tag, tag_bytes, token);
     case JBI_KIND_DOUBLE:
         return typed_double(s, tag, tag_bytes, token);
     case JBI_KIND_STRING:
