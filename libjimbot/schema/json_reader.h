@@ -11,7 +11,7 @@
 #include "schema/json_scan.h"
 #include "schema/sink.h"
 
-enum { JBI_JSON_SKIP_DEPTH = 1024 }; /* deepest nesting that skipping understands */
+enum { JBI_JSON_SKIP_DEPTH = JBI_SCAN_DEPTH_MAX }; /* deepest that skipping understands */
 
 /* A word of an enum, by the up to eight bytes it has, and the number it spells in the dialect's own
  * way, or 0. */

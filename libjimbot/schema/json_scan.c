@@ -11,6 +11,7 @@
 
 struct leap {
     size_t depth;    /* brackets that are open */
+    bool is_deep;    /* more than may be: the leap is over */
     bool in_string;  /* the next byte lies in a string */
     bool is_escaped; /* the next byte lies in a string, after a backslash */
 };
@@ -29,7 +30,9 @@ static const char *leap_bytes(struct leap *l, const char *p, const char *end)
         } else if (c == '"') {
             l->in_string = true;
         } else if (c == '{' || c == '[') {
-            l->depth++;
+            l->is_deep = ++l->depth > JBI_SCAN_DEPTH_MAX;
+            if (l->is_deep)
+                return NULL;
         } else if ((c == '}' || c == ']') && --l->depth == 0) {
             return p + 1;
         }
@@ -121,18 +124,18 @@ AVX2 static inline unsigned end_among(size_t *depth, uint64_t open, uint64_t clo
                                                                                                    \
         for (; end - p >= 64; p += 64) {                                                           \
             struct block b = block_of(p);                                                          \
-            uint64_t inside;                                                                       \
+            uint64_t inside = parity_up_to(b.quote) ^ (0 - (uint64_t)l.in_string);                 \
             const char *after;                                                                     \
                                                                                                    \
-            if (b.backslash != 0 || l.is_escaped) {                                                \
+            b.open &= ~inside;                                                                     \
+            b.close &= ~inside;                                                                    \
+            if (b.backslash != 0 || l.is_escaped ||                                                \
+                l.depth + (size_t)_mm_popcnt_u64(b.open) > JBI_SCAN_DEPTH_MAX) {                   \
                 after = leap_bytes(&l, p, p + 64);                                                 \
-                if (after != NULL)                                                                 \
+                if (after != NULL || l.is_deep)                                                    \
                     return after;                                                                  \
                 continue;                                                                          \
             }                                                                                      \
-            inside = parity_up_to(b.quote) ^ (0 - (uint64_t)l.in_string);                          \
-            b.open &= ~inside;                                                                     \
-            b.close &= ~inside;                                                                    \
             if ((size_t)_mm_popcnt_u64(b.close) >= l.depth) {                                      \
                 unsigned at = end_among(&l.depth, b.open, b.close);                                \
                                                                                                    \

@@ -65,9 +65,11 @@ static inline const char *jbi_scan_plain(const char *p, const char *end)
     return jbi_scan_plain_words(p, end);
 }
 
+enum { JBI_SCAN_DEPTH_MAX = 1024 }; /* nobody reads what is nested deeper */
+
 /*
- * After the object or list that begins at p, NULL when it does not end. Only brackets are counted,
- * of either kind, outside of strings.
+ * After the object or list that begins at p, NULL when it does not end or is nested too deep. Only
+ * brackets are counted, of either kind, outside of strings.
  */
 const char *jbi_scan_container(const char *p, const char *end);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "flat.h"
 #include "sets.h"
 
 enum { N_TURNS = 15, MAX_ENTRIES = 4, TURN_NS = 10000000 };
@@ -210,6 +211,8 @@ int main(int argc, char **argv)
                 run(&rows[r], &sets[s]);
         }
     }
+    if (is_wanted("flat", argc - first, argv + first))
+        flat_run(json != stdout, json);
     sets_free();
     if (json != NULL && json != stdout && fclose(json) != 0)
         die("the JSON lines cannot be written");
