@@ -431,7 +431,7 @@ static int root_event(struct jbi_json *r)
     if (rc == 0)
         rc = jbi_sink_event_mark(r->sink);
     if (rc < 0)
-        return sink_failed(r, rc, begin);
+        return jbi_json_sink_failed(r, rc, begin);
     if (r->sink->is_bare)
         return keyed_value(r, (struct jbi_text){type->payload_key, type->payload_key_bytes}, begin);
     return response(r, type);
