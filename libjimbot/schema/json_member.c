@@ -470,7 +470,7 @@ static inline int take_member(struct jbi_json *r, struct run *u, const struct jb
 {
     bool is_closed;
 
-    if (f->kind == JBI_KIND_MESSAGE)
+    if (f->kind >= JBI_KIND_MESSAGE)
         return *u->pos == '{' && jbi_json_is_message(f) ? take_message(r, u, f) : UNUSUAL;
     if (top->message->is_event && decides_type(top, f))
         return take_type(r, u, f);

@@ -131,7 +131,8 @@ static inline bool jbi_sink_close_usual(struct jbi_sink *s)
     struct jbi_frame *top = jbi_sink_top(s), *around = top - 1;
     size_t n = s->len - top->start;
 
-    if (n >= 0x80 || top->has_twice || s->has_non_finite || around->kind == JBI_FRAME_MAP)
+    if (n >= 0x80 || top->has_twice || s->has_non_finite || around->kind == JBI_FRAME_MAP ||
+        top->message->group != 0)
         return false;
     s->out[top->start - 1] = (uint8_t)n;
     around->count += around->kind == JBI_FRAME_LIST;
