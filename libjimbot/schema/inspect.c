@@ -10,12 +10,12 @@
 
 #include "base/error.h"
 #include "schema/envelope.h"
+#include "schema/fault.h"
 #include "schema/utf8.h"
 
 struct inspector {
-    const uint8_t *fail;               /* where it is wrong */
-    const char *what;                  /* what is wrong there */
-    const struct jbi_message *message; /* the innermost message around it */
+    const uint8_t *fail; /* where it is wrong */
+    const char *what;    /* what is wrong there */
     uint32_t depth;
 };
 
@@ -102,9 +102,6 @@ static bool check_field(struct inspector *i, const struct jbi_field_info *f, jbi
 
 static bool check_message(struct inspector *i, const struct jbi_message *message, jbi_wire in)
 {
-    const struct jbi_message *around = i->message;
-
-    i->message = message;
     if (i->depth == JBI_MESSAGE_DEPTH_MAX)
         return wrong(i, in.pos, "messages are nested too deep");
     i->depth++;
@@ -122,7 +119,6 @@ static bool check_message(struct inspector *i, const struct jbi_message *message
             return wrong(i, pos, "an unknown field is cut off");
     }
     i->depth--;
-    i->message = around;
     return true;
 }
 
@@ -170,24 +166,36 @@ void jbi_envelope_describe(const jbi_envelope *e, const void *data, size_t len_b
     ret->topic_bytes = jbi_event_topic(type, topic_tail(e, type), ret->topic);
 }
 
-int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_encoded, jb_error *err)
+int jbi_event_check(const void *data, size_t len_bytes, jb_error *err)
 {
-    struct inspector i = {.what = "", .message = &jbi_message_Event};
+    struct inspector i = {.what = ""};
     jbi_wire in = jbi_wire_of(data, len_bytes);
-    jbi_envelope envelope;
+    char path[96];
+    uint64_t offset;
 
-    if (ret_encoded == NULL || (data == NULL && len_bytes != 0))
-        return jbi_error_set(err, JB_EINVAL, "NULL where bytes or a result belong");
     if (len_bytes > JB_EVENT_MAX_BYTES)
         return jbi_error_at(err, JB_ETOOBIG, JB_EVENT_MAX_BYTES,
                             "the event has %zu bytes, %d are allowed", len_bytes,
                             JB_EVENT_MAX_BYTES);
-    if (!check_message(&i, &jbi_message_Event, in)) {
-        uint64_t offset = (uint64_t)(i.fail - in.pos);
+    if (check_message(&i, &jbi_message_Event, in))
+        return 0;
+    offset = (uint64_t)(i.fail - in.pos);
+    return jbi_error_at(err, JB_EPROTO, offset, "%s: %s at byte %llu",
+                        jbi_fault_path(in, offset, path, sizeof path), i.what,
+                        (unsigned long long)offset);
+}
 
-        return jbi_error_at(err, JB_EPROTO, offset, "%s at byte %llu, in a message %s", i.what,
-                            (unsigned long long)offset, i.message->name);
-    }
+int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_encoded, jb_error *err)
+{
+    jbi_wire in = jbi_wire_of(data, len_bytes);
+    jbi_envelope envelope;
+    int rc;
+
+    if (ret_encoded == NULL || (data == NULL && len_bytes != 0))
+        return jbi_error_set(err, JB_EINVAL, "NULL where bytes or a result belong");
+    rc = jbi_event_check(data, len_bytes, err);
+    if (rc < 0)
+        return rc;
     if (!jbi_envelope_read(in, &envelope))
         return jbi_error_at(err, JB_EPROTO, 0, "the envelope is malformed");
     if (envelope.type <= 0)

@@ -425,11 +425,16 @@ int64_t jb_event_to_json_as(uint32_t dialect, const void *data, size_t len_bytes
         uint64_t place = (uint64_t)((uintptr_t)w.fail - (uintptr_t)data);
         uint64_t offset = place <= len_bytes ? place : 0;
 
+        /* Half a document is none: nobody shall take it for one. */
+        if (cap_bytes != 0)
+            memset(buf, 0, w.out.len_bytes < cap_bytes ? w.out.len_bytes : cap_bytes);
         if (w.is_unfit)
             return jbi_error_set(err, JB_EEVENT, "%s has no word for events of this type",
                                  w.dialect->name);
-        return jbi_error_at(err, JB_EPROTO, offset,
-                            "not a serialised event: malformed, too deep or not UTF-8 at byte %llu",
+        /* Whoever checks every byte can say what is wrong. */
+        if (jbi_event_check(data, len_bytes, err) == JB_EPROTO)
+            return JB_EPROTO;
+        return jbi_error_at(err, JB_EPROTO, offset, "not a serialised event, at byte %llu",
                             (unsigned long long)offset);
     }
     return (int64_t)w.out.len_bytes;

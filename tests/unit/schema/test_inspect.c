@@ -150,9 +150,68 @@ START_TEST(test_a_wire_type_against_the_schema_is_refused)
     pb_int(&state, 8, 5); /* money is a double */
     event = pb_event(JB_EVENT_GAME_STATE, 34, &state);
     ck_assert_int_eq(inspect(&event, &encoded), JB_EPROTO);
-    ck_assert_str_eq(err.msg, "a field has another wire type than the schema says at byte 5, in a "
-                              "message GameState");
+    ck_assert_str_eq(err.msg,
+                     "game_state.money: a field has another wire type than the schema says "
+                     "at byte 5");
     ck_assert_uint_eq(err.offset, 5);
+}
+END_TEST
+
+static uint32_t number_in(const char *path, int part)
+{
+    jb_field field;
+
+    ck_assert_int_eq(jb_field_parse(path, strlen(path), &field, &err), 0);
+    return field.numbers[part];
+}
+
+/* The path is that of the innermost field, for whoever reads the bytes. */
+static void is_at(const struct pb *event, const char *path)
+{
+    char json[64];
+    jb_encoded encoded;
+
+    jb_error_init(&err);
+    ck_assert_int_eq(inspect(event, &encoded), JB_EPROTO);
+    ck_assert_msg(strncmp(err.msg, path, strlen(path)) == 0, "%s, not %s", err.msg, path);
+    jb_error_init(&err);
+    ck_assert_int_eq(jb_event_to_json(event->bytes, event->len, json, sizeof json, &err),
+                     JB_EPROTO);
+    ck_assert_msg(strncmp(err.msg, path, strlen(path)) == 0, "%s, not %s", err.msg, path);
+    ck_assert_int_eq(jb_event_canonical(event->bytes, event->len, NULL, 0, &err), JB_EPROTO);
+    ck_assert_msg(strncmp(err.msg, path, strlen(path)) == 0, "%s, not %s", err.msg, path);
+}
+
+START_TEST(test_a_fault_has_a_path)
+{
+    struct pb card = {0}, state = {0}, item = {0}, entry = {0}, event;
+
+    pb_text(&card, number_in("game_state.blind.name", 2), "\xff");
+    pb_bytes(&state, number_in("game_state.blind.name", 1), card.bytes, card.len);
+    event = pb_event(JB_EVENT_GAME_STATE, 34, &state);
+    is_at(&event, "game_state.blind.name: a string is not UTF-8 at byte");
+
+    state.len = card.len = 0;
+    pb_bytes(&state, number_in("game_state.hand.length", 1), NULL, 0);
+    pb_varint(&card, 8u << 3 | 7); /* no such wire type */
+    pb_bytes(&state, number_in("game_state.hand.length", 1), card.bytes, card.len);
+    event = pb_event(JB_EVENT_GAME_STATE, 34, &state);
+    is_at(&event, "game_state.hand[1]: a tag is malformed");
+
+    state.len = 0;
+    pb_text(&item, 1, "\xff");
+    pb_text(&entry, 1, "joker_1");
+    pb_bytes(&entry, 2, item.bytes, item.len);
+    pb_bytes(&state, number_in("game_state.shop_items.length", 1), entry.bytes, entry.len);
+    event = pb_event(JB_EVENT_GAME_STATE, 34, &state);
+    is_at(&event, "game_state.shop_items[0].name: a string is not UTF-8");
+
+    event.len = 0;
+    pb_raw(&event, "\x12\x7f", 2);
+    is_at(&event, "event_id: a value is cut off at byte 0");
+    event.len = 0;
+    pb_raw(&event, "\x08\x03\x03", 3);
+    is_at(&event, "event: a tag is malformed at byte 2");
 }
 END_TEST
 
@@ -236,6 +295,7 @@ int main(void)
     tcase_add_test(tc, test_an_event_without_type_is_none);
     tcase_add_test(tc, test_an_event_cut_anywhere_inside_a_field_is_refused);
     tcase_add_test(tc, test_a_wire_type_against_the_schema_is_refused);
+    tcase_add_test(tc, test_a_fault_has_a_path);
     tcase_add_test(tc, test_text_that_is_not_utf8_is_refused_everywhere);
     tcase_add_test(tc, test_packed_numbers_are_checked);
     tcase_add_test(tc, test_nesting_has_an_end);
