@@ -428,7 +428,7 @@ static int message_close(struct jbi_sink *s, struct jbi_frame *top)
         rc = check_payloads(s, top);
     if (rc == 0 && top->has_twice)
         rc = jbi_sink_clear_twice(s);
-    if (rc == 0 && s->has_non_finite)
+    if (rc == 0 && s->has_non_finite && !s->dialect->is_normalised)
         rc = jbi_sink_mark_non_finite(s);
     if (rc == 0 && s->n_frames > 1)
         rc = jbi_sink_length_close(s, top->start);
