@@ -9,6 +9,7 @@
 #include "jimbot/check.h"
 #include "jimbot/event.h"
 #include "jimbot/group.h"
+#include "jimbot/items.h"
 #include "jimbot/request.h"
 #include "jimbot/schema.h"
 #include "jimbot/stats.h"

@@ -170,8 +170,7 @@ int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret)
     return 0;
 }
 
-/* Remember the first failure. */
-static int outcome(struct jb_encoder *e, int rc)
+int jbi_encoder_outcome(struct jb_encoder *e, int rc)
 {
     char path[64];
 
@@ -184,8 +183,7 @@ static int outcome(struct jb_encoder *e, int rc)
     return rc;
 }
 
-/* Whether a value call may go on. */
-static int ready(struct jb_encoder *e)
+int jbi_encoder_ready(struct jb_encoder *e)
 {
     if (e == NULL)
         return JB_EINVAL;
@@ -230,7 +228,7 @@ int jb_encoder_begin(jb_encoder *e, const char *type, size_t type_bytes, const c
     e->is_building = true;
     jbi_sink_begin(&e->sink);
     if (type == NULL || type_bytes == 0)
-        return outcome(e, JB_EINVAL);
+        return jbi_encoder_outcome(e, JB_EINVAL);
     rc = clean_text(e, type, type_bytes, &name);
     if (rc == 0)
         rc = jbi_sink_event_open(&e->sink, name.data, name.len_bytes);
@@ -245,7 +243,7 @@ int jb_encoder_begin(jb_encoder *e, const char *type, size_t type_bytes, const c
         rc = jbi_sink_event_settle(&e->sink);
     if (rc == 0)
         rc = jbi_sink_event_mark(&e->sink);
-    rc = outcome(e, rc);
+    rc = jbi_encoder_outcome(e, rc);
     e->sink.is_strict_type = true;
     return rc;
 }
@@ -253,26 +251,26 @@ int jb_encoder_begin(jb_encoder *e, const char *type, size_t type_bytes, const c
 int jb_encoder_key(jb_encoder *e, const char *key, size_t len_bytes)
 {
     struct jbi_text text;
-    int rc = ready(e);
+    int rc = jbi_encoder_ready(e);
 
     if (rc < 0)
         return rc;
     rc = clean_text(e, key, len_bytes, &text);
-    return outcome(e, rc < 0 ? rc : jbi_sink_key(&e->sink, text.data, text.len_bytes));
+    return jbi_encoder_outcome(e, rc < 0 ? rc : jbi_sink_key(&e->sink, text.data, text.len_bytes));
 }
 
 int jb_encoder_object_open(jb_encoder *e)
 {
-    int rc = ready(e);
+    int rc = jbi_encoder_ready(e);
 
-    return rc < 0 ? rc : outcome(e, jbi_sink_object_open(&e->sink));
+    return rc < 0 ? rc : jbi_encoder_outcome(e, jbi_sink_object_open(&e->sink));
 }
 
 int jb_encoder_list_open(jb_encoder *e)
 {
-    int rc = ready(e);
+    int rc = jbi_encoder_ready(e);
 
-    return rc < 0 ? rc : outcome(e, jbi_sink_list_open(&e->sink));
+    return rc < 0 ? rc : jbi_encoder_outcome(e, jbi_sink_list_open(&e->sink));
 }
 
 /* A payload that came before its type lies in an Extra as text: read it as what it is. */
@@ -317,34 +315,34 @@ static int settle_nested(struct jb_encoder *e)
 
 int jb_encoder_close(jb_encoder *e)
 {
-    int rc = ready(e);
+    int rc = jbi_encoder_ready(e);
 
     if (rc < 0)
         return rc;
     if (e->sink.n_frames < 2)
-        return outcome(e, JB_ESTATE);
+        return jbi_encoder_outcome(e, JB_ESTATE);
     rc = settle_nested(e);
-    return outcome(e, rc < 0 ? rc : jbi_sink_close(&e->sink));
+    return jbi_encoder_outcome(e, rc < 0 ? rc : jbi_sink_close(&e->sink));
 }
 
 static int scalar(struct jb_encoder *e, const struct jbi_token *token)
 {
-    int rc = ready(e);
+    int rc = jbi_encoder_ready(e);
 
-    return rc < 0 ? rc : outcome(e, jbi_sink_scalar(&e->sink, token));
+    return rc < 0 ? rc : jbi_encoder_outcome(e, jbi_sink_scalar(&e->sink, token));
 }
 
 int jb_encoder_string(jb_encoder *e, const char *value, size_t len_bytes)
 {
     struct jbi_token token = {.type = JBI_TOKEN_STRING};
     struct jbi_text text;
-    int rc = ready(e);
+    int rc = jbi_encoder_ready(e);
 
     if (rc < 0)
         return rc;
     rc = clean_text(e, value, len_bytes, &text);
     if (rc < 0)
-        return outcome(e, rc);
+        return jbi_encoder_outcome(e, rc);
     token.text = text.data != NULL ? text.data : "";
     token.text_bytes = text.len_bytes;
     return scalar(e, &token);
@@ -398,14 +396,14 @@ int jb_encoder_end(jb_encoder *e, jb_encoded *ret_encoded, jb_error *err)
 
     if (e == NULL || ret_encoded == NULL)
         return jbi_error_set(err, JB_EINVAL, "encoder or ret_encoded is NULL");
-    rc = ready(e);
+    rc = jbi_encoder_ready(e);
     e->is_building = false;
     if (rc == 0 && e->sink.n_frames != 1)
-        rc = outcome(e, JB_ESTATE);
+        rc = jbi_encoder_outcome(e, JB_ESTATE);
     if (rc == 0)
-        rc = outcome(e, jbi_sink_close(&e->sink));
+        rc = jbi_encoder_outcome(e, jbi_sink_close(&e->sink));
     if (rc == 0)
-        rc = outcome(e, jbi_encoder_finish(e, ret_encoded));
+        rc = jbi_encoder_outcome(e, jbi_encoder_finish(e, ret_encoded));
     if (rc == 0)
         jbi_encoder_count(e);
     if (rc < 0 && e->failed == rc)

@@ -18,6 +18,25 @@ enum jbi_batch_state {
     JBI_BATCH_BROKEN  /* not JSON */
 };
 
+enum { JBI_KNOWN_KEYS = 128, JBI_KNOWN_WORD_BITS = 7 };
+
+/* What encoder_items.c remembers of a key, which lies there during one call only. */
+struct jbi_known_key {
+    const char *text;
+    size_t text_bytes;
+    const struct jbi_message *message;
+    const struct jbi_field_info *field;
+    uint64_t call;
+};
+
+/* And of a word of at most 8 bytes. */
+struct jbi_known_word {
+    uint64_t bytes;
+    const struct jbi_enum *words;
+    const struct jbi_enum_spelling *spelling;
+    size_t text_bytes;
+};
+
 struct jb_encoder {
     jb_alloc alloc;
     uint32_t max_event_bytes;
@@ -35,7 +54,16 @@ struct jb_encoder {
     int failed;          /* the first failure since jb_encoder_begin() */
     char why[128];       /* its message */
     uint32_t max_depth;
+    uint64_t n_calls; /* of jb_encoder_items() */
+    struct jbi_known_key known_keys[JBI_KNOWN_KEYS];
+    struct jbi_known_word known_words[1 << JBI_KNOWN_WORD_BITS];
 };
+
+/* Whether a value call may go on: 0 or a code. */
+int jbi_encoder_ready(struct jb_encoder *e);
+
+/* The result of a value call: the first failure is remembered. Returns rc. */
+int jbi_encoder_outcome(struct jb_encoder *e, int rc);
 
 /* Keep the event the sink has finished and say what it is. Returns 0, JB_ENOMEM, or JB_EPROTO, which
  * means a bug. */

@@ -146,9 +146,7 @@ local function create(C, ffi, walk)
     end
 
     local call = ffi.new("jb_lua_walk", ffi.sizeof("jb_lua_walk"))
-    call.key, call.put_string, call.put_double = put_key, put_string, put_double
-    call.string, call.number, call.boolean, call.null = add_string, add_double, add_bool, add_null
-    call.object_open, call.list_open, call.close = object_open, list_open, close
+    call.put = C.jb_encoder_items
 
     -- The same walk in C: one crossing of the border instead of one per value. Preferred even with
     -- the JIT on, where it costs a little more: its time does not depend on whether a trace was
