@@ -127,7 +127,9 @@ static inline uint8_t *put_value(struct jb_encoder *e, uint8_t *out, const struc
                                                                   : 0;
         return word != 0 ? jbi_wire_put_varint(out, (uint64_t)word) : NULL;
     case JBI_KIND_INT:
-        return whole_number(item, &whole) ? jbi_wire_put_varint(out, (uint64_t)whole) : NULL;
+        return (f->flags & (JBI_FIELD_QUOTED | JBI_FIELD_UINT32)) == 0 && whole_number(item, &whole)
+                   ? jbi_wire_put_varint(out, (uint64_t)whole)
+                   : NULL;
     case JBI_KIND_DOUBLE:
         if (item->kind == JB_ITEM_DOUBLE && isfinite(item->number))
             return jbi_wire_put_double(out, item->number);
