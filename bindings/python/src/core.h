@@ -90,11 +90,13 @@ typedef struct jbpy_encoding {
     jb_encoded encoded;
     jb_encoder *encoder; /* NULL when the bytes are the caller's */
     Py_buffer view;      /* the caller's bytes; view.obj NULL when not used */
+    uint32_t dialect;    /* enum jb_dialect of the encoder */
 } jbpy_encoding;
 
 /* Envelope members that may stand beside a payload; each a Python object or NULL. */
 typedef struct jbpy_envelope {
     PyObject *subtype, *event_id, *source, *timestamp, *priority;
+    uint32_t dialect; /* enum jb_dialect that everything is spelled in */
 } jbpy_envelope;
 
 /* module.c */
@@ -106,7 +108,9 @@ uint64_t jbpy_slice(uint64_t deadline_ns);
 void jbpy_nap(void);
 int jbpy_to_uint64(PyObject *number, void *ret);
 int jbpy_to_uint32(PyObject *number, void *ret);
-PyObject *jbpy_json(jbpy_state *st, const void *data, size_t len_bytes);
+PyObject *jbpy_json(jbpy_state *st, uint32_t dialect, const void *data, size_t len_bytes);
+/* A converter of PyArg_Parse…(): the name of a dialect to its number, a uint32_t. */
+int jbpy_dialect(PyObject *name, void *ret);
 
 /* error.c */
 int jbpy_errors_init(PyObject *module, jbpy_state *st);

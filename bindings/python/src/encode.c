@@ -12,26 +12,30 @@
 /* JSON shorter than this is encoded faster than two switches of the GIL take. */
 enum { BIG_TEXT_BYTES = 32768 };
 
-static jb_encoder *take_encoder(jbpy_state *st)
+/* The pool has those of the dialect that clients speak; others are made for the occasion. */
+static jb_encoder *take_encoder(jbpy_state *st, uint32_t dialect)
 {
+    jb_encoder_opts opts;
     jb_encoder *enc = NULL;
     jb_error err;
     int rc;
 
-    if (st->n_encoders > 0)
+    if (dialect == JB_DIALECT_BALATROMCP && st->n_encoders > 0)
         return st->encoders[--st->n_encoders];
     jb_error_init(&err);
-    rc = jb_encoder_create(NULL, &enc, &err);
+    jb_encoder_opts_init(&opts, sizeof opts);
+    opts.dialect = dialect;
+    rc = jb_encoder_create(&opts, &enc, &err);
     if (rc < 0)
         jbpy_raise(st, rc, &err, "cannot make an encoder");
     return enc;
 }
 
-static void give_encoder(jbpy_state *st, jb_encoder *enc)
+static void give_encoder(jbpy_state *st, jb_encoder *enc, uint32_t dialect)
 {
     if (enc == NULL)
         return;
-    if (st->n_encoders < JBPY_N_ENCODERS)
+    if (dialect == JB_DIALECT_BALATROMCP && st->n_encoders < JBPY_N_ENCODERS)
         st->encoders[st->n_encoders++] = enc;
     else
         jb_encoder_destroy(enc);
@@ -41,13 +45,13 @@ static void give_encoder(jbpy_state *st, jb_encoder *enc)
 int jbpy_encoding_init(jbpy_state *st, jbpy_encoding *ret)
 {
     memset(ret, 0, sizeof *ret);
-    ret->encoder = take_encoder(st);
+    ret->encoder = take_encoder(st, JB_DIALECT_BALATROMCP);
     return ret->encoder == NULL ? -1 : 0;
 }
 
 void jbpy_encoding_fini(jbpy_state *st, jbpy_encoding *e)
 {
-    give_encoder(st, e->encoder);
+    give_encoder(st, e->encoder, e->dialect);
     e->encoder = NULL;
     if (e->view.obj != NULL)
         PyBuffer_Release(&e->view);
@@ -225,11 +229,11 @@ static int inspect(jbpy_state *st, PyObject *data, jbpy_encoding *e)
 static int check_type(jbpy_state *st, PyObject *type, const jbpy_envelope *env,
                       const jb_encoded *found)
 {
-    jbpy_envelope only_subtype = {env->subtype, NULL, NULL, NULL, NULL};
+    jbpy_envelope only_subtype = {.subtype = env->subtype};
     jbpy_encoding named = {0};
     int rc;
 
-    named.encoder = take_encoder(st);
+    named.encoder = take_encoder(st, JB_DIALECT_BALATROMCP);
     if (named.encoder == NULL)
         return -1;
     rc = encode_payload(st, type, NULL, &only_subtype, &named);
@@ -270,8 +274,13 @@ static int encode_whole(jbpy_state *st, PyObject *data, const jbpy_envelope *env
     }
     if (PyUnicode_Check(data))
         return encode_text(st, data, e);
-    if (PyDict_Check(data))
+    if (PyDict_Check(data) && e->dialect == JB_DIALECT_BALATROMCP)
         return encode_event(st, data, e);
+    if (PyDict_Check(data)) {
+        PyErr_SetString(PyExc_TypeError, "a whole event of that dialect is JSON text (str); a dict "
+                                         "is a payload, with a type");
+        return -1;
+    }
     PyErr_SetString(PyExc_TypeError,
                     "an event is a dict, JSON text (str), or the bytes of a jimbot.v1.Event");
     return -1;
@@ -290,7 +299,8 @@ int jbpy_encode(jbpy_state *st, PyObject *type, PyObject *data, const jbpy_envel
     if (data != NULL && !PyUnicode_Check(data) && PyObject_CheckBuffer(data)) {
         rc = encode_bytes(st, type, data, env, ret);
     } else {
-        ret->encoder = take_encoder(st);
+        ret->dialect = env->dialect;
+        ret->encoder = take_encoder(st, env->dialect);
         if (ret->encoder == NULL)
             return -1;
         if (type == NULL)

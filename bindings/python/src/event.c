@@ -157,18 +157,29 @@ static PyObject *event_get_payload(jbpy_event *self, void *ignored)
     return PyMemoryView_FromObject((PyObject *)self);
 }
 
-static PyObject *event_to_json(jbpy_event *self, PyObject *ignored)
+static PyObject *event_json(jbpy_event *self, uint32_t dialect)
 {
     const jb_event *event = jbpy_event_of(self);
 
     if (event == NULL)
         return NULL;
-    return jbpy_json(jbpy_state_of((PyObject *)self), event->payload, event->len_bytes);
+    return jbpy_json(jbpy_state_of((PyObject *)self), dialect, event->payload, event->len_bytes);
+}
+
+static PyObject *event_to_json(jbpy_event *self, PyObject *args, PyObject *kwargs)
+{
+    static char *const keys[] = {"dialect", NULL};
+    uint32_t dialect = JB_DIALECT_BALATROMCP;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$O&:to_json", (char **)keys, jbpy_dialect,
+                                     &dialect))
+        return NULL;
+    return event_json(self, dialect);
 }
 
 static PyObject *event_to_dict(jbpy_event *self, PyObject *ignored)
 {
-    PyObject *text = event_to_json(self, NULL), *dict;
+    PyObject *text = event_json(self, JB_DIALECT_BALATROMCP), *dict;
 
     if (text == NULL)
         return NULL;
@@ -268,8 +279,8 @@ static void event_dealloc(jbpy_event *self)
 static PyMethodDef event_methods[] = {
     {"to_dict", (PyCFunction)(void (*)(void))event_to_dict, METH_NOARGS,
      "The whole event as its client sent it, as a dict."},
-    {"to_json", (PyCFunction)(void (*)(void))event_to_json, METH_NOARGS,
-     "The whole event as its client sent it, as JSON text."},
+    {"to_json", (PyCFunction)(void (*)(void))event_to_json, METH_VARARGS | METH_KEYWORDS,
+     "The whole event as JSON text, in a dialect."},
     {"to_command", (PyCFunction)(void (*)(void))event_to_command, METH_NOARGS,
      "The command it is, or jimbot.EventError."},
     {NULL, NULL, 0, NULL},

@@ -103,7 +103,24 @@ int jbpy_to_uint32(PyObject *number, void *ret)
     return 1;
 }
 
-PyObject *jbpy_json(jbpy_state *st, const void *data, size_t len_bytes)
+int jbpy_dialect(PyObject *name, void *ret)
+{
+    Py_ssize_t len;
+    const char *text = PyUnicode_AsUTF8AndSize(name, &len);
+    int found;
+
+    if (text == NULL)
+        return 0;
+    found = jb_dialect_find(text, (size_t)len);
+    if (found < 0) {
+        PyErr_Format(PyExc_ValueError, "%R is no dialect", name);
+        return 0;
+    }
+    *(uint32_t *)ret = (uint32_t)found;
+    return 1;
+}
+
+PyObject *jbpy_json(jbpy_state *st, uint32_t dialect, const void *data, size_t len_bytes)
 {
     size_t cap = len_bytes * 3 + 512;
     PyObject *text = NULL;
@@ -116,7 +133,7 @@ PyObject *jbpy_json(jbpy_state *st, const void *data, size_t len_bytes)
         if (buf == NULL)
             return PyErr_NoMemory();
         jb_error_init(&err);
-        n = jb_event_to_json(data, len_bytes, buf, cap, &err);
+        n = jb_event_to_json_as(dialect, data, len_bytes, buf, cap, &err);
         if (n >= 0 && (uint64_t)n <= cap)
             text = PyUnicode_DecodeUTF8(buf, (Py_ssize_t)n, "strict");
         PyMem_Free(buf);
@@ -129,22 +146,25 @@ PyObject *jbpy_json(jbpy_state *st, const void *data, size_t len_bytes)
     return text;
 }
 
-static PyObject *core_to_json(PyObject *module, PyObject *data)
+static PyObject *core_to_json(PyObject *module, PyObject *args, PyObject *kwargs)
 {
+    static char *const keys[] = {"", "dialect", NULL};
+    uint32_t dialect = JB_DIALECT_BALATROMCP;
     PyObject *text;
     Py_buffer view;
 
-    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*|$O&:to_json", (char **)keys, &view,
+                                     jbpy_dialect, &dialect))
         return NULL;
-    text = jbpy_json(PyModule_GetState(module), view.buf, (size_t)view.len);
+    text = jbpy_json(PyModule_GetState(module), dialect, view.buf, (size_t)view.len);
     PyBuffer_Release(&view);
     return text;
 }
 
 static PyObject *core_encode(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *const keys[] = {"type",   "data",      "subtype",  "event_id",
-                                 "source", "timestamp", "priority", NULL};
+    static char *const keys[] = {"type",      "data",     "subtype", "event_id", "source",
+                                 "timestamp", "priority", "dialect", NULL};
     jbpy_state *st = PyModule_GetState(module);
     PyObject *type, *data = NULL, *bytes;
     jbpy_envelope env = {0};
@@ -152,9 +172,9 @@ static PyObject *core_encode(PyObject *module, PyObject *args, PyObject *kwargs)
     PyObject **const optional[] = {&data,       &env.subtype,   &env.event_id,
                                    &env.source, &env.timestamp, &env.priority};
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O$OOOOO:encode", (char **)keys, &type, &data,
-                                     &env.subtype, &env.event_id, &env.source, &env.timestamp,
-                                     &env.priority))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O$OOOOOO&:encode", (char **)keys, &type,
+                                     &data, &env.subtype, &env.event_id, &env.source,
+                                     &env.timestamp, &env.priority, jbpy_dialect, &env.dialect))
         return NULL;
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
         if (*optional[i] == Py_None)
@@ -347,7 +367,8 @@ static void core_free(void *module)
 static PyMethodDef core_methods[] = {
     {"encode", (PyCFunction)(void (*)(void))core_encode, METH_VARARGS | METH_KEYWORDS,
      "Encode an event as the bytes of a jimbot.v1.Event; arguments as Bus.publish()."},
-    {"to_json", core_to_json, METH_O, "The JSON text of a serialised jimbot.v1.Event."},
+    {"to_json", (PyCFunction)(void (*)(void))core_to_json, METH_VARARGS | METH_KEYWORDS,
+     "The JSON text of a serialised jimbot.v1.Event, in a dialect."},
     {"unlink", core_unlink, METH_O, "Remove the name of a bus."},
     {"now_ns", core_now_ns, METH_NOARGS, "The clock of Event.time_ns."},
     {"event_types", core_event_types, METH_NOARGS, "Type names and their numbers, as a dict."},
