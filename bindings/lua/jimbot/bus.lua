@@ -165,16 +165,34 @@ local function create(C, ffi, classes, parts)
         return out[0]
     end
 
+    -- What is published is spelled in a dialect.
+    local function encoder_options(dialect)
+        local options = ffi.new("jb_encoder_opts")
+        C.jb_encoder_opts_init(options, ffi.sizeof(options))
+        if dialect ~= nil then
+            local number = C.jb_dialect_find(tostring(dialect), #tostring(dialect))
+            if number < 0 then
+                return nil, ("%s is no dialect"):format(tostring(dialect))
+            end
+            options.dialect = number
+        end
+        return options
+    end
+
     local function open(name, opts)
         if name ~= nil and type(name) ~= "string" then
             return nil, "the bus's name is not a text", C.JB_EINVAL
         end
         local encoder = ffi.new("jb_encoder *[1]")
+        local encoding, complaint = encoder_options(opts.dialect)
+        if not encoding then
+            return nil, complaint, C.JB_EINVAL
+        end
         local handle, why, code = open_handle(name, opts)
         if not handle then
             return nil, why, code
         end
-        local rc = C.jb_encoder_create(nil, encoder, err)
+        local rc = C.jb_encoder_create(encoding, encoder, err)
         if rc < 0 then
             C.jb_bus_close(handle)
             return nil, ffi.string(C.jb_strerror(rc)), rc

@@ -49,14 +49,25 @@ local function create(C, ffi, classes)
         return name
     end
 
-    --- The event as JSON text, as its source spelled it; or nil and one sentence.
-    function Event:to_json()
-        local payload = self.payload
-        local len = tonumber(C.jb_event_to_json(payload, #payload, buffer, buffer_bytes, err))
+    --- The event as JSON text in a dialect ("balatromcp" when none is named); or nil and one
+    -- sentence.
+    function Event:to_json(dialect)
+        local payload, number = self.payload, 0
+        if dialect ~= nil then
+            number = C.jb_dialect_find(tostring(dialect), #tostring(dialect))
+            if number < 0 then
+                return nil, ("%s is no dialect"):format(tostring(dialect))
+            end
+        end
+        local function write()
+            local len = C.jb_event_to_json_as(number, payload, #payload, buffer, buffer_bytes, err)
+            return tonumber(len)
+        end
+        local len = write()
         if len > buffer_bytes then
             buffer_bytes = len
             buffer = ffi.new("char[?]", buffer_bytes)
-            len = tonumber(C.jb_event_to_json(payload, #payload, buffer, buffer_bytes, err))
+            len = write()
         end
         if len < 0 then
             return nil, ffi.string(err.msg)
