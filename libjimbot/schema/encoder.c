@@ -290,6 +290,7 @@ static int late_payload(struct jb_encoder *e, const char *key)
     jbi_sink_drop(&e->sink, 0, key, strlen(key));
     r->begin = r->pos = copy;
     r->end = copy + found.len_bytes;
+    r->leap_begin = r->leap_end = NULL; /* another text may have lain here */
     r->err = NULL;
     rc = jbi_sink_key(&e->sink, key, strlen(key));
     if (rc == 0)

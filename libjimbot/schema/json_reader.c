@@ -289,6 +289,8 @@ static int event_member(struct jbi_json *r, struct event_read *e)
     span = text_is(m.key, "payload", 7) ? &e->payload : text_is(m.key, "data", 4) ? &e->data : NULL;
     if (span == NULL)
         return keyed_value(r, m.key, m.begin);
+    /* Reading on makes other strings of the scratch that a key with escapes lies in. */
+    m.key = span == &e->payload ? (struct jbi_text){"payload", 7} : (struct jbi_text){"data", 4};
     rc = replace(r, span, m.begin);
     if (rc < 0)
         return rc;

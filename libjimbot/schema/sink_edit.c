@@ -13,13 +13,7 @@
 #include "schema/sink.h"
 #include "schema/wire.h"
 
-enum {
-    NUMBER_TYPE = 1,
-    NUMBER_TYPE_NAME = 3,
-    NUMBER_SUBTYPE = 4,
-    NUMBER_DIALECT = 13,
-    NUMBER_FIRST_PAYLOAD = 32
-};
+enum { NUMBER_TYPE = 1, NUMBER_TYPE_NAME = 3, NUMBER_SUBTYPE = 4, NUMBER_DIALECT = 13 };
 
 static jbi_wire top_content(struct jbi_sink *s)
 {
@@ -39,6 +33,17 @@ static bool extra_is(const struct jbi_part *p, const char *key, size_t key_bytes
            memcmp(first.content.pos, key, key_bytes) == 0;
 }
 
+/* Whether a part is of that number, or any payload. Marks of keys that came twice are none. */
+static bool is_dropped(struct jbi_sink *s, const struct jbi_part *p, int64_t number)
+{
+    const struct jbi_field_info *f;
+
+    if (number != JBI_SINK_ANY_PAYLOAD)
+        return p->number == number;
+    f = jbi_field_by_number(jbi_sink_top(s)->message, p->number);
+    return f != NULL && (f->flags & JBI_FIELD_PAYLOAD) != 0;
+}
+
 void jbi_sink_drop(struct jbi_sink *s, int64_t number, const char *key, size_t key_bytes)
 {
     jbi_wire in = top_content(s);
@@ -46,10 +51,9 @@ void jbi_sink_drop(struct jbi_sink *s, int64_t number, const char *key, size_t k
     struct jbi_part p;
 
     while (jbi_part_next(&in, &p)) {
-        bool is_payload = number == JBI_SINK_ANY_PAYLOAD && p.number >= NUMBER_FIRST_PAYLOAD;
         size_t n = (size_t)(in.pos - p.begin);
 
-        if (is_payload || p.number == number || extra_is(&p, key, key_bytes))
+        if (is_dropped(s, &p, number) || extra_is(&p, key, key_bytes))
             continue;
         memmove(to, p.begin, n);
         to += n;

@@ -47,6 +47,14 @@ static const struct {
      "{\"type\":\"LEARNING_DECISION\",\"subtype\":\"REQUEST\"}", 1},
     {"{\"type\":\"A\",\"payload\":1,\"payload\":2}", "{\"type\":\"A\",\"payload\":2}", 1},
     {"{\"payload\":1,\"type\":\"A\",\"payload\":2}", "{\"type\":\"A\",\"payload\":2}", 1},
+    /* The first payload is checked when the second comes, whose key lies in the same scratch. */
+    {"{\"payload\":\"\\u0041 and a long text\",\"type\":\"A\",\"pay\\u006coad\":2}",
+     "{\"type\":\"A\",\"payload\":2}", 1},
+    /* A payload that is read again under the last type leaves what else came twice as it is. */
+    {"{\"payload\":1,\"version\":{},\"type\":\"A\",\"version\":2,\"payload\":3}",
+     "{\"type\":\"A\",\"version\":2,\"payload\":3}", 2},
+    {"{\"type\":7,\"payload\":1,\"type\":\"A\",\"payload\":2}", "{\"type\":\"A\",\"payload\":2}",
+     2},
     {"{\"type\":\"A\",\"data\":1,\"data\":2}", "{\"type\":\"A\",\"data\":2}", 1},
     {"{\"type\":\"MONEY_CHANGED\",\"payload\":{\"new_value\":1},\"type\":\"A\"}",
      "{\"type\":\"A\",\"payload\":{\"new_value\":1}}", 1},
