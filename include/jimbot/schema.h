@@ -383,7 +383,8 @@ JB_API int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_
  * @param cap_bytes  room in buf.
  *
  * @return the length of the text. When it is larger than cap_bytes nothing useful is in buf: call
- * again with more room. Or JB_EPROTO (not a serialised event), JB_EINVAL (NULL with a length).
+ * again with more room. Or JB_EPROTO (not a serialised event; err has the byte and the path, and no
+ * part of a text is left in buf), JB_EINVAL (NULL with a length).
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1

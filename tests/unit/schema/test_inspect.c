@@ -175,8 +175,10 @@ static void is_at(const struct pb *event, const char *path)
     ck_assert_int_eq(inspect(event, &encoded), JB_EPROTO);
     ck_assert_msg(strncmp(err.msg, path, strlen(path)) == 0, "%s, not %s", err.msg, path);
     jb_error_init(&err);
+    memset(json, 'x', sizeof json);
     ck_assert_int_eq(jb_event_to_json(event->bytes, event->len, json, sizeof json, &err),
                      JB_EPROTO);
+    ck_assert_ptr_null(memchr(json, '{', sizeof json)); /* half a document is not left behind */
     ck_assert_msg(strncmp(err.msg, path, strlen(path)) == 0, "%s, not %s", err.msg, path);
     ck_assert_int_eq(jb_event_canonical(event->bytes, event->len, NULL, 0, &err), JB_EPROTO);
     ck_assert_msg(strncmp(err.msg, path, strlen(path)) == 0, "%s, not %s", err.msg, path);
