@@ -29,16 +29,17 @@ static inline jb_encoder *encoder_of(uint32_t flags, uint32_t quirks)
     return encoder;
 }
 
-/* JSON text of an event, allocated. */
-static inline char *event_json(const jb_encoded *event, size_t *ret_bytes)
+/* JSON text of an event in a dialect, allocated. */
+static inline char *event_json(uint32_t dialect, const jb_encoded *event, size_t *ret_bytes)
 {
-    int64_t need = jb_event_to_json(event->data, event->len_bytes, NULL, 0, NULL);
+    int64_t need = jb_event_to_json_as(dialect, event->data, event->len_bytes, NULL, 0, NULL);
     char *text;
 
     require(need >= 2);
     text = malloc((size_t)need);
     require(text != NULL);
-    require(jb_event_to_json(event->data, event->len_bytes, text, (size_t)need, NULL) == need);
+    require(jb_event_to_json_as(dialect, event->data, event->len_bytes, text, (size_t)need, NULL) ==
+            need);
     *ret_bytes = (size_t)need;
     return text;
 }
@@ -53,20 +54,20 @@ static inline void event_is_sound(const jb_encoded *event)
     require(seen.priority == event->priority && seen.event_id_bytes == event->event_id_bytes);
 }
 
-/* Written, it is made again, and comes out the same from then on. */
-static inline void event_comes_back(const jb_encoded *event, jb_encoder *again)
+/* Written in a dialect, it is made again, and comes out the same from then on. */
+static inline void event_comes_back_as(uint32_t dialect, const jb_encoded *event, jb_encoder *again)
 {
     jb_encoded second, third;
     size_t n, n2, n3;
-    char *text = event_json(event, &n), *text2, *text3;
+    char *text = event_json(dialect, event, &n), *text2, *text3;
 
     /* What the library writes is strict JSON. Near the limits it may have become too large to
      * read. */
     if (jb_encoder_json(again, text, n, &second, NULL) == 0) {
         require(second.type == event->type);
-        text2 = event_json(&second, &n2);
+        text2 = event_json(dialect, &second, &n2);
         require(jb_encoder_json(again, text2, n2, &third, NULL) == 0);
-        text3 = event_json(&third, &n3);
+        text3 = event_json(dialect, &third, &n3);
         require(n2 == n3 && memcmp(text2, text3, n2) == 0);
         free(text2);
         free(text3);
@@ -75,6 +76,11 @@ static inline void event_comes_back(const jb_encoded *event, jb_encoder *again)
                 memchr(text, '{', n) != NULL);
     }
     free(text);
+}
+
+static inline void event_comes_back(const jb_encoded *event, jb_encoder *again)
+{
+    event_comes_back_as(JB_DIALECT_BALATROMCP, event, again);
 }
 
 static inline bool event_same(const jb_encoded *a, const jb_encoded *b)
