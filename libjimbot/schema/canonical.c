@@ -389,7 +389,7 @@ int jbi_canonical_make(struct jbi_canonical *c, const void *data, size_t len_byt
 
     c->data = data;
     c->data_bytes = len_bytes;
-    c->out_bytes = c->n_items = 0;
+    c->out_bytes = c->n_items = c->n_dropped = 0;
     c->is_failed = c->in_extra = false;
     event = event_message(jbi_wire_of(data, len_bytes));
     jbi_canonical_collect(c, event, jbi_wire_of(data, len_bytes));

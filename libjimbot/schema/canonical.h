@@ -27,9 +27,10 @@ struct jbi_canonical {
     uint64_t *items; /* a stack: what is to be sorted in each message that is open */
     size_t n_items;
     size_t cap_items;
-    bool in_extra;  /* an Extra is being written, */
-    uint32_t index; /* which gets this index in place of its own */
-    bool is_failed; /* for want of memory */
+    size_t n_dropped; /* entries of maps and members of texts whose key came again */
+    bool in_extra;    /* an Extra is being written, */
+    uint32_t index;   /* which gets this index in place of its own */
+    bool is_failed;   /* for want of memory */
 };
 
 /* Make the canonical form, in c->out, of bytes that jb_event_inspect() accepts. `alloc` must be set

@@ -72,8 +72,10 @@ static void order_members(struct jbi_canonical *c, size_t first, size_t begin)
         bool is_last = i + 1 == c->n_items ||
                        compare_keys(member_at(c, c->items[i]), member_at(c, c->items[i + 1])) != 0;
 
-        if (!is_last)
+        if (!is_last) {
+            c->n_dropped++;
             continue;
+        }
         if (c->out_bytes != end)
             jbi_canonical_put(c, ",", 1);
         n = (uint32_t)c->items[i];

@@ -148,8 +148,10 @@ void jbi_canonical_map(struct jbi_canonical *c, const struct jbi_field_info *f, 
         jbi_wire entry = jbi_canonical_content(c, place_of(c->items[i]));
         size_t begin;
 
-        if (!is_last_of_key(c, i, top))
+        if (!is_last_of_key(c, i, top)) {
+            c->n_dropped++;
             continue;
+        }
         jbi_canonical_put(c, f->tag, f->tag_bytes);
         begin = jbi_canonical_length_open(c, jbi_wire_left(&entry));
         jbi_canonical_put(c, &key_tag, 1);

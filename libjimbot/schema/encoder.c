@@ -139,22 +139,25 @@ void jbi_encoder_count(struct jb_encoder *e)
         totals[i] += e->sink.quirks.n[i];
 }
 
-/* Put the event into canonical form where it lies. */
+/* Put the event into canonical form where it lies, if that is wanted or it has keys twice. */
 static int make_canonical(struct jb_encoder *e)
 {
+    struct jbi_canonical *c = &e->canonical;
     struct jbi_sink *s = &e->sink;
-    int rc = jbi_canonical_make(&e->canonical, s->out, s->len);
+    int rc = jbi_canonical_make(c, s->out, s->len);
 
-    if (rc < 0)
+    for (size_t i = 0; rc == 0 && i < c->n_dropped; i++)
+        rc = jbi_sink_key_twice(s);
+    if (rc < 0 || (!e->is_canonical && c->n_dropped == 0))
         return rc;
     s->len = 0;
-    return jbi_sink_put(s, e->canonical.out, e->canonical.out_bytes);
+    return jbi_sink_put(s, c->out, c->out_bytes);
 }
 
 int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret)
 {
     jbi_envelope envelope;
-    int rc = e->is_canonical ? make_canonical(e) : 0;
+    int rc = e->is_canonical || e->sink.may_have_twice ? make_canonical(e) : 0;
 
     if (rc < 0)
         return rc;

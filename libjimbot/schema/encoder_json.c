@@ -69,7 +69,7 @@ static int element(struct jb_encoder *e, jb_encoded *ret)
     if (rc == 0) {
         rc = jbi_encoder_finish(e, ret);
         if (rc < 0)
-            jbi_json_fail(r, rc, begin, "an event has a type");
+            jbi_json_sink_failed(r, rc, begin);
     }
     if (rc == 0)
         e->batch_bytes += e->sink.len;

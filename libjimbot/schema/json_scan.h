@@ -44,7 +44,8 @@ static inline const char *jbi_scan_plain_words(const char *p, const char *end)
 }
 
 /* The same, by whatever the compiler's target has. */
-static inline const char *jbi_scan_plain(const char *p, const char *end)
+__attribute__((always_inline)) static inline const char *jbi_scan_plain(const char *p,
+                                                                        const char *end)
 {
 #if defined(__SSE2__)
     const __m128i quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\');

@@ -62,6 +62,8 @@ int jbi_sink_begin(struct jbi_sink *s)
     s->n_frames = 0;
     s->has_key = s->in_raw = s->is_bare = s->is_strict_type = s->has_non_finite = false;
     memset(s->quirks.n, 0, sizeof s->quirks.n);
+    s->may_have_twice = false;
+    s->n_objects = 0;
     s->why = NULL;
     push(s, JBI_FRAME_MESSAGE)->message = s->dialect->event;
     return 0;
@@ -74,15 +76,6 @@ static int depth_check(struct jbi_sink *s)
         return 0;
     s->why = "nested too deep";
     return JB_ELIMIT;
-}
-
-uint64_t jbi_sink_key_hash(const char *key, size_t len_bytes)
-{
-    uint64_t h = len_bytes;
-
-    for (size_t i = 0; i < len_bytes; i++)
-        h = (h ^ (uint8_t)key[i]) * 0x9E3779B97F4A7C15u;
-    return h;
 }
 
 /* A key that the message does not have. Whether it came before can only be guessed yet. */
@@ -173,7 +166,10 @@ int jbi_sink_key_of(struct jbi_sink *s, const struct jbi_field_info *f)
 static int map_key(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)
 {
     static const uint8_t key_tag = 1 << 3 | JBI_WIRE_BYTES;
-    int rc = jbi_sink_put(s, top->field->tag, top->field->tag_bytes);
+    int rc;
+
+    jbi_sink_note_key(s, top, key, len_bytes);
+    rc = jbi_sink_put(s, top->field->tag, top->field->tag_bytes);
 
     if (rc == 0)
         rc = jbi_sink_length_open(s, &top->start);

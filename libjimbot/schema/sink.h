@@ -21,7 +21,8 @@
 
 enum {
     JBI_SINK_TYPED_DEPTH_MAX = 100, /* containers; keeps messages within what readers take */
-    JBI_SINK_NAMED = 16
+    JBI_SINK_NAMED = 16,
+    JBI_SINK_FILTER = 256 /* words */
 };
 
 enum jbi_frame_kind {
@@ -37,7 +38,8 @@ struct jbi_frame {
     const struct jbi_message *message; /* MESSAGE */
     const struct jbi_field_info
         *field;       /* the field it is the value of; NULL for the event itself */
-    uint64_t seen[2]; /* MESSAGE: fields that came, by idx */
+    uint64_t seen[2]; /* MESSAGE: fields that came, by idx; MAP, RAW_OBJECT: [0] tells it from the
+                         others of the event */
     uint64_t bloom;   /* MESSAGE: unknown keys that came, by hash */
     uint32_t
         start; /* MESSAGE: first byte; MAP: of the open entry; LIST: of the packed block, or 0 */
@@ -98,8 +100,11 @@ struct jbi_sink {
     const struct jbi_message *raw_group;     /* that the key of the Extra around it lies in */
     const struct jbi_field_info *raw_number; /* a double that the text may be the value of */
     struct jbi_quirks quirks;                /* met in this event */
-    const char *why;               /* static text that goes with the last failure, or NULL */
-    uint8_t named[JBI_SINK_NAMED]; /* types that events had, by a hash of their names */
+    uint64_t n_objects;               /* maps and objects in raw text so far that have a key */
+    bool may_have_twice;              /* in one of those a key may have come twice */
+    uint64_t filter[JBI_SINK_FILTER]; /* which keys they have; valid when n_objects is not 0 */
+    const char *why;                  /* static text that goes with the last failure, or NULL */
+    uint8_t named[JBI_SINK_NAMED];    /* types that events had, by a hash of their names */
 };
 
 /* Begin an event: one open frame of jimbot.v1.Event. */
@@ -213,6 +218,10 @@ uint64_t jbi_sink_key_hash(const char *key, size_t len_bytes);
 
 /* A key came twice, and counts: 0, or JB_EEVENT where that is not survived. */
 int jbi_sink_key_twice(struct jbi_sink *s);
+
+/* A key came in a map or in raw text: if it may have come there before, remember that. */
+void jbi_sink_note_key(struct jbi_sink *s, struct jbi_frame *top, const char *key,
+                       size_t len_bytes);
 
 /* What the key of that field wrote into the innermost message so far is to go. */
 int jbi_sink_mark(struct jbi_sink *s, const struct jbi_field_info *f);

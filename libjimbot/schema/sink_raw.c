@@ -192,7 +192,10 @@ int jbi_sink_raw_begin_value(struct jbi_sink *s, const char *bracket)
 
 int jbi_sink_raw_key(struct jbi_sink *s, const char *key, size_t len_bytes)
 {
-    int rc = jbi_sink_top(s)->count++ != 0 ? jbi_sink_put(s, ",", 1) : 0;
+    struct jbi_frame *top = jbi_sink_top(s);
+    int rc = top->count++ != 0 ? jbi_sink_put(s, ",", 1) : 0;
+
+    jbi_sink_note_key(s, top, key, len_bytes);
 
     if (rc == 0)
         rc = put_string(s, key, len_bytes);

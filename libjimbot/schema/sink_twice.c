@@ -6,7 +6,9 @@
  * have; what the key wrote before its last mark goes when the message closes. Unknown keys lie in
  * Extras; whether two of them may be the same tells a filter of one word, and whether they are is
  * found by sorting them. A message that grows large by what is to go is cleared before it closes,
- * whenever it has doubled.
+ * whenever it has doubled. Entries of maps and members of objects in raw text stay where they are: a
+ * larger filter tells whether two may be the same, and then the encoder makes the canonical form of
+ * the event, which has each of them once.
  *
  * Invariant: after jbi_sink_clear_twice() the innermost message has no mark, no two whole Extras of
  * one key, and of every field what its key wrote last.
@@ -18,6 +20,8 @@
 #include "schema/sort.h"
 
 enum { NUMBER_TYPE = 1, NUMBER_TYPE_NAME = 3 };
+
+static const uint64_t SPREAD = 0x9E3779B97F4A7C15u;
 
 /* protobuf keeps these numbers for itself. */
 enum { NUMBER_MARK = 19000 };
@@ -40,6 +44,34 @@ int jbi_sink_key_twice(struct jbi_sink *s)
         return 0;
     s->why = "a key comes twice";
     return JB_EEVENT;
+}
+
+/* Length, beginning and end of a key: the rest of long ones is left to comparisons. */
+uint64_t jbi_sink_key_hash(const char *key, size_t len_bytes)
+{
+    uint64_t head = 0, tail = 0, h;
+
+    memcpy(&head, key, len_bytes < sizeof head ? len_bytes : sizeof head);
+    if (len_bytes > sizeof tail)
+        memcpy(&tail, key + len_bytes - sizeof tail, sizeof tail);
+    h = (head ^ len_bytes << 56 ^ len_bytes) * SPREAD;
+    h = (h ^ h >> 32 ^ tail) * SPREAD;
+    return (h ^ h >> 29) * SPREAD;
+}
+
+void jbi_sink_note_key(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)
+{
+    uint64_t h, bit;
+
+    if (s->n_objects == 0)
+        memset(s->filter, 0, sizeof s->filter);
+    if (top->seen[0] == 0)
+        top->seen[0] = ++s->n_objects;
+    h = (jbi_sink_key_hash(key, len_bytes) ^ top->seen[0]) * SPREAD;
+    bit = (uint64_t)1 << (h >> 58);
+    h = h >> 32 & (JBI_SINK_FILTER - 1);
+    s->may_have_twice |= (s->filter[h] & bit) != 0;
+    s->filter[h] |= bit;
 }
 
 int jbi_sink_mark(struct jbi_sink *s, const struct jbi_field_info *f)

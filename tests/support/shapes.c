@@ -77,6 +77,24 @@ static size_t unknown_keys(char *to, size_t n)
     return filled(to, n / GROWTH + SLACK, "{\"type\":\"X\"", ",\"k%d\":%d", "}");
 }
 
+static size_t colliding_keys(char *to, size_t n)
+{
+    return filled(to, n / GROWTH + SLACK, "{\"type\":\"X\"", ",\"12345678%06d%06d12345678\":1",
+                  "}");
+}
+
+static size_t raw_twice(char *to, size_t n)
+{
+    return filled(to, n, "{\"type\":\"X\",\"a\":{\"k\":0", ",\"k%d\":1,\"k%d\":{\"b\":1,\"b\":2}",
+                  "}}");
+}
+
+static size_t entries_twice(char *to, size_t n)
+{
+    return filled(to, n, "{\"type\":\"GAME_STATE\",\"payload\":{\"shop_items\":{\"k\":{}",
+                  ",\"k%d\":{\"cost\":1},\"k%d\":{}", "}}}");
+}
+
 static size_t unknown_twice(char *to, size_t n)
 {
     size_t half = filled(to, n / GROWTH + SLACK, "{\"type\":\"X\"", ",\"k%d\":%d", "");
@@ -214,6 +232,9 @@ const struct shape shapes[] = {
     {"escapes", escapes, .is_batch = false},
     {"bytes to be replaced", bad_bytes, .is_batch = false},
     {"unknown keys", unknown_keys, .is_batch = false},
+    {"unknown keys that collide", colliding_keys, .is_batch = false},
+    {"members of a text, twice", raw_twice, .is_batch = false},
+    {"entries of a map, twice", entries_twice, .is_batch = false},
     {"unknown keys, each twice", unknown_twice, .is_batch = false},
     {"one unknown key", one_unknown, .is_batch = false},
     {"one known key", one_known, .is_batch = false},

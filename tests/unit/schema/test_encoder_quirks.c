@@ -39,6 +39,8 @@ static const struct {
      offsetof(jb_encoder_stats, n_duplicate_keys)},
     {"{\"type\":\"X\",\"b\":1,\"a\":1,\"b\":2}", JB_QUIRK_DUPLICATE_KEYS, 1, JB_EEVENT, NULL,
      offsetof(jb_encoder_stats, n_duplicate_keys)},
+    {STATE("\"shop_items\":{\"a\":1,\"a\":{}},\"zz\":{\"b\":1,\"b\":2}"), JB_QUIRK_DUPLICATE_KEYS,
+     2, JB_EEVENT, NULL, offsetof(jb_encoder_stats, n_duplicate_keys)},
     {"{\"payload\":1,\"payload\":2,\"type\":\"X\"}", JB_QUIRK_DUPLICATE_KEYS, 1, JB_EEVENT, NULL,
      offsetof(jb_encoder_stats, n_duplicate_keys)},
 };

@@ -264,7 +264,7 @@ START_TEST(test_malformed_bytes_are_refused_with_their_place)
     jb_error_init(&err);
     ck_assert_int_eq(jb_event_to_json(event.bytes, event.len, text, sizeof text, &err), JB_EPROTO);
     ck_assert_int_eq(err.code, JB_EPROTO);
-    ck_assert_uint_eq(err.offset, 3);
+    ck_assert_uint_eq(err.offset, 7);
     event = pb_event(JB_EVENT_GAME_STATE, 0, NULL);
     pb_int(&event, 5, 1);
     ck_assert_int_eq(jb_event_to_json(event.bytes, event.len, text, sizeof text, &err), JB_EPROTO);
