@@ -128,6 +128,7 @@ static jbi_wire value_at(const struct jbi_canonical *c, uint64_t item, uint32_t 
     jbi_wire in = jbi_wire_of(c->data + (uint32_t)item, c->data_bytes - (uint32_t)item);
     uint32_t number;
 
+    *ret_wire = JBI_WIRE_VARINT; /* the tag was read before, so this reads it */
     jbi_wire_tag(&in, &number, ret_wire);
     return in;
 }
