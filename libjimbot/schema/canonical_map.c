@@ -207,13 +207,26 @@ static bool is_key(jbi_wire text, const struct jbi_field_info *f)
     return jbi_wire_left(&text) == f->key_bytes && memcmp(text.pos, f->key, f->key_bytes) == 0;
 }
 
+/* Whether a key is that of a field in some dialect: not every event says in which it came. */
+static bool is_key_anywhere(jbi_wire text, const struct jbi_message *message,
+                            const struct jbi_field_info *f)
+{
+    for (uint32_t i = 0; i < jbi_n_dialects; i++) {
+        const struct jbi_message *spelled = jbi_dialects[i].messages[message->place];
+
+        if (is_key(text, jbi_field_by_number(spelled, f->number)))
+            return true;
+    }
+    return false;
+}
+
 /* Whether an Extra stands for one element of that list or map. */
 static bool is_override(const struct jbi_canonical *c, const struct jbi_message *message,
                         uint64_t extra, const struct jbi_field_info *f)
 {
     jbi_wire group;
 
-    if (order_of(extra) == 0 || !is_key(text_at(c, extra >> 43), f))
+    if (order_of(extra) == 0 || !is_key_anywhere(text_at(c, extra >> 43), message, f))
         return false;
     group = group_at(c, extra);
     return f->group == 0 ? jbi_wire_left(&group) == 0 : is_key(group, &message->fields[f->group]);

@@ -129,15 +129,15 @@ static inline struct jbi_frame *jbi_sink_top(struct jbi_sink *s)
     return &s->frames[s->n_frames - 1];
 }
 
-/* Close the innermost container, a message that is no event, if nothing about it needs a second
- * look; false leaves it open for jbi_sink_close(). */
+/* Close the innermost container, a message, if nothing about it needs a second look, as events do;
+ * false leaves it open for jbi_sink_close(). */
 static inline bool jbi_sink_close_usual(struct jbi_sink *s)
 {
     struct jbi_frame *top = jbi_sink_top(s), *around = top - 1;
     size_t n = s->len - top->start;
 
     if (n >= 0x80 || top->has_twice || s->has_non_finite || around->kind == JBI_FRAME_MAP ||
-        top->message->group != 0)
+        top->message->group != 0 || top->message == s->dialect->event)
         return false;
     s->out[top->start - 1] = (uint8_t)n;
     around->count += around->kind == JBI_FRAME_LIST;
