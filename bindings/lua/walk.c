@@ -28,7 +28,7 @@ struct walker {
     lua_State *lua;
     jb_lua_walk *walk;
     const void *open[MAX_DEPTH]; /* outermost first: a table among them contains itself */
-    int rc; /* of the last flush */
+    int rc;                      /* of the last flush */
     size_t n_items;
     size_t n_keys;
     jb_item items[N_ITEMS];

@@ -128,15 +128,18 @@ int jb_encoder_get_stats(const jb_encoder *e, jb_encoder_stats *ret_stats)
 
 void jbi_encoder_count(struct jb_encoder *e)
 {
-    uint64_t *totals = &e->stats.n_non_finite;
+    char *first = (char *)&e->stats + offsetof(jb_encoder_stats, n_non_finite);
+    uint64_t totals[JBI_N_QUIRKS];
 
     static_assert(offsetof(jb_encoder_stats, n_duplicate_keys) -
                           offsetof(jb_encoder_stats, n_non_finite) ==
                       (JBI_N_QUIRKS - 1) * sizeof(uint64_t),
                   "the counters lie in the order of the bits of enum jb_quirk");
     e->stats.n_events++;
+    memcpy(totals, first, sizeof totals);
     for (unsigned i = 0; i < JBI_N_QUIRKS; i++)
         totals[i] += e->sink.quirks.n[i];
+    memcpy(first, totals, sizeof totals);
 }
 
 /* Put the event into canonical form where it lies, if that is wanted or it has keys twice. */

@@ -101,10 +101,13 @@ static inline uint8_t *put_string(uint8_t *out, const struct jbi_field_info *f, 
     char number[JBI_NUMBER_MAX_BYTES];
     int64_t whole;
 
-    if (item->kind != JB_ITEM_STRING)
-        return is_id && whole_number(item, &whole)
-                   ? put_text(out, number, jbi_number_print_int(whole, number))
-                   : NULL;
+    if (item->kind != JB_ITEM_STRING && !(is_id && whole_number(item, &whole)))
+        return NULL;
+    if (item->kind != JB_ITEM_STRING) {
+        size_t n = jbi_number_print_int(whole, number);
+
+        return put_text(out, number, n);
+    }
     if (is_id && (item->text_bytes == 0 || (uint8_t)(*item->text - '-') <= '9' - '-'))
         return NULL;
     if (item->text == NULL || !jbi_utf8_valid(item->text, item->text_bytes))

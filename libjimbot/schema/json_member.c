@@ -267,7 +267,8 @@ static inline bool put_integer(struct run *u, const struct jbi_field_info *f,
 {
     if (number->n_fraction != 0 || (number->is_negative && number->digits == 0))
         return false;
-    if ((f->flags & JBI_FIELD_UINT32) != 0) /* there are few, and their range is the sink's matter */
+    if ((f->flags & JBI_FIELD_UINT32) !=
+        0) /* there are few, and their range is the sink's matter */
         return false;
     return put_varint(u, f, number->is_negative ? 0 - number->digits : number->digits);
 }

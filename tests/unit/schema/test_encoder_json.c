@@ -81,7 +81,8 @@ START_TEST(test_type_names_are_what_clients_say)
 
         ck_assert_ptr_nonnull(name);
         if (i != JB_EVENT_CUSTOM)
-            ck_assert_int_eq(jbi_event_type_find(jbi_event_types, name, strlen(name), NULL, 0), (int)i);
+            ck_assert_int_eq(jbi_event_type_find(jbi_event_types, name, strlen(name), NULL, 0),
+                             (int)i);
     }
     ck_assert_ptr_null(jb_event_type_name(JB_EVENT_CUSTOM + 1));
     ck_assert_str_eq(jb_event_type_name(JB_EVENT_MONEY_CHANGED), "MONEY_CHANGED");
