@@ -12,6 +12,7 @@ local function create(C, ffi, classes, parts)
     local err = ffi.new("jb_error")
     C.jb_error_init(err)
     local stats = ffi.new("jb_bus_stats")
+    local repairs = ffi.new("jb_encoder_stats")
     local serial = 0
 
     local answer = parts.publish.create(C, ffi, Bus, parts.encode)
@@ -64,6 +65,21 @@ local function create(C, ffi, classes, parts)
             commands_bad = self.n_commands_bad,
             commands_missed = self.n_commands_missed,
         }
+    end
+
+    --- What was wrong with what was published here and was survived: how often, by kind (non_finite,
+    -- control_bytes, bad_utf8, half_surrogates, coerced, spellings, empty_lists, duplicate_keys).
+    function Bus:repairs()
+        repairs.size = ffi.sizeof(repairs)
+        if not self.encoder or C.jb_encoder_get_stats(self.encoder, repairs) < 0 then
+            return nil, "closed"
+        end
+        local counts = {}
+        for _, kind in ipairs({ "non_finite", "control_bytes", "bad_utf8", "half_surrogates",
+            "coerced", "spellings", "empty_lists", "duplicate_keys" }) do
+            counts[kind] = tonumber(repairs["n_" .. kind])
+        end
+        return counts
     end
 
     --- Close the bus and everything opened on it. A second close does nothing.
@@ -166,9 +182,11 @@ local function create(C, ffi, classes, parts)
     end
 
     -- What is published is spelled in a dialect.
-    local function encoder_options(dialect)
-        local options = ffi.new("jb_encoder_opts")
+    local function encoder_options(opts)
+        local options, dialect = ffi.new("jb_encoder_opts"), opts.dialect
         C.jb_encoder_opts_init(options, ffi.sizeof(options))
+        options.flags = (opts.strict and C.JB_ENCODER_STRICT or 0)
+            + (opts.canonical and C.JB_ENCODER_CANONICAL or 0)
         if dialect ~= nil then
             local number = C.jb_dialect_find(tostring(dialect), #tostring(dialect))
             if number < 0 then
@@ -184,7 +202,7 @@ local function create(C, ffi, classes, parts)
             return nil, "the bus's name is not a text", C.JB_EINVAL
         end
         local encoder = ffi.new("jb_encoder *[1]")
-        local encoding, complaint = encoder_options(opts.dialect)
+        local encoding, complaint = encoder_options(opts)
         if not encoding then
             return nil, complaint, C.JB_EINVAL
         end

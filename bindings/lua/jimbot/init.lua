@@ -108,7 +108,8 @@ end
 -- @param bus_name  as jb_bus_open() takes it; nil: a bus of one's own that nobody else can see
 -- @param opts      library: path of the library; mode: "open" (default), "create" or "attach";
 --                  source: what events without one get; dialect: of what is published,
---                  "balatromcp" (default); peer_name: text; keep: boolean; commands: false for no
+--                  "balatromcp" (default); strict: true for JSON by RFC 8259 only; canonical: true
+--                  for equal bytes of equal events; peer_name: text; keep: boolean; commands: false for no
 --                  command subscription; capacity_bytes, max_topics, max_subs,
 --                  max_peers, max_groups, stall_after_ns, budget_bytes: numbers, as in jb_bus_opts
 -- @return a bus, or nil, one sentence, and a code of jimbot.err when the library answered

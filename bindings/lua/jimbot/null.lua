@@ -64,6 +64,10 @@ function null:stats()
     return nil, why
 end
 
+function null:repairs()
+    return nil, why
+end
+
 function null:close() end
 
 function null:leave() end

@@ -146,6 +146,31 @@ PyObject *jbpy_json(jbpy_state *st, uint32_t dialect, const void *data, size_t l
     return text;
 }
 
+static PyObject *core_canonical(PyObject *module, PyObject *data)
+{
+    jbpy_state *st = PyModule_GetState(module);
+    PyObject *form = NULL;
+    jb_error err;
+    Py_buffer view;
+    int64_t n;
+
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    jb_error_init(&err);
+    n = jb_event_canonical(view.buf, (size_t)view.len, NULL, 0, &err);
+    if (n >= 0)
+        form = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
+    if (form != NULL)
+        n = jb_event_canonical(view.buf, (size_t)view.len, (uint8_t *)PyBytes_AsString(form),
+                               (size_t)n, &err);
+    PyBuffer_Release(&view);
+    if (n >= 0)
+        return form;
+    Py_CLEAR(form);
+    jbpy_raise(st, (int)n, &err, "the event");
+    return NULL;
+}
+
 static PyObject *core_to_json(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *const keys[] = {"", "dialect", NULL};
@@ -369,6 +394,8 @@ static PyMethodDef core_methods[] = {
      "Encode an event as the bytes of a jimbot.v1.Event; arguments as Bus.publish()."},
     {"to_json", (PyCFunction)(void (*)(void))core_to_json, METH_VARARGS | METH_KEYWORDS,
      "The JSON text of a serialised jimbot.v1.Event, in a dialect."},
+    {"canonical", core_canonical, METH_O,
+     "The one form of a serialised jimbot.v1.Event: equal events, equal bytes."},
     {"unlink", core_unlink, METH_O, "Remove the name of a bus."},
     {"now_ns", core_now_ns, METH_NOARGS, "The clock of Event.time_ns."},
     {"event_types", core_event_types, METH_NOARGS, "Type names and their numbers, as a dict."},

@@ -40,7 +40,7 @@ struct peer {
     void (*work)(const struct set *set);
 };
 
-extern const struct peer ours_from_json, ours_to_json, ours_decode, ours_touch;
+extern const struct peer ours_from_json, ours_canonical, ours_to_json, ours_decode, ours_touch;
 extern const struct peer simdjson_dom;
 extern const struct peer protobuf_from_json, protobuf_to_json, protobuf_decode, protobuf_touch;
 extern const struct peer nanopb_touch;

@@ -35,6 +35,7 @@ struct result {
 
 static const struct row rows[] = {
     {"json_to_pb", {{&ours_from_json, 0}, {&simdjson_dom, 0.5}, {&protobuf_from_json, 20}}},
+    {"json_to_canonical", {{&ours_from_json, 0}, {&ours_canonical, 0}}},
     {"pb_to_json", {{&ours_to_json, 0}, {&protobuf_to_json, 8}}},
     {"pb_decode", {{&ours_decode, 0}, {&protobuf_decode, 1}}},
     {"pb_touch", {{&ours_touch, 0}, {&nanopb_touch, 1.5}, {&protobuf_touch, 1}}},

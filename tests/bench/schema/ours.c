@@ -8,28 +8,52 @@
 
 #include "jimbot/view.h"
 
-static jb_encoder *encoder;
+static jb_encoder *encoder, *canonical;
 
-static size_t from_json_prepare(const struct set *set)
+static size_t prepare(const struct set *set, jb_encoder **encoder_of, uint32_t flags)
 {
-    if (encoder == NULL && jb_encoder_create(NULL, &encoder, NULL) < 0)
+    jb_encoder_opts opts;
+
+    jb_encoder_opts_init(&opts, sizeof opts);
+    opts.flags = flags;
+    if (*encoder_of == NULL && jb_encoder_create(&opts, encoder_of, NULL) < 0)
         die("no encoder");
     return set->body_bytes;
 }
 
-static void from_json(const struct set *set)
+static void encode(const struct set *set, jb_encoder *with)
 {
     size_t n_events = 0;
     jb_encoded event;
     int rc = 0;
 
     for (size_t i = 0; i < set->n_bodies && rc >= 0; i++) {
-        jb_encoder_batch_begin(encoder, set->bodies[i].data, set->bodies[i].len_bytes, NULL);
-        while ((rc = jb_encoder_batch_next(encoder, &event, NULL)) == 1)
+        jb_encoder_batch_begin(with, set->bodies[i].data, set->bodies[i].len_bytes, NULL);
+        while ((rc = jb_encoder_batch_next(with, &event, NULL)) == 1)
             n_events++;
     }
     if (n_events != set->n_events)
         die("a run lost an event");
+}
+
+static size_t from_json_prepare(const struct set *set)
+{
+    return prepare(set, &encoder, 0);
+}
+
+static void from_json(const struct set *set)
+{
+    encode(set, encoder);
+}
+
+static size_t canonical_prepare(const struct set *set)
+{
+    return prepare(set, &canonical, JB_ENCODER_CANONICAL);
+}
+
+static void from_json_canonical(const struct set *set)
+{
+    encode(set, canonical);
 }
 
 static size_t event_bytes(const struct set *set)
@@ -107,6 +131,8 @@ static void touch(const struct set *set)
 }
 
 const struct peer ours_from_json = {"jimbot: bodies to events", NULL, from_json_prepare, from_json};
+const struct peer ours_canonical = {"jimbot: to their canonical form", NULL, canonical_prepare,
+                                    from_json_canonical};
 const struct peer ours_to_json = {"jimbot: jb_event_to_json", NULL, event_bytes, to_json};
 const struct peer ours_decode = {"jimbot: jb_event_inspect", NULL, event_bytes, decode};
 const struct peer ours_touch = {"jimbot: jb_view, all touched", NULL, event_bytes, touch};

@@ -149,6 +149,30 @@ local function laws(walk)
         equal(#sub:poll(), 0)
     end)
 
+    test("what was survived is counted by its kind", function()
+        local before = bus:repairs()
+        assert(bus:publish_json('{"type":"X","a":inf,"version":"5","b":1,"b":2}'))
+        local after = bus:repairs()
+        for kind, n in pairs(after) do
+            local one = kind == "non_finite" or kind == "coerced" or kind == "duplicate_keys"
+            equal(n - before[kind], one and 1 or 0, kind)
+        end
+        sub:poll()
+    end)
+
+    test("a bus may be strict, and canonical", function()
+        local strict = assert(jimbot.open(nil, { strict = true, canonical = true, commands = false }))
+        local here = assert(strict:subscribe(">"))
+        equal((strict:publish_json('{"type":"X","a":inf}')), false)
+        assert(strict:publish_json('{"b":1,"a":2,"type":"X"}'))
+        assert(strict:publish_json('{"type":"X", "a":2, "b":1}'))
+        local events = here:poll()
+        equal(#events, 2)
+        equal(events[1].payload, events[2].payload)
+        strict:close()
+        equal((strict:repairs()), nil)
+    end)
+
     test("JSON text and a whole event table are published too", function()
         assert(bus:publish_json('{"type":"ROUND_CHANGED","payload":{"ante":2,"round":5}}'))
         assert(bus:publish_event({ type = "connection_test", data = { message = "hi" } }))

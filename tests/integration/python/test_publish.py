@@ -305,3 +305,15 @@ def test_big_text_is_encoded_without_the_gil(bus: jimbot.Bus) -> None:
     with bus.subscribe(">") as sub:
         bus.publish(None, json.dumps(event))
         assert take_one(sub).to_dict() == event
+
+
+def test_canonical_is_one_form() -> None:
+    """Whatever order the members came in."""
+    one = jimbot.encode(None, '{"type":"X","b":{"y":1,"x":2},"a":1}')
+    other = jimbot.encode(None, '{"a":1, "b":{"x":2,"y":1}, "type":"X"}')
+    assert one != other
+    form = jimbot.canonical(one)
+    assert form == jimbot.canonical(other) == jimbot.canonical(form)
+    assert json.loads(jimbot.to_json(form)) == json.loads(jimbot.to_json(one))
+    with pytest.raises(jimbot.Proto, match="event_id: a value is cut off"):
+        jimbot.canonical(b"\x12\x7f")
