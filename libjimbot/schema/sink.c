@@ -125,6 +125,7 @@ static int known_key_twice(struct jbi_sink *s, struct jbi_frame *top,
     /* A type that is none leaves the one before in its place: see jbi_sink_event_named(). */
     if (rc == 0 && is_type)
         top->has_twice = top->has_type_twice = true;
+    top->has_subtype_twice |= top->message->is_event && f->number == NUMBER_SUBTYPE;
     return rc < 0 || is_type ? rc : jbi_sink_mark(s, f);
 }
 

@@ -51,6 +51,7 @@ struct jbi_frame {
     bool is_late;           /* of an event: its payload came before its type, is in an Extra */
     bool has_twice;         /* MESSAGE: a key came twice, or may have */
     bool has_type_twice;    /* of an event: the key `type` did */
+    bool has_subtype_twice; /* of an event: the key `subtype` did, and may decide the type */
     bool is_retyped;        /* of an event: the last type is in its type_name, undecided */
 };
 

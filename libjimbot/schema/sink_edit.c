@@ -249,32 +249,67 @@ int jbi_sink_event_mark(struct jbi_sink *s)
     return jbi_sink_put_text(s, s->dialect->name, strlen(s->dialect->name));
 }
 
-/* The event has the type that its type_name spells, whatever it had before. */
-static int settle_type(struct jbi_sink *s, struct jbi_frame *top)
+/* How the client spelled the type that the event has. */
+static struct jbi_text spelled_type(struct jbi_sink *s, const struct jbi_frame *top)
 {
+    const struct jbi_event_type *t = &s->dialect->types[top->type];
     struct jbi_text name = jbi_sink_find_text(s, NUMBER_TYPE_NAME);
+
+    return name.data != NULL ? name : (struct jbi_text){t->json_type, t->json_type_bytes};
+}
+
+/* The event has the type that this name spells, whatever it had before. */
+static int settle_type(struct jbi_sink *s, struct jbi_frame *top, struct jbi_text name)
+{
     bool lacks_subtype;
     uint16_t named = type_named(s, name.data, name.len_bytes, &lacks_subtype);
     uint16_t type = lacks_subtype ? JB_EVENT_CUSTOM : named;
+    bool has_name = jbi_sink_find_text(s, NUMBER_TYPE_NAME).data != NULL;
     const uint8_t field[2] = {NUMBER_TYPE << 3 | JBI_WIRE_VARINT, (uint8_t)type};
+    int rc = 0;
 
+    if (s->is_strict_type && type != top->type) {
+        s->why = "the event has another type already";
+        return JB_ESTATE;
+    }
     top->type = type;
     top->is_retyped = false;
     if (is_spelled(s, type, name.data, name.len_bytes))
         jbi_sink_drop(s, NUMBER_TYPE_NAME, NULL, 0);
+    else if (!has_name)
+        rc = put_type_name(s, name.data, name.len_bytes);
     jbi_sink_drop(s, NUMBER_TYPE, NULL, 0);
-    return jbi_sink_put(s, field, sizeof field);
+    return rc == 0 ? jbi_sink_put(s, field, sizeof field) : rc;
+}
+
+/* The last of several subtypes decides the type, if one does: leave that one alone. */
+static int settle_subtype(struct jbi_sink *s, struct jbi_frame *top)
+{
+    struct jbi_text name;
+    int rc = jbi_sink_clear_twice(s);
+
+    top->has_subtype_twice = false;
+    if (rc < 0 || top->is_retyped || top->type == 0)
+        return rc;
+    name = spelled_type(s, top);
+    if (!jbi_event_type_needs_subtype(s->dialect->types, name.data, name.len_bytes))
+        return 0;
+    return settle_type(s, top, name);
 }
 
 int jbi_sink_event_settle(struct jbi_sink *s)
 {
     struct jbi_frame *top = jbi_sink_top(s);
-    const struct jbi_event_type *t = &s->dialect->types[top->pending];
+    const struct jbi_event_type *t;
+    int rc = top->has_subtype_twice ? settle_subtype(s, top) : 0;
 
+    if (rc < 0)
+        return rc;
     if (top->is_retyped)
-        return settle_type(s, top);
+        return settle_type(s, top, spelled_type(s, top));
     if (top->pending == 0)
         return 0;
+    t = &s->dialect->types[top->pending];
     return jbi_sink_event_type(s, JB_EVENT_CUSTOM, t->json_type, t->json_type_bytes);
 }
 

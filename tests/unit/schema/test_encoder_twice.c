@@ -74,6 +74,58 @@ static const struct {
      "{\"type\":\"A\",\"changes\":[{\"type\":\"B\",\"x\":2}]}", 2},
 };
 
+#define DECISION "{\"type\":\"LEARNING_DECISION\","
+
+/* The last subtype decides the type, and so the topic. */
+static const struct {
+    const char *in;
+    const char *out;
+    uint16_t type;
+    const char *topic;
+} subtypes[] = {
+    {DECISION "\"subtype\":\"REQUEST\",\"subtype\":\"RESPONSE\",\"payload\":{\"reason\":1}}",
+     DECISION "\"subtype\":\"RESPONSE\",\"payload\":{\"reason\":1}}",
+     JB_EVENT_LEARNING_DECISION_RESPONSE, "learning.decision.response"},
+    {DECISION "\"subtype\":\"REQUEST\",\"payload\":{\"reason\":1},\"subtype\":\"RESPONSE\"}",
+     DECISION "\"subtype\":\"RESPONSE\",\"payload\":{\"reason\":1}}",
+     JB_EVENT_LEARNING_DECISION_RESPONSE, "learning.decision.response"},
+    {"{\"subtype\":\"REQUEST\",\"type\":\"LEARNING_DECISION\",\"subtype\":1}",
+     DECISION "\"subtype\":1}", JB_EVENT_CUSTOM, "custom.learning_decision"},
+    {"{\"subtype\":\"REQUEST\",\"subtype\":1,\"type\":\"LEARNING_DECISION\"}",
+     DECISION "\"subtype\":1}", JB_EVENT_CUSTOM, "custom.learning_decision"},
+    {DECISION "\"subtype\":1,\"subtype\":\"REQUEST\"}", DECISION "\"subtype\":\"REQUEST\"}",
+     JB_EVENT_LEARNING_DECISION_REQUEST, "learning.decision.request"},
+    {"{\"type\":\"A\",\"subtype\":\"REQUEST\",\"subtype\":\"RESPONSE\",\"type\":\"LEARNING_"
+     "DECISION\"}",
+     DECISION "\"subtype\":\"RESPONSE\"}", JB_EVENT_LEARNING_DECISION_RESPONSE,
+     "learning.decision.response"},
+};
+
+START_TEST(test_the_last_subtype_decides)
+{
+    jb_encoded read;
+
+    ck_assert_msg(encode(subtypes[_i].in) == 0, "%s", err.msg);
+    ck_assert_uint_eq(made.type, subtypes[_i].type);
+    ck_assert_str_eq(made.topic, subtypes[_i].topic);
+    ck_assert_int_eq(jb_event_inspect(made.data, made.len_bytes, &read, &err), 0);
+    ck_assert_str_eq(read.topic, subtypes[_i].topic);
+    ck_assert_str_eq(made_json(), subtypes[_i].out);
+}
+END_TEST
+
+START_TEST(test_values_say_one_subtype)
+{
+    ck_assert_int_eq(jb_encoder_begin(enc, "LEARNING_DECISION", 17, "REQUEST", 7), 0);
+    ck_assert_int_eq(jb_encoder_put_string(enc, "subtype", 7, "REQUEST", 7), 0);
+    ck_assert_int_eq(jb_encoder_end(enc, &made, &err), 0);
+    ck_assert_uint_eq(made.type, JB_EVENT_LEARNING_DECISION_REQUEST);
+    ck_assert_int_eq(jb_encoder_begin(enc, "LEARNING_DECISION", 17, "REQUEST", 7), 0);
+    ck_assert_int_eq(jb_encoder_put_string(enc, "subtype", 7, "RESPONSE", 8), 0);
+    ck_assert_int_eq(jb_encoder_end(enc, &made, &err), JB_ESTATE);
+}
+END_TEST
+
 START_TEST(test_the_last_counts)
 {
     comes_back_as(texts[_i].in, texts[_i].out);
@@ -161,6 +213,9 @@ int main(void)
 
     tcase_add_checked_fixture(tc, encoder_open, encoder_close);
     tcase_add_loop_test(tc, test_the_last_counts, 0, (int)(sizeof texts / sizeof texts[0]));
+    tcase_add_loop_test(tc, test_the_last_subtype_decides, 0,
+                        (int)(sizeof subtypes / sizeof subtypes[0]));
+    tcase_add_test(tc, test_values_say_one_subtype);
     tcase_add_test(tc, test_as_often_as_it_likes);
     tcase_add_test(tc, test_many_keys_twice);
     tcase_add_test(tc, test_values_say_a_key_twice);
