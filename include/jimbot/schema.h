@@ -435,8 +435,8 @@ JB_API int jb_dialect_find(const char *name, size_t len_bytes);
  * Fields stand by number, those of a newer schema after the others and otherwise as they are; lists
  * of numbers are packed, entries of maps by key, `extras` by key and index; JSON text within has no
  * spaces and its members by key. Of what may be there once the last counts, and messages in pieces
- * are merged, as protobuf says. It is the same event to every reader; jb_event_to_json() writes its
- * members in another order. The canonical form of a canonical form is itself.
+ * are merged, as protobuf says. It is the same event to every reader of protobuf; jb_event_to_json()
+ * writes its members in another order, and of a message in pieces all instead of the last. The canonical form of a canonical form is itself.
  *
  * @param buf        where to write; may be NULL when cap_bytes is 0, and must not overlap `data`.
  * @param cap_bytes  room in buf.

@@ -20,7 +20,8 @@ struct pb {
 static inline void pb_raw(struct pb *pb, const void *bytes, size_t len_bytes)
 {
     ck_assert_uint_le(pb->len + len_bytes, sizeof pb->bytes);
-    memcpy(pb->bytes + pb->len, bytes, len_bytes);
+    if (len_bytes != 0)
+        memcpy(pb->bytes + pb->len, bytes, len_bytes);
     pb->len += len_bytes;
 }
 
