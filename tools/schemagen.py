@@ -19,6 +19,7 @@ WIRE = {"BOOL": 0, "INT": 0, "ENUM": 0, "DOUBLE": 1, "STRING": 2, "JSON": 2, "ME
 EXTRAS, NON_FINITE = 15, 100
 INTERNAL = {"Event.type_name", "Event.dialect"}
 FORMS = {"event", "payload", "message"}
+PAYLOAD_KEYS = ("payload", "data")  # that the reader leaps over until the type is known
 QUOTED_BYTES, IDS_MAX = 32, 1024  # see schema_tables.h
 TOKEN = re.compile(r'\s+|//[^\n]*|("(?:[^"\\]|\\.)*")|([A-Za-z_][\w.]*)|(\d+)|([][{}<>=;,])')
 
@@ -409,6 +410,8 @@ def emit_types(out, d, first):
         if short not in by_name and d.form == "event":
             raise SchemaError(f"{d.name} does not spell {short}")
         e = first[short] | by_name.pop(short, {})
+        if d.form == "event" and e["payload_key"] not in PAYLOAD_KEYS:
+            raise SchemaError(f"{d.name}: the payload of {short} has another key than {', '.join(PAYLOAD_KEYS)}")
         json, sub, key = e.get("json"), e.get("subtype"), e["payload_key"]
         name = json if json and not sub else e["type"]
         topic, tail = topic_parts(e["topic"])

@@ -158,8 +158,7 @@ typedef struct jb_encoder_stats {
 JB_API int jb_encoder_get_stats(const jb_encoder *encoder, jb_encoder_stats *ret_stats);
 
 /**
- * Encode the JSON text of one event, in any dialect the library knows (BalatroMCP's is described in
- * docs/design/schema.md).
+ * Encode the JSON text of one event, in the encoder's dialect (see docs/design/schema.md).
  *
  * @param text         need not be NUL-terminated; leading and trailing white space is fine.
  * @param ret_encoded  valid until the next call on this encoder.
@@ -216,8 +215,11 @@ JB_API int jb_encoder_batch_next(jb_encoder *encoder, jb_encoded *ret_encoded, j
  * The first failure sticks: later calls return it, jb_encoder_end() reports it, jb_encoder_begin()
  * clears it. So a binding may ignore the results in between.
  *
- * @param type     "GAME_STATE", "LEARNING_DECISION" … as a client would spell it in JSON; not NULL,
- * not empty.
+ * Keys and values are spelled in the encoder's dialect, whichever key it has for the payload;
+ * `payload` is understood in all of them.
+ *
+ * @param type     "GAME_STATE", "LEARNING_DECISION" … as a client of BalatroMCP would spell it in
+ * JSON; not NULL, not empty.
  * @param subtype  "REQUEST" … or NULL.
  *
  * @return 0, or JB_EINVAL, JB_ENOMEM.
@@ -371,8 +373,8 @@ JB_API int jb_event_inspect(const void *data, size_t len_bytes, jb_encoded *ret_
                             jb_error *err);
 
 /**
- * Write an event as JSON text, in the spelling of the dialect it came from: what was sent comes
- * back, value for value. Doubles are printed with the fewest digits that read back exactly;
+ * Write an event as JSON text in BalatroMCP's dialect: what was sent in it comes back, value for
+ * value. Doubles are printed with the fewest digits that read back exactly;
  * non-finite ones as "Infinity", "-Infinity", "NaN".
  *
  * Bytes may come from anybody: text that claims to be JSON and is not becomes a string. Fields of a

@@ -40,7 +40,7 @@ static inline jbi_wire jbi_wire_of(const void *data, size_t len_bytes)
     const uint8_t *bytes = data;
 
     /* Adding 0 to NULL is undefined in C, and an empty message may be NULL. */
-    return (jbi_wire){bytes, len_bytes != 0 ? bytes + len_bytes : bytes};
+    return (jbi_wire){bytes, bytes != NULL ? bytes + len_bytes : bytes};
 }
 
 static inline bool jbi_wire_done(const jbi_wire *in)

@@ -2,6 +2,8 @@
  * The dialects, through the public calls: what each understands, how it is written, what it refuses.
  * That documents come back in general is the matter of dialects.py.
  */
+#include <stdio.h>
+
 #include "encode.h"
 
 static char json[1 << 16];
