@@ -49,6 +49,8 @@ bench() {
         [[ " ${names[*]} " != *" bus "* ]] || with+=" bus"
         [[ " ${names[*]} " != *" schema "* ]] || with+=" schema"
         mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vxE 'bus|schema')
+    elif [[ "$with" == *schema* ]] && [ ${#rows[@]} = 0 ]; then
+        names=(schema-lua-jit schema-lua-joff schema-python)
     fi
     mkdir -p "$logs"
     [[ "$with" != *bus* ]] || bench_peers bus "$dir" "$json" "${options[@]}" "${rows[@]}"
