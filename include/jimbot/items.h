@@ -2,9 +2,8 @@
  * jimbot/items.h: many values of an event in one call.
  *
  * What jb_encoder_key(), jb_encoder_string() and the others of schema.h say one by one, a list of
- * items says at once. For bindings, which pay for every crossing of their border, and whose keys
- * and words are the same bytes in the same place again and again: of a text that was met in a list
- * before, the encoder remembers what it meant.
+ * items says at once: for bindings, which pay for every crossing of their border. Keys that come in
+ * the order in which they came last time are found fastest.
  *
  * @code
  *     jb_item items[] = {

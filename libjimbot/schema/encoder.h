@@ -18,18 +18,9 @@ enum jbi_batch_state {
     JBI_BATCH_BROKEN  /* not JSON */
 };
 
-enum { JBI_KNOWN_KEYS = 128, JBI_KNOWN_WORD_BITS = 7 };
+enum { JBI_KNOWN_WORD_BITS = 7 };
 
-/* What encoder_items.c remembers of a key, which lies there during one call only. */
-struct jbi_known_key {
-    const char *text;
-    size_t text_bytes;
-    const struct jbi_message *message;
-    const struct jbi_field_info *field;
-    uint64_t call;
-};
-
-/* And of a word of at most 8 bytes. */
+/* What encoder_items.c remembers of a word of at most 8 bytes. */
 struct jbi_known_word {
     uint64_t bytes;
     const struct jbi_enum *words;
@@ -54,8 +45,6 @@ struct jb_encoder {
     int failed;          /* the first failure since jb_encoder_begin() */
     char why[128];       /* its message */
     uint32_t max_depth;
-    uint64_t n_calls; /* of jb_encoder_items() */
-    struct jbi_known_key known_keys[JBI_KNOWN_KEYS];
     struct jbi_known_word known_words[1 << JBI_KNOWN_WORD_BITS];
 };
 

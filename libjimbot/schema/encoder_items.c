@@ -1,11 +1,12 @@
 /*
  * Many values in one call: jimbot/items.h.
  *
- * The caller's memory stays as it is for the length of a call, so within one a key is known by its
- * address: its field is looked up once and remembered. And most members of a
- * message are of a kind that its field holds as it is; those are written here. Invariant: what is
- * written here is what the single calls would write for the same item, byte for byte; whatever
- * might differ is left to them.
+ * The key that came after this one last time is compared first, as when text is read, and a word is
+ * known by its bytes. So most members of a message are found in a few steps, and those whose value
+ * the field holds as it is are written here.
+ *
+ * Invariant: what is written here is what the single calls would write for the same item, byte for
+ * byte; whatever might differ is left to them.
  */
 #include "jimbot/items.h"
 
@@ -19,21 +20,23 @@ static const uint64_t SPREAD = 0x9E3779B97F4A7C15u;
 
 enum { NUMBER_BYTES = 24 }; /* of an integer as text */
 
-/* The field of a key, remembered if its text was asked for in this call. */
-static inline const struct jbi_field_info *field_of(struct jb_encoder *e,
-                                                    const struct jbi_message *message,
+/* The field of a key: the one that followed last time on the one before, or looked up. */
+static inline const struct jbi_field_info *field_of(struct jb_encoder *e, struct jbi_frame *top,
                                                     const jb_item *item)
 {
-    uintptr_t at = (uintptr_t)item->key;
-    struct jbi_known_key *k =
-        &e->known_keys[((at >> 3) ^ (at >> 9) ^ message->id) % JBI_KNOWN_KEYS];
+    const struct jbi_field_info **expected =
+        &e->json.expect[top->after != 0 ? top->after - 1 : top->message->id];
+    const struct jbi_field_info *f = *expected;
 
-    if (k->call != e->n_calls || k->text != item->key || k->message != message ||
-        k->text_bytes != item->key_bytes)
-        *k = (struct jbi_known_key){item->key, item->key_bytes, message,
-                                    jbi_field_by_key(message, item->key, item->key_bytes),
-                                    e->n_calls};
-    return k->field;
+    if (f == NULL || f->key_bytes != item->key_bytes ||
+        !jbi_short_same(f->key, item->key, item->key_bytes)) {
+        f = jbi_field_by_key(top->message, item->key, item->key_bytes);
+        if (f == NULL)
+            return NULL;
+        *expected = f;
+    }
+    top->after = (uint16_t)(f->id + 1);
+    return f;
 }
 
 /* The bytes of a text of 1 to 8; with the length they tell it from any other. */
@@ -155,7 +158,7 @@ static inline bool put_member(struct jb_encoder *e, struct jbi_frame *top, const
 
     if (item->key == NULL || item->key_bytes == 0)
         return false;
-    f = field_of(e, top->message, item);
+    f = field_of(e, top, item);
     if (f == NULL || f->label != JBI_LABEL_SINGLE || f->group != 0)
         return false;
     bit = (uint64_t)1 << (f->idx & 63);
@@ -223,7 +226,6 @@ int jb_encoder_items(jb_encoder *e, const jb_item *items, size_t n)
         rc = jbi_encoder_outcome(e, JB_EINVAL);
     if (rc < 0)
         return rc;
-    e->n_calls++;
     for (size_t i = 0; i < n && rc == 0; i++) {
         i += put_members(e, items + i, n - i);
         if (i < n)

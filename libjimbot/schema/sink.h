@@ -45,6 +45,7 @@ struct jbi_frame {
         start; /* MESSAGE: first byte; MAP: of the open entry; LIST: of the packed block, or 0 */
     uint32_t count;         /* LIST, MAP: elements that are complete; RAW: values begun */
     uint16_t type;          /* of an event: its enum jb_event_type, 0 while it is not decided */
+    uint16_t after;         /* MESSAGE: id of the last field plus 1, for jb_encoder_items() */
     uint16_t pending;       /* of an event: a type that waits for its subtype, else 0 */
     uint32_t cleared_bytes; /* MESSAGE: how large it was when it was cleared early */
     uint8_t kind;           /* enum jbi_frame_kind */

@@ -37,13 +37,13 @@ end
 
 -- Nanoseconds of one event.
 local function turn(work)
-    local start = C.jb_clock_now_ns()
+    local start = os.clock() -- the processor's time, whoever else runs
     for _ = 1, N_ROUNDS do
         for i = 1, N_STATES do
             work(states[i])
         end
     end
-    return tonumber(C.jb_clock_now_ns() - start) / (N_ROUNDS * N_STATES)
+    return (os.clock() - start) * 1e9 / (N_ROUNDS * N_STATES)
 end
 
 local function median_turns(entries)

@@ -138,8 +138,8 @@ START_TEST(test_items_make_the_bytes_of_the_single_calls)
 }
 END_TEST
 
-/* The same address with other bytes, in the next call, is another key. */
-START_TEST(test_a_text_is_known_for_one_call_only)
+/* The same address with other bytes is another key. */
+START_TEST(test_a_key_is_its_bytes)
 {
     char key[] = "ante";
     jb_item open = {KEY("payload"), OBJECT};
@@ -218,7 +218,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, encoder_open, encoder_close);
     tcase_add_test(tc, test_items_make_the_bytes_of_the_single_calls);
-    tcase_add_test(tc, test_a_text_is_known_for_one_call_only);
+    tcase_add_test(tc, test_a_key_is_its_bytes);
     tcase_add_test(tc, test_a_failure_sticks);
     tcase_add_loop_test(tc, test_the_largest_event_is_held_to, 0, 48);
     return suite_run(suite);
