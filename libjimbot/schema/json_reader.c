@@ -13,7 +13,9 @@
 struct span {
     const char *begin;
     const char *end;
-    bool is_read; /* the sink has had it, otherwise it was leapt over */
+    bool is_read;             /* the sink has had it, otherwise it was leapt over */
+    struct jbi_quirks before; /* what had been met of quirks before and after that, if so */
+    struct jbi_quirks after;
 };
 
 struct event_read {
@@ -238,15 +240,15 @@ static int defer(struct jbi_json *r, struct span *span)
 {
     const char *begin = r->pos;
 
-    if (jbi_json_leap(r)) {
-        *span = (struct span){begin, r->pos, false};
-        return 0;
+    if (!jbi_json_leap(r)) {
+        r->pos = begin;
+        /* It has no end; the checking walk says where it went wrong. */
+        if (jbi_json_skip(r) < 0)
+            return JB_EPARSE;
     }
-    r->pos = begin;
-    /* It has no end; the checking walk says where it went wrong. */
-    if (jbi_json_skip(r) < 0)
-        return JB_EPARSE;
-    *span = (struct span){begin, r->pos, false};
+    span->begin = begin;
+    span->end = r->pos;
+    span->is_read = false;
     return 0;
 }
 
@@ -299,10 +301,23 @@ static int event_member(struct jbi_json *r, struct event_read *e)
         return defer(r, span);
     }
     e->read_as = top->type;
-    *span = (struct span){.begin = r->pos, .is_read = true};
-    rc = keyed_value(r, m.key, m.begin);
+    span->begin = r->pos;
+    span->is_read = true;
+    rc = jbi_sink_key(r->sink, m.key.data, m.key.len_bytes);
+    if (rc < 0)
+        return jbi_json_sink_failed(r, rc, m.begin);
+    span->before = r->sink->quirks;
+    rc = jbi_json_value(r);
+    span->after = r->sink->quirks;
     span->end = r->pos;
     return rc;
+}
+
+/* The value was read and is going to be read again: its quirks were not met yet. */
+static void forget(struct jbi_json *r, const struct span *span)
+{
+    for (unsigned i = 0; span->is_read && i < JBI_N_QUIRKS; i++)
+        r->sink->quirks.n[i] -= span->after.n[i] - span->before.n[i];
 }
 
 static int read_span(struct jbi_json *r, const struct span *span, struct jbi_text key)
@@ -333,15 +348,21 @@ static int event_payload(struct jbi_json *r, struct event_read *e)
         return 0;
     if (e->read_as != 0)
         jbi_sink_drop_payload(r->sink);
+    forget(r, &e->payload);
+    forget(r, &e->data);
     rc = read_span(r, &e->payload, (struct jbi_text){"payload", 7});
     return rc == 0 ? read_span(r, &e->data, (struct jbi_text){"data", 4}) : rc;
 }
 
 static int event_members(struct jbi_json *r)
 {
-    struct event_read e = {.after = jbi_sink_top(r->sink)->message->id};
+    struct event_read e; /* not all of it: what spans have of quirks is much */
     int rc;
 
+    e.payload.begin = e.data.begin = NULL;
+    e.payload.is_read = e.data.is_read = e.is_deferred = false;
+    e.read_as = 0;
+    e.after = jbi_sink_top(r->sink)->message->id;
     if (is_empty_object(r))
         return 0;
     do {

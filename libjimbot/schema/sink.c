@@ -119,7 +119,7 @@ static int known_key_twice(struct jbi_sink *s, struct jbi_frame *top,
     bool is_type = top->message->is_event && f->number == NUMBER_TYPE;
     int rc;
 
-    if (is_type && s->is_strict_type)
+    if (is_type && s->is_strict_type && (top->type != 0 || top->pending != 0))
         return 0;
     rc = jbi_sink_key_twice(s);
     /* A type that is none leaves the one before in its place: see jbi_sink_event_named(). */

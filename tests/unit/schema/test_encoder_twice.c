@@ -114,6 +114,32 @@ START_TEST(test_the_last_subtype_decides)
 }
 END_TEST
 
+START_TEST(test_a_payload_read_again_is_counted_once)
+{
+    ck_assert_int_eq(
+        encode("{\"data\":1,\"type\":\"MONEY_CHANGED\",\"payload\":{\"new_value\":\"5\"}}"), 0);
+    ck_assert_uint_eq(made.n_repairs, 1);
+    ck_assert_int_eq(
+        encode("{\"type\":\"A\",\"data\":\"a\1\",\"payload\":{},\"type\":\"MONEY_CHANGED\"}"), 0);
+    ck_assert_uint_eq(made.n_repairs, 2); /* the control byte and the type */
+}
+END_TEST
+
+START_TEST(test_values_say_a_type_after_what_is_none)
+{
+    ck_assert_int_eq(jb_encoder_begin(enc, "A", 1, NULL, 0), 0);
+    jb_encoder_key(enc, "changes", 7);
+    jb_encoder_list_open(enc);
+    jb_encoder_object_open(enc);
+    jb_encoder_put_double(enc, "type", 4, 5);
+    jb_encoder_put_string(enc, "type", 4, "HEARTBEAT", 9);
+    jb_encoder_close(enc);
+    jb_encoder_close(enc);
+    ck_assert_int_eq(jb_encoder_end(enc, &made, &err), 0);
+    ck_assert_str_eq(made_json(), "{\"type\":\"A\",\"changes\":[{\"type\":\"HEARTBEAT\"}]}");
+}
+END_TEST
+
 START_TEST(test_values_say_one_subtype)
 {
     ck_assert_int_eq(jb_encoder_begin(enc, "LEARNING_DECISION", 17, "REQUEST", 7), 0);
@@ -215,6 +241,8 @@ int main(void)
     tcase_add_loop_test(tc, test_the_last_counts, 0, (int)(sizeof texts / sizeof texts[0]));
     tcase_add_loop_test(tc, test_the_last_subtype_decides, 0,
                         (int)(sizeof subtypes / sizeof subtypes[0]));
+    tcase_add_test(tc, test_a_payload_read_again_is_counted_once);
+    tcase_add_test(tc, test_values_say_a_type_after_what_is_none);
     tcase_add_test(tc, test_values_say_one_subtype);
     tcase_add_test(tc, test_as_often_as_it_likes);
     tcase_add_test(tc, test_many_keys_twice);
