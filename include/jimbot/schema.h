@@ -59,8 +59,8 @@ enum jb_quirk {
 };
 
 /**
- * A way to spell events in JSON; docs/design/schema.md says what they are. Each is a table made from
- * a file of proto/dialects, in this order.
+ * A way to spell events in JSON; docs/design/schema.md says what they are. Each is a table made
+ * from a file of proto/dialects, in this order.
  */
 enum jb_dialect {
     JB_DIALECT_BALATROMCP =
@@ -233,8 +233,8 @@ JB_API int jb_encoder_begin(jb_encoder *encoder, const char *type, size_t type_b
 /**
  * Name the next value.
  *
- * @return 0, or JB_ESTATE (not inside an object, or two keys in a row), JB_ETOOBIG, JB_EEVENT (a key
- * twice, or not UTF-8, where that quirk is switched off).
+ * @return 0, or JB_ESTATE (not inside an object, or two keys in a row), JB_ETOOBIG, JB_EEVENT (a
+ * key twice, or not UTF-8, where that quirk is switched off).
  *
  * Threads: one at a time per encoder. Blocks: never. Allocates: only to grow. Game thread: yes.
  * Since: 0.1
@@ -437,14 +437,15 @@ JB_API int jb_dialect_find(const char *name, size_t len_bytes);
  * Fields stand by number, those of a newer schema after the others and otherwise as they are; lists
  * of numbers are packed, entries of maps by key, `extras` by key and index; JSON text within has no
  * spaces and its members by key. Of what may be there once the last counts, and messages in pieces
- * are merged, as protobuf says. It is the same event to every reader of protobuf; jb_event_to_json()
- * writes its members in another order, and of a message in pieces all instead of the last. The canonical form of a canonical form is itself.
+ * are merged, as protobuf says. It is the same event to every reader of protobuf;
+ * jb_event_to_json() writes its members in another order, and of a message in pieces all instead of
+ * the last. The canonical form of a canonical form is itself.
  *
  * @param buf        where to write; may be NULL when cap_bytes is 0, and must not overlap `data`.
  * @param cap_bytes  room in buf.
  *
- * @return the length. When it is larger than cap_bytes nothing is in buf: call again with more room.
- * Or as jb_event_inspect(), or JB_ENOMEM.
+ * @return the length. When it is larger than cap_bytes nothing is in buf: call again with more
+ * room. Or as jb_event_inspect(), or JB_ENOMEM.
  *
  * Threads: any. Blocks: never. Allocates: in proportion to the event, and frees it. Game thread: an
  * encoder with JB_ENCODER_CANONICAL keeps that memory.

@@ -1,10 +1,11 @@
 /*
  * See canonical.h for what the form is.
  *
- * A message is taken apart into items, one a field, which are sorted and written. An item is a number
- * and a place in the bytes that are read, packed into 64 bits so that most sorting compares numbers.
- * Nested messages do the same above it on one stack. Invariant: each field is taken apart once, where
- * its message is written; so cost is n log n at worst, and n where the order is right already.
+ * A message is taken apart into items, one a field, which are sorted and written. An item is a
+ * number and a place in the bytes that are read, packed into 64 bits so that most sorting compares
+ * numbers. Nested messages do the same above it on one stack. Invariant: each field is taken apart
+ * once, where its message is written; so cost is n log n at worst, and n where the order is right
+ * already.
  */
 #include "schema/canonical.h"
 
@@ -281,7 +282,8 @@ static void put_unknown(struct jbi_canonical *c, uint64_t item)
     }
 }
 
-/* The occurrences of one known field, items[i] to items[end]; the message has those from `first`. */
+/* The occurrences of one known field, items[i] to items[end]; the message has those from
+ * `first`. */
 static void put_field(struct jbi_canonical *c, const struct jbi_message *message,
                       const struct jbi_field_info *f, size_t first, size_t i, size_t end)
 {

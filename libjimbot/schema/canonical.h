@@ -1,11 +1,11 @@
 /*
  * One form for equal events.
  *
- * The canonical form of a message: known fields by number, each of a list in its order and each entry
- * of a map by key; numbers of a list in one packed block; of what may be there once the last, and
- * messages in pieces merged, as protobuf says; overrides in `extras` by key, group and index, the last
- * of equals; texts that are JSON without spaces and with members by key; then unknown fields by number,
- * as they are; all varints minimal.
+ * The canonical form of a message: known fields by number, each of a list in its order and each
+ * entry of a map by key; numbers of a list in one packed block; of what may be there once the last,
+ * and messages in pieces merged, as protobuf says; overrides in `extras` by key, group and index,
+ * the last of equals; texts that are JSON without spaces and with members by key; then unknown
+ * fields by number, as they are; all varints minimal.
  *
  * Invariant: what stands in `out` up to out_bytes is canonical but for the lengths of the messages
  * that are open. After a failure nothing more is written.

@@ -1,8 +1,8 @@
 /*
  * JSON text without spaces, with the members of each object by key, the last of equals.
  *
- * An object is written as it comes; when it closes, its members are put in order where they are not.
- * Strings and numbers keep their spelling. Invariant: the text was found valid, so nothing is
+ * An object is written as it comes; when it closes, its members are put in order where they are
+ * not. Strings and numbers keep their spelling. Invariant: the text was found valid, so nothing is
  * checked here; nesting goes no deeper than jbi_json_valid() was told.
  */
 #include "schema/canonical.h"

@@ -1,8 +1,8 @@
 /*
  * See canonical_map.h.
  *
- * Invariant: what is compared lies at a place that was looked up once, so a comparison costs no more
- * than the shorter of two keys, whatever else the entries hold.
+ * Invariant: what is compared lies at a place that was looked up once, so a comparison costs no
+ * more than the shorter of two keys, whatever else the entries hold.
  */
 #include "schema/canonical_map.h"
 
@@ -14,8 +14,8 @@
 enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
 
 /*
- * Three numbers in an item: the place of the key's length (0: no key), an order among equal keys, and
- * the place of the whole field.
+ * Three numbers in an item: the place of the key's length (0: no key), an order among equal keys,
+ * and the place of the whole field.
  */
 enum { PLACE_BITS = 21, PLACE_MAX = (1 << PLACE_BITS) - 1, ORDER_MAX = (1 << 22) - 1 };
 

@@ -29,12 +29,13 @@ size_t jbi_canonical_run(const struct jbi_canonical *c, size_t i, size_t end);
 /* Take a piece of a message apart. */
 void jbi_canonical_collect(struct jbi_canonical *c, const struct jbi_message *message, jbi_wire in);
 
-/* Length and content of the message that was taken apart from items[first] on; guess: about how long
- * it will be. */
+/* Length and content of the message that was taken apart from items[first] on; guess: about how
+ * long it will be. */
 void jbi_canonical_message(struct jbi_canonical *c, const struct jbi_message *message, size_t first,
                            size_t guess);
 
-/* A length is written before it is known: one of `guess` to begin with, the right one at the end. */
+/* A length is written before it is known: one of `guess` to begin with, the right one at the
+ * end. */
 size_t jbi_canonical_length_open(struct jbi_canonical *c, size_t guess);
 void jbi_canonical_length_close(struct jbi_canonical *c, size_t begin, size_t guess);
 

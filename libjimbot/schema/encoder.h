@@ -54,8 +54,8 @@ int jbi_encoder_ready(struct jb_encoder *e);
 /* The result of a value call: the first failure is remembered. Returns rc. */
 int jbi_encoder_outcome(struct jb_encoder *e, int rc);
 
-/* Keep the event the sink has finished and say what it is. Returns 0, JB_ENOMEM, JB_EEVENT (no type,
- * or a key twice), or JB_EPROTO, which means a bug. */
+/* Keep the event the sink has finished and say what it is. Returns 0, JB_ENOMEM, JB_EEVENT (no
+ * type, or a key twice), or JB_EPROTO, which means a bug. */
 int jbi_encoder_finish(struct jb_encoder *e, jb_encoded *ret);
 
 /* The event that was finished last is the caller's: add it to the totals. */

@@ -45,8 +45,8 @@ bool jbi_envelope_read(jbi_wire in, jbi_envelope *ret);
 void jbi_envelope_describe(const jbi_envelope *envelope, const void *data, size_t len_bytes,
                            jb_encoded *ret);
 
-/* Whether all bytes of an event are sound, whatever its type is: 0, JB_ETOOBIG or JB_EPROTO with the
- * place and the path in err. It lies in inspect.c. */
+/* Whether all bytes of an event are sound, whatever its type is: 0, JB_ETOOBIG or JB_EPROTO with
+ * the place and the path in err. It lies in inspect.c. */
 int jbi_event_check(const void *data, size_t len_bytes, jb_error *err);
 
 /* What is known about the type: the entry of CUSTOM for a number this library does not know. */

@@ -8,8 +8,8 @@
 
 /*
  * Write the path of the innermost field, as far as the bytes are sound, that `offset` lies in, with
- * protobuf's names; "event" for the event itself. Of a map the number of the entry is named. Returns
- * buf, NUL-terminated. Takes one walk over the event.
+ * protobuf's names; "event" for the event itself. Of a map the number of the entry is named.
+ * Returns buf, NUL-terminated. Takes one walk over the event.
  */
 const char *jbi_fault_path(jbi_wire event, size_t offset, char *buf, size_t cap_bytes);
 

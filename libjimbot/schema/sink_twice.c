@@ -6,9 +6,9 @@
  * have; what the key wrote before its last mark goes when the message closes. Unknown keys lie in
  * Extras; whether two of them may be the same tells a filter of one word, and whether they are is
  * found by sorting them. A message that grows large by what is to go is cleared before it closes,
- * whenever it has doubled. Entries of maps and members of objects in raw text stay where they are: a
- * larger filter tells whether two may be the same, and then the encoder makes the canonical form of
- * the event, which has each of them once.
+ * whenever it has doubled. Entries of maps and members of objects in raw text stay where they are:
+ * a larger filter tells whether two may be the same, and then the encoder makes the canonical form
+ * of the event, which has each of them once.
  *
  * Invariant: after jbi_sink_clear_twice() the innermost message has no mark, no two whole Extras of
  * one key, and of every field what its key wrote last.
@@ -119,7 +119,8 @@ static struct jbi_text extra_key(jbi_wire *in)
     return (struct jbi_text){(const char *)key.content.pos, jbi_wire_left(&key.content)};
 }
 
-/* The name of its group is what an Extra ends with; data is NULL when it has none. in: after its key. */
+/* The name of its group is what an Extra ends with; data is NULL when it has none. in: after its
+ * key. */
 static struct jbi_text extra_group(jbi_wire in)
 {
     enum { NUMBER_GROUP = 4 };

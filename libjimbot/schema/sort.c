@@ -1,5 +1,5 @@
-/* See sort.h. A merge sort, from short runs upwards. Invariant: a run of what is sorted already costs
- * one comparison. */
+/* See sort.h. A merge sort, from short runs upwards. Invariant: a run of what is sorted already
+ * costs one comparison. */
 #include "schema/sort.h"
 
 #include <string.h>

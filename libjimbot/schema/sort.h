@@ -1,8 +1,8 @@
 /*
  * Sorting places in a text or a message: numbers whose order is somebody else's business.
  *
- * Invariant: n log n comparisons whatever the order of the items and whoever chose it; no memory but
- * what the caller gives.
+ * Invariant: n log n comparisons whatever the order of the items and whoever chose it; no memory
+ * but what the caller gives.
  */
 #ifndef JBI_SCHEMA_SORT_H
 #define JBI_SCHEMA_SORT_H

@@ -1,8 +1,9 @@
 /*
  * Text that claims to be JSON, through an encoder of each dialect: as one event, as a batch.
  *
- * What must hold: nothing crashes; a fault lies inside the text and has a message; an event that was
- * made is sound, comes back in its own dialect, and is written in every other that has a word for it.
+ * What must hold: nothing crashes; a fault lies inside the text and has a message; an event that
+ * was made is sound, comes back in its own dialect, and is written in every other that has a word
+ * for it.
  */
 #include "event_law.h"
 

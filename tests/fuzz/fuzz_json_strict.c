@@ -2,10 +2,10 @@
  * Text that claims to be JSON, through a strict encoder, beside a lenient one and one that survives
  * nothing.
  *
- * What must hold: nothing crashes; a fault lies inside the text and has a message; what strict takes
- * lenient takes too, with the same bytes, and counts none of the first four quirks; what strict
- * refuses and lenient takes has one of them; an encoder that makes the canonical form makes that of
- * the event.
+ * What must hold: nothing crashes; a fault lies inside the text and has a message; what strict
+ * takes lenient takes too, with the same bytes, and counts none of the first four quirks; what
+ * strict refuses and lenient takes has one of them; an encoder that makes the canonical form makes
+ * that of the event.
  */
 #include "event_law.h"
 

@@ -1,6 +1,6 @@
 /*
- * See flat.h. Invariant: an input is read once before it is measured, so no figure has the growth of
- * a buffer in it.
+ * See flat.h. Invariant: an input is read once before it is measured, so no figure has the growth
+ * of a buffer in it.
  */
 #include "flat.h"
 
