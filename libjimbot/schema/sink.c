@@ -144,6 +144,19 @@ static int known_key(struct jbi_sink *s, struct jbi_frame *top, const struct jbi
     return 0;
 }
 
+/* The payload comes; what came under its key before its type is not going to be read. */
+static int drop_late(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)
+{
+    if (jbi_sink_find_extra(s, key, len_bytes).data == NULL)
+        return 0;
+    if (jbi_sink_key_twice(s) < 0)
+        return JB_EEVENT;
+    jbi_sink_drop(s, 0, key, len_bytes);
+    top->is_late = jbi_sink_find_extra(s, "payload", 7).data != NULL ||
+                   jbi_sink_find_extra(s, "data", 4).data != NULL;
+    return 0;
+}
+
 static int message_key(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)
 {
     const struct jbi_field_info *f = jbi_field_by_key(top->message, key, len_bytes);
@@ -152,6 +165,8 @@ static int message_key(struct jbi_sink *s, struct jbi_frame *top, const char *ke
         f = payload_field(s, top, key, len_bytes);
         if (f != NULL)
             s->field_key = s->dialect->types[top->type].payload_key;
+        if (f != NULL && top->is_late && drop_late(s, top, key, len_bytes) < 0)
+            return JB_EEVENT;
     } else if (f != NULL) {
         s->field_key = f->key;
     }

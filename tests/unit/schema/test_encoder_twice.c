@@ -140,6 +140,28 @@ START_TEST(test_values_say_a_type_after_what_is_none)
 }
 END_TEST
 
+START_TEST(test_values_say_a_payload_again_after_its_type)
+{
+    ck_assert_int_eq(jb_encoder_begin(enc, "A", 1, NULL, 0), 0);
+    jb_encoder_key(enc, "changes", 7);
+    jb_encoder_list_open(enc);
+    jb_encoder_object_open(enc);
+    jb_encoder_put_double(enc, "payload", 7, 1);
+    jb_encoder_put_double(enc, "data", 4, 2);
+    jb_encoder_put_string(enc, "type", 4, "HEARTBEAT", 9);
+    jb_encoder_key(enc, "payload", 7);
+    jb_encoder_object_open(enc);
+    jb_encoder_close(enc);
+    jb_encoder_close(enc);
+    jb_encoder_close(enc);
+    ck_assert_int_eq(jb_encoder_end(enc, &made, &err), 0);
+    ck_assert_str_eq(made_json(),
+                     "{\"type\":\"A\",\"changes\":[{\"type\":\"HEARTBEAT\",\"payload\":{},"
+                     "\"data\":2}]}");
+    ck_assert_uint_eq(made.n_repairs, 1);
+}
+END_TEST
+
 START_TEST(test_values_say_one_subtype)
 {
     ck_assert_int_eq(jb_encoder_begin(enc, "LEARNING_DECISION", 17, "REQUEST", 7), 0);
@@ -243,6 +265,7 @@ int main(void)
                         (int)(sizeof subtypes / sizeof subtypes[0]));
     tcase_add_test(tc, test_a_payload_read_again_is_counted_once);
     tcase_add_test(tc, test_values_say_a_type_after_what_is_none);
+    tcase_add_test(tc, test_values_say_a_payload_again_after_its_type);
     tcase_add_test(tc, test_values_say_one_subtype);
     tcase_add_test(tc, test_as_often_as_it_likes);
     tcase_add_test(tc, test_many_keys_twice);
