@@ -9,7 +9,7 @@
 
 #include "jimbot/schema.h"
 #include "schema/json_scan.h"
-#include "schema/sink.h"
+#include "schema/sink_parts.h"
 
 enum { JBI_JSON_SKIP_DEPTH = JBI_SCAN_DEPTH_MAX }; /* deepest that skipping understands */
 

@@ -4,7 +4,7 @@
  * A message frame has its own bytes in out and a length byte before them; that of a group shares
  * those of the message around it. Frames of lists and maps have next to none: see sink_list.c.
  */
-#include "schema/sink.h"
+#include "schema/sink_parts.h"
 
 #include <assert.h>
 #include <stdalign.h>

@@ -10,7 +10,7 @@
 
 #include "jimbot/event.h"
 #include "schema/part.h"
-#include "schema/sink.h"
+#include "schema/sink_parts.h"
 #include "schema/wire.h"
 
 enum { NUMBER_TYPE = 1, NUMBER_TYPE_NAME = 3, NUMBER_SUBTYPE = 4, NUMBER_DIALECT = 13 };

@@ -7,7 +7,7 @@
  * allows: a field may be interrupted. Invariant: every element has a place of its own, if only that
  * of an empty value.
  */
-#include "schema/sink.h"
+#include "schema/sink_parts.h"
 #include "schema/wire.h"
 
 static bool is_packed(const struct jbi_field_info *f)

@@ -7,7 +7,7 @@
 #include <assert.h>
 
 #include "schema/big_number.h"
-#include "schema/sink.h"
+#include "schema/sink_parts.h"
 #include "schema/wire.h"
 
 enum { TAG_EXTRA = 15 << 3 | JBI_WIRE_BYTES, TAG_KEY = 1 << 3 | JBI_WIRE_BYTES };

@@ -16,7 +16,7 @@
 #include <assert.h>
 
 #include "schema/part.h"
-#include "schema/sink.h"
+#include "schema/sink_parts.h"
 #include "schema/sort.h"
 
 enum { NUMBER_TYPE = 1, NUMBER_TYPE_NAME = 3 };

@@ -7,7 +7,7 @@
  */
 #include <math.h>
 
-#include "schema/sink.h"
+#include "schema/sink_parts.h"
 #include "schema/wire.h"
 
 static int put_varint(struct jbi_sink *s, const uint8_t *tag, size_t tag_bytes, uint64_t value)
