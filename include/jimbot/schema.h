@@ -74,7 +74,8 @@ enum jb_dialect {
 typedef struct jb_encoder_opts {
     uint32_t size;            /**< set by jb_encoder_opts_init() */
     uint32_t flags;           /**< enum jb_encoder_flags */
-    uint32_t max_event_bytes; /**< largest event it makes; default and maximum JB_EVENT_MAX_BYTES */
+    uint32_t max_event_bytes; /**< largest event it makes; default and maximum JB_EVENT_MAX_BYTES;
+                                 one that is less than 40 bytes smaller may be refused */
     uint32_t max_batch_bytes; /**< largest sum of one batch; default 64 MiB */
     uint32_t max_depth;       /**< deepest nesting of the input; default 64, at most 256 */
     uint32_t quirks;          /**< enum jb_quirk, those survived; default JB_QUIRKS_ALL */
@@ -208,9 +209,10 @@ JB_API int jb_encoder_batch_next(jb_encoder *encoder, jb_encoded *ret_encoded, j
  * jb_encoder_end(). Values nest with open/close calls; inside an object every value is preceded by
  * jb_encoder_key(), inside a list it is not.
  *
- * Saying the same `type` again as a member is fine, another is JB_ESTATE. In the events nested in
- * `changes`, `type` and `subtype` are members; give them before `payload`, which otherwise has to
- * be kept as text and read again when the event closes.
+ * Saying the same `type` again as a member is fine; another, or a `subtype` that would make it
+ * another type, is JB_ESTATE. In the events nested in `changes`, `type` and `subtype` are members;
+ * give them before `payload`, which otherwise has to be kept as text and read again when the event
+ * closes.
  *
  * The first failure sticks: later calls return it, jb_encoder_end() reports it, jb_encoder_begin()
  * clears it. So a binding may ignore the results in between.
