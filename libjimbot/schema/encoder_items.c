@@ -18,8 +18,6 @@
 
 static const uint64_t SPREAD = 0x9E3779B97F4A7C15u;
 
-enum { NUMBER_BYTES = 24 }; /* of an integer as text */
-
 /* The field of a key: the one that followed last time on the one before, or looked up. */
 static inline const struct jbi_field_info *field_of(struct jb_encoder *e, struct jbi_frame *top,
                                                     const jb_item *item)
@@ -96,24 +94,27 @@ static inline uint8_t *put_text(uint8_t *out, const char *text, size_t n)
     return out + n;
 }
 
+/* An integer as text, which has fewer than 128 bytes. */
+static inline uint8_t *put_digits(uint8_t *out, int64_t whole)
+{
+    size_t n = jbi_number_print_int(whole, (char *)out + 1);
+
+    *out = (uint8_t)n;
+    return out + 1 + n;
+}
+
 /* The value of a text field; NULL when it is not usual. An id may be a number, so a text that
  * begins like one is not. */
 static inline uint8_t *put_string(uint8_t *out, const struct jbi_field_info *f, const jb_item *item)
 {
     bool is_id = (f->flags & JBI_FIELD_ID) != 0;
-    char number[JBI_NUMBER_MAX_BYTES];
     int64_t whole;
 
-    if (item->kind != JB_ITEM_STRING && !(is_id && whole_number(item, &whole)))
-        return NULL;
-    if (item->kind != JB_ITEM_STRING) {
-        size_t n = jbi_number_print_int(whole, number);
-
-        return put_text(out, number, n);
-    }
-    if (is_id && (item->text_bytes == 0 || (uint8_t)(*item->text - '-') <= '9' - '-'))
-        return NULL;
+    if (item->kind != JB_ITEM_STRING)
+        return is_id && whole_number(item, &whole) ? put_digits(out, whole) : NULL;
     if (item->text == NULL || !jbi_utf8_valid(item->text, item->text_bytes))
+        return NULL;
+    if (is_id && (item->text_bytes == 0 || (uint8_t)(*item->text - '-') <= '9' - '-'))
         return NULL;
     return put_text(out, item->text, item->text_bytes);
 }
@@ -152,7 +153,7 @@ static inline bool put_member(struct jb_encoder *e, struct jbi_frame *top, const
 {
     struct jbi_sink *s = &e->sink;
     const struct jbi_field_info *f;
-    size_t n_bytes = item->kind == JB_ITEM_STRING ? item->text_bytes : NUMBER_BYTES;
+    size_t n_bytes = item->kind == JB_ITEM_STRING ? item->text_bytes : JBI_NUMBER_MAX_BYTES;
     uint64_t bit;
     uint8_t *out;
 

@@ -161,6 +161,10 @@ START_TEST(test_a_failure_sticks)
 {
     const jb_item wrong = {KEY("x"), .kind = 99};
     const jb_item close = CLOSE;
+    const jb_item null_id[] = {{KEY("payload"), OBJECT},
+                               {KEY("hand"), LIST},
+                               {OBJECT},
+                               {KEY("id"), .kind = JB_ITEM_STRING, .text_bytes = 3}};
     const jb_item null_text = {KEY("source"), .kind = JB_ITEM_STRING, .text_bytes = 3};
 
     begin();
@@ -171,6 +175,8 @@ START_TEST(test_a_failure_sticks)
     ck_assert_int_eq(jb_encoder_items(enc, &close, 1), JB_ESTATE);
     begin();
     ck_assert_int_eq(jb_encoder_items(enc, &null_text, 1), JB_EINVAL);
+    begin();
+    ck_assert_int_eq(jb_encoder_items(enc, null_id, 4), JB_EINVAL);
     begin();
     ck_assert_int_eq(jb_encoder_items(enc, NULL, 1), JB_EINVAL);
     ck_assert_int_eq(jb_encoder_items(NULL, items, 1), JB_EINVAL);
