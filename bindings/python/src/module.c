@@ -389,11 +389,24 @@ static void core_free(void *module)
         jb_encoder_destroy(st->encoders[--st->n_encoders]);
 }
 
+static const char encode_doc[] =
+    "encode(type, data=None, *, ..., dialect='balatromcp') -> bytes\n\n"
+    "An event as the bytes of a jimbot.v1.Event; type, data and the envelope as in Bus.publish().\n"
+    "type None: data is the JSON text of a whole event (str or bytes). dialect is 'balatromcp',\n"
+    "'balatrobot' (data: a game state, or the JSON-RPC response around it) or 'protobuf'.\n"
+    "Raises Parse (not JSON; the message has byte and path), EventError (JSON, but no event),\n"
+    "Limit, TooBig, TypeError, ValueError (no such dialect).";
+
+static const char to_json_doc[] =
+    "to_json(data, /, *, dialect='balatromcp') -> str\n\n"
+    "The JSON text of a serialised jimbot.v1.Event (any buffer of bytes), in a dialect.\n"
+    "Raises Proto (no event; the message has byte and path), EventError (the dialect has no word\n"
+    "for events of this type), ValueError (no such dialect).";
+
 static PyMethodDef core_methods[] = {
-    {"encode", (PyCFunction)(void (*)(void))core_encode, METH_VARARGS | METH_KEYWORDS,
-     "Encode an event as the bytes of a jimbot.v1.Event; arguments as Bus.publish()."},
+    {"encode", (PyCFunction)(void (*)(void))core_encode, METH_VARARGS | METH_KEYWORDS, encode_doc},
     {"to_json", (PyCFunction)(void (*)(void))core_to_json, METH_VARARGS | METH_KEYWORDS,
-     "The JSON text of a serialised jimbot.v1.Event, in a dialect."},
+     to_json_doc},
     {"canonical", core_canonical, METH_O,
      "The one form of a serialised jimbot.v1.Event: equal events, equal bytes."},
     {"unlink", core_unlink, METH_O, "Remove the name of a bus."},
