@@ -74,8 +74,7 @@ enum jb_dialect {
 typedef struct jb_encoder_opts {
     uint32_t size;            /**< set by jb_encoder_opts_init() */
     uint32_t flags;           /**< enum jb_encoder_flags */
-    uint32_t max_event_bytes; /**< largest event it makes; default and maximum JB_EVENT_MAX_BYTES;
-                                 one that is less than 40 bytes smaller may be refused */
+    uint32_t max_event_bytes; /**< largest event it makes; default and maximum JB_EVENT_MAX_BYTES */
     uint32_t max_batch_bytes; /**< largest sum of one batch; default 64 MiB */
     uint32_t max_depth;       /**< deepest nesting of the input; default 64, at most 256 */
     uint32_t quirks;          /**< enum jb_quirk, those survived; default JB_QUIRKS_ALL */

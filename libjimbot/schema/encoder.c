@@ -86,7 +86,7 @@ int jb_encoder_create(const jb_encoder_opts *opts, jb_encoder **ret_encoder, jb_
     e->json = (struct jbi_json){.alloc = &e->alloc, .sink = &e->sink};
     e->sink = (struct jbi_sink){.dialect = &jbi_dialects[o.dialect],
                                 .arena = &e->arena,
-                                .max_bytes = o.max_event_bytes,
+                                .max_bytes = (size_t)o.max_event_bytes + JBI_SINK_SLACK_BYTES,
                                 .max_frames = o.max_depth,
                                 .quirks = {.taken = o.quirks}};
     e->sink.frames = alloc.alloc(o.max_depth * sizeof *e->sink.frames, alloc.ctx);
@@ -409,6 +409,8 @@ int jb_encoder_end(jb_encoder *e, jb_encoded *ret_encoded, jb_error *err)
         rc = jbi_encoder_outcome(e, JB_ESTATE);
     if (rc == 0)
         rc = jbi_encoder_outcome(e, jbi_sink_close(&e->sink));
+    if (rc == 0 && e->sink.len > e->max_event_bytes)
+        rc = jbi_encoder_outcome(e, JB_ETOOBIG);
     if (rc == 0)
         rc = jbi_encoder_outcome(e, jbi_encoder_finish(e, ret_encoded));
     if (rc == 0)

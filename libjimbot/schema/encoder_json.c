@@ -63,6 +63,8 @@ static int element(struct jb_encoder *e, jb_encoded *ret)
     }
     jbi_sink_begin(&e->sink);
     rc = jbi_json_event(r);
+    if (rc == 0 && e->sink.len > e->max_event_bytes)
+        rc = jbi_json_sink_failed(r, JB_ETOOBIG, begin);
     if (rc == 0 && e->batch_bytes + e->sink.len > e->max_batch_bytes)
         rc = jbi_json_fail(r, JB_ETOOBIG, begin, "the batch is larger than %u bytes",
                            e->max_batch_bytes);

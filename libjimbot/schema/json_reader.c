@@ -31,7 +31,8 @@ static int members(struct jbi_json *r);
 int jbi_json_sink_failed(struct jbi_json *r, int rc, const char *at)
 {
     if (rc == JB_ETOOBIG)
-        return jbi_json_fail(r, rc, at, "the event is larger than %zu bytes", r->sink->max_bytes);
+        return jbi_json_fail(r, rc, at, "the event is larger than %zu bytes",
+                             r->sink->max_bytes - JBI_SINK_SLACK_BYTES);
     if (rc == JB_ENOMEM)
         return jbi_json_fail(r, rc, at, "no memory");
     return jbi_json_fail(r, JB_EEVENT, at, "%s", r->sink->why != NULL ? r->sink->why : "misplaced");

@@ -21,6 +21,9 @@
 
 enum {
     JBI_SINK_TYPED_DEPTH_MAX = 100, /* containers; keeps messages within what readers take */
+    /* What is written may ask for more room than it takes, by less than that: an event may come to
+     * so much more before its size is asked. */
+    JBI_SINK_SLACK_BYTES = 64,
     JBI_SINK_NAMED = 16,
     JBI_SINK_FILTER = 256 /* words */
 };
@@ -83,7 +86,7 @@ struct jbi_sink {
     uint8_t *out;
     size_t len;
     size_t cap;
-    size_t max_bytes;         /* an event may not be larger */
+    size_t max_bytes;         /* room for the largest event, and the slack */
     struct jbi_frame *frames; /* max_frames of them */
     uint32_t max_frames;
     uint32_t n_frames;

@@ -245,6 +245,31 @@ START_TEST(test_calls_out_of_turn_and_bad_arguments)
 }
 END_TEST
 
+/* Whatever way its members go and whatever the encoder read before. */
+START_TEST(test_the_largest_event_is_made)
+{
+    const char *text = "{\"type\":\"MONEY_CHANGED\",\"source\":\"abc\",\"version\":1,"
+                       "\"payload\":{\"old_value\":1,\"new_value\":2}}";
+    jb_encoder_opts opts;
+    uint32_t size;
+
+    jb_encoder_opts_init(&opts, sizeof opts);
+    ck_assert_int_eq(encode(text), 0);
+    size = made.len_bytes;
+    for (uint32_t room = size - 1; room <= size; room++) {
+        jb_encoder *small;
+        jb_encoded out;
+
+        opts.max_event_bytes = room;
+        ck_assert_int_eq(jb_encoder_create(&opts, &small, NULL), 0);
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(jb_encoder_json(small, text, strlen(text), &out, NULL),
+                             room < size ? JB_ETOOBIG : 0);
+        jb_encoder_destroy(small);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("encoder errors");
@@ -257,6 +282,7 @@ int main(void)
                         (int)(sizeof lenient_only / sizeof lenient_only[0]));
     tcase_add_loop_test(tc, test_batch_shapes, 0, (int)(sizeof batches / sizeof batches[0]));
     tcase_add_test(tc, test_a_refused_text_leaves_the_result_alone);
+    tcase_add_test(tc, test_the_largest_event_is_made);
     tcase_add_test(tc, test_too_large_an_event);
     tcase_add_test(tc, test_a_million_bytes_fit);
     tcase_add_test(tc, test_faults_in_a_batch_name_the_element);
