@@ -472,7 +472,7 @@ def generate(dialect_paths, protos):
     dialects = [Dialect(path, messages, enums) for path in dialect_paths]
     dialects[0].is_first = True
     first = {e["type"]: e for e in dialects[0].conf["event"]}
-    out = ["/* Made by tools/schemagen.py; see schema_tables.h. */", '#include "schema/schema_tables.h"', ""]
+    out = ["/* Made by tools/schemagen.py; see schema_tables.h. */", '#include "schema/schema_dialect.h"', ""]
     for d in dialects:
         emit_dialect(out, d, first)
     out.append("const struct jbi_dialect jbi_dialects[] = {")

@@ -22,7 +22,9 @@
 #ifndef JIMBOT_SCHEMA_H
 #define JIMBOT_SCHEMA_H
 
+#include "jimbot/command.h"
 #include "jimbot/event.h"
+#include "jimbot/field.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -455,107 +457,6 @@ JB_API int jb_dialect_find(const char *name, size_t len_bytes);
 JB_API int64_t jb_event_canonical(const void *data, size_t len_bytes, uint8_t *buf,
                                   size_t cap_bytes, jb_error *err);
 
-/** What a value of a field is. At the end of a path (jb_field_parse()) is one of the first five;
- * the others are met by a walk (jimbot/view.h). */
-enum jb_field_kind {
-    JB_FIELD_UNKNOWN = 0, /**< of a newer schema */
-    JB_FIELD_BOOL = 1,
-    JB_FIELD_INT = 2,
-    JB_FIELD_DOUBLE = 3,
-    JB_FIELD_STRING = 4,
-    JB_FIELD_ENUM = 5,
-    JB_FIELD_MESSAGE = 6,
-    JB_FIELD_JSON = 7 /**< a string that holds JSON text of any value */
-};
-
-/** A compiled path to one scalar of an event. A value: copy it freely. Fill in with
- * jb_field_parse() only. */
-typedef struct jb_field {
-    uint32_t size;
-    uint16_t kind;         /**< enum jb_field_kind */
-    uint16_t n_numbers;    /**< how many of numbers[] are used */
-    uint32_t type_mask_lo; /**< event types (bit n = enum jb_event_type n) that can hold the field,
-                              for skipping others */
-    uint32_t type_mask_hi;
-    uint32_t numbers[12]; /**< protobuf field numbers from the event down */
-} jb_field;
-
-/**
- * Compile a path of protobuf field names, e.g. "game_state.money", "timestamp",
- * "score_changed.new_chips", "learning_decision_request.game_state.ante". Repeated fields have no
- * column; `name.length` gives their element count: 0 for an empty list, absent where the message
- * around it is.
- *
- * @return 0, or JB_ENOENT (no such field; the message says which part), JB_EINVAL (not a scalar, or
- * a path too deep).
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_field_parse(const char *path, size_t len_bytes, jb_field *ret_field, jb_error *err);
-
-/**
- * Read one number out of an event. Bools give 0 or 1, enums their number, doubles are truncated
- * toward zero and clamped.
- *
- * @return 1 and the value; 0 when the event has no such field (ret_value untouched); JB_EPROTO on
- * malformed bytes, JB_EINVAL when the field is a string.
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_field_get_int(const jb_field *field, const void *data, size_t len_bytes,
-                            int64_t *ret_value);
-
-/**
- * Read one number out of an event as a double.
- *
- * @return as jb_field_get_int().
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_field_get_double(const jb_field *field, const void *data, size_t len_bytes,
-                               double *ret_value);
-
-/**
- * Find a string in an event.
- *
- * @param ret_value  borrowed from `data`, not NUL-terminated.
- *
- * @return as jb_field_get_int(); JB_EINVAL when the field is not a string.
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_field_get_string(const jb_field *field, const void *data, size_t len_bytes,
-                               const char **ret_value, size_t *ret_bytes);
-
-/**
- * Read one column of a batch: out[i] is the field of events[i], 0 where it is absent.
- *
- * @param out    room for n doubles.       @param valid  room for n bytes, 1 = present, 0 = absent
- * or malformed; may be NULL.
- *
- * @return how many were present, or JB_EINVAL.
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int64_t jb_field_column_double(const jb_field *field, const jb_event *events, size_t n,
-                                      double *out, uint8_t *valid);
-
-/**
- * Read one column of a batch as integers; see jb_field_column_double() and jb_field_get_int().
- *
- * @return how many were present, or JB_EINVAL.
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int64_t jb_field_column_int(const jb_field *field, const jb_event *events, size_t n,
-                                   int64_t *out, uint8_t *valid);
-
 /**
  * Name of an event type as clients spell it, "MONEY_CHANGED"; NULL for a number that is none.
  * Static storage.
@@ -564,40 +465,6 @@ JB_API int64_t jb_field_column_int(const jb_field *field, const jb_event *events
  * Since: 0.1
  */
 JB_API const char *jb_event_type_name(uint32_t type);
-
-/**
- * A command to the game, as an event: type COMMAND, topic "command.<name>".
- */
-typedef struct jb_command {
-    char name[48];     /**< "play_hand"; letters, digits, `_`, NUL-terminated */
-    char id[64];       /**< correlation id or "" */
-    uint32_t n_params; /**< how many of params[] are used, at most 8 */
-    uint32_t _reserved;
-    char params[8][48]; /**< printable text without `,`, `:` or line ends, NUL-terminated */
-} jb_command;
-
-/**
- * Encode a command as a serialised jimbot.v1.Event.
- *
- * @param buf        where to write.   @param cap_bytes  1024 is always enough.
- *
- * @return length written, or JB_EINVAL (a name or parameter with forbidden characters), JB_ENOBUFS.
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int64_t jb_command_encode(const jb_command *command, uint8_t *buf, size_t cap_bytes);
-
-/**
- * Decode a command event.
- *
- * @return 0, or JB_EPROTO (malformed), JB_EEVENT (an event of another type, or a name or parameter
- * out of bounds).
- *
- * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_command_decode(const void *data, size_t len_bytes, jb_command *ret_command);
 
 #ifdef __cplusplus
 }

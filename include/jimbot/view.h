@@ -1,9 +1,9 @@
 /**
  * jimbot/view.h: an event's fields, read where they lie.
  *
- * A view is a place in the bytes of a message. jb_view_next() gives the field it stands on and moves
- * on; a field that is a message is entered with jb_view_enter(). Nothing is copied or allocated:
- * texts point into the event, which must stay as it is while it is read.
+ * A view is a place in the bytes of a message. jb_view_next() gives the field it stands on and
+ * moves on; a field that is a message is entered with jb_view_enter(). Nothing is copied or
+ * allocated: texts point into the event, which must stay as it is while it is read.
  *
  * @code
  *     static void print(jb_view view, int indent)
@@ -36,12 +36,12 @@
  * - Fields of a newer schema come as JB_FIELD_UNKNOWN, without a name.
  *
  * Bytes may come from anybody: every step is checked, and messages lie in messages at most 64 deep,
- * so a walk may recurse. For one field known by its path, jb_field_parse() of schema.h is shorter.
+ * so a walk may recurse. For one field known by its path, jimbot/field.h is shorter.
  */
 #ifndef JIMBOT_VIEW_H
 #define JIMBOT_VIEW_H
 
-#include "jimbot/schema.h"
+#include "jimbot/field.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,6 +1,7 @@
 /*
- * Numbers of the mod Talisman, whose scores leave the range of doubles: `{"array":[a,b,…],"sign":1}`
- * is a, or ten to the power of a, b times over; a longer list is more than any double.
+ * Numbers of the mod Talisman, whose scores leave the range of doubles:
+ * `{"array":[a,b,…],"sign":1}` is a, or ten to the power of a, b times over; a longer list is more
+ * than any double.
  */
 #ifndef JBI_SCHEMA_BIG_NUMBER_H
 #define JBI_SCHEMA_BIG_NUMBER_H

@@ -8,7 +8,7 @@
 #define JBI_SCHEMA_ENVELOPE_H
 
 #include "jimbot/schema.h"
-#include "schema/schema_tables.h"
+#include "schema/schema_dialect.h"
 #include "schema/wire.h"
 
 /* Numbers of the envelope's fields; proto/jimbot/v1/event.proto. */

@@ -4,8 +4,8 @@
  * Clients send the members of an object in the same order again and again, so the key that came
  * after this one last time is compared first; only another one is read as a string and looked up.
  * And most values are spelled so that nothing can go wrong with them: a string of plain bytes for a
- * text or a canonical word, up to sixteen digits for a number. Those go from the text into the event
- * here; an object that is a message is entered from here.
+ * text or a canonical word, up to sixteen digits for a number. Those go from the text into the
+ * event here; an object that is a message is entered from here.
  *
  * Invariant: what is written here is what jbi_sink_key() and jbi_sink_scalar() would write for the
  * same member, byte for byte; whatever might differ is left to them. So equal events are equal
@@ -446,8 +446,8 @@ static int take_message(struct jbi_json *r, struct run *u, const struct jbi_fiel
     return member_end(r, u);
 }
 
-/* Read the type of the event, which the sink must see, and what follows. Returns as member_end(), or
- * UNUSUAL. */
+/* Read the type of the event, which the sink must see, and what follows. Returns as member_end(),
+ * or UNUSUAL. */
 static int take_type(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
 {
     const char *text = u->pos + 1;

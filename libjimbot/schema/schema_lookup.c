@@ -4,7 +4,7 @@
  */
 #include "jimbot/event.h"
 #include "jimbot/schema.h"
-#include "schema/schema_tables.h"
+#include "schema/schema_dialect.h"
 #include "schema/short.h"
 
 static bool text_is(const char *text, size_t text_bytes, const char *other, size_t other_bytes)

@@ -16,7 +16,7 @@
 #include "jimbot/schema.h"
 #include "schema/number.h"
 #include "schema/quirk.h"
-#include "schema/schema_tables.h"
+#include "schema/schema_dialect.h"
 #include "schema/short.h"
 
 enum {

@@ -168,7 +168,7 @@ static bool is_spelled(const struct jbi_sink *s, uint16_t type, const char *text
            jbi_short_same(t->json_type, text, len_bytes);
 }
 
-/* Which type a text names; *ret_needs_subtype when it leaves that to a subtype that did not come. */
+/* Which type a text names; *ret_needs_subtype when it leaves that to a subtype that is missing. */
 static uint16_t type_named(struct jbi_sink *s, const char *text, size_t len_bytes,
                            bool *ret_needs_subtype)
 {
@@ -313,7 +313,7 @@ int jbi_sink_event_settle(struct jbi_sink *s)
     return jbi_sink_event_type(s, JB_EVENT_CUSTOM, t->json_type, t->json_type_bytes);
 }
 
-/* Whether a run of doubles, each with a tag before it or none of them, has one that is not finite. */
+/* Whether a run of doubles, with a tag before each or none at all, has one that is not finite. */
 static bool any_non_finite(jbi_wire in, bool has_tags)
 {
     uint32_t number, type;

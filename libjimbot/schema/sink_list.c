@@ -1,11 +1,11 @@
 /*
  * Elements of lists and maps: see sink.h.
  *
- * A list has no bytes of its own (its elements follow each other in the message below), except while
- * a block of packed numbers is open; a map has none except while an entry is open. So an Extra about
- * an element is written into the message below as soon as block or entry is closed, which protobuf
- * allows: a field may be interrupted. Invariant: every element has a place of its own, if only that
- * of an empty value.
+ * A list has no bytes of its own (its elements follow each other in the message below), except
+ * while a block of packed numbers is open; a map has none except while an entry is open. So an
+ * Extra about an element is written into the message below as soon as block or entry is closed,
+ * which protobuf allows: a field may be interrupted. Invariant: every element has a place of its
+ * own, if only that of an empty value.
  */
 #include "schema/sink_parts.h"
 #include "schema/wire.h"

@@ -121,8 +121,8 @@ static inline bool jbi_sink_is_kept(const struct jbi_sink *s, int typed)
 int jbi_sink_message_begin(struct jbi_sink *s, const struct jbi_field_info *f, const uint8_t *tag,
                            size_t tag_bytes);
 
-/* The next element of the list or map that is innermost: a scalar; a container, 1 when it was opened
- * typed, 0 when it must be raw. */
+/* The next element of the list or map that is innermost: a scalar; a container, 1 when it was
+ * opened typed, 0 when it must be raw. */
 int jbi_sink_element_scalar(struct jbi_sink *s, struct jbi_frame *top,
                             const struct jbi_token *token);
 int jbi_sink_element_container(struct jbi_sink *s, struct jbi_frame *top, bool is_list);

@@ -373,7 +373,7 @@ bool jbi_write_message(struct jbi_writer *w, const struct jbi_message *message, 
     return ok;
 }
 
-/* An event of a dialect that knows one type: its payload alone, unless an object stood around it. */
+/* An event of a dialect that knows one type: its payload alone, or the object around it. */
 static bool write_root(struct jbi_writer *w, jbi_wire bytes)
 {
     const struct jbi_dialect *d = w->dialect;

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "jimbot/schema.h"
 #include "jimbot/view.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

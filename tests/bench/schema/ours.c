@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "jimbot/schema.h"
 #include "jimbot/view.h"
 
 static jb_encoder *encoder, *canonical;

@@ -60,7 +60,8 @@ def nano(messages):
     """C for nanopb: scalars and single messages lie in structs, all else goes through callbacks."""
     out = []
     for name in messages:
-        out.append(f"static void touch_{name}(const jimbot_v1_{name} *m);\nstatic bool message_{name}(pb_istream_t *in);")
+        out.append(f"static void touch_{name}(const jimbot_v1_{name} *m);\n"
+                   f"static bool message_{name}(pb_istream_t *in);")
     for name, fields in messages.items():
         called = [f for f in fields if f["label"] == "REPEATED" or f["type"] == "string"]
         lines = [nano_scalar(f, messages, name) for f in fields if f not in called]
@@ -77,7 +78,8 @@ def nano(messages):
 
 def nano_options(messages):
     """For nanopb's generator: which function takes a message's callbacks."""
-    return "\n".join(f"jimbot.v1.{re.sub('_', '.', name)} callback_function:\"touch_{name}_field\"" for name in messages)
+    return "\n".join(f"jimbot.v1.{re.sub('_', '.', name)} callback_function:\"touch_{name}_field\""
+                     for name in messages)
 
 
 def cpp_value(kind, value, messages):

@@ -81,7 +81,8 @@ class StateMaker(roundtrip.Maker):
     def __init__(self, proto_dir, seed, dialect):
         super().__init__(proto_dir, seed)
         self.keys, self.groups = dialect["keys"], dialect["groups"]
-        self.words = roundtrip.WORDS + ["H", "S", "T", "A", "HOLO", "FOIL", "SMALL", "SELECTING_HAND", "DEFAULT", "JOKER"]
+        self.words = roundtrip.WORDS + ["H", "S", "T", "A", "HOLO", "FOIL", "SMALL", "SELECTING_HAND", "DEFAULT",
+                                        "JOKER"]
 
     def typed(self, kind, depth):
         """A value of a field, now and then one of Talisman."""

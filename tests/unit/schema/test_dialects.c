@@ -1,6 +1,6 @@
 /*
- * The dialects, through the public calls: what each understands, how it is written, what it refuses.
- * That documents come back in general is the matter of dialects.py.
+ * The dialects, through the public calls: what each understands, how it is written, what it
+ * refuses. That documents come back in general is the matter of dialects.py.
  */
 #include <stdio.h>
 

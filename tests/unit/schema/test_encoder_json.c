@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "encode.h"
-#include "schema/schema_tables.h"
+#include "schema/schema_dialect.h"
 
 static const struct {
     const char *type;
