@@ -145,8 +145,11 @@ static int type_repeated(struct jbi_sink *s, uint16_t type, const char *text, si
 
     if (type == jbi_sink_top(s)->type &&
         (type != JB_EVENT_CUSTOM ||
-         (name.len_bytes == len_bytes && memcmp(name.data, text, len_bytes) == 0)))
+         (name.len_bytes == len_bytes && memcmp(name.data, text, len_bytes) == 0))) {
+        /* What came in between and was no type is not the last word. */
+        jbi_sink_drop(s, 0, s->field_key, s->field_key_bytes);
         return 0;
+    }
     s->why = "the event has another type already";
     return JB_ESTATE;
 }

@@ -138,6 +138,12 @@ START_TEST(test_the_type_may_be_said_again_but_not_another)
     ends_as("{\"type\":\"MONEY_CHANGED\"}");
     begin("MONEY_CHANGED", NULL);
     key("type");
+    jb_encoder_bool(enc, false);
+    key("type");
+    string("MONEY_CHANGED");
+    ends_as("{\"type\":\"MONEY_CHANGED\"}");
+    begin("MONEY_CHANGED", NULL);
+    key("type");
     string("GAME_STATE");
     sticks(JB_ESTATE);
     ck_assert(strstr(err.msg, "another type") != NULL);
