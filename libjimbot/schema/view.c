@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "base/error.h"
+#include "jimbot/schema.h"
 #include "schema/envelope.h"
 #include "schema/utf8.h"
 
@@ -268,9 +269,16 @@ int jb_view_payload(const jb_view *event, jb_value *ret_value, jb_error *err)
 const char *jb_value_enum_name(const jb_value *value)
 {
     const struct jbi_enum_spelling *spelling;
+    const struct jbi_enum *e;
 
     if (value == NULL || value->kind != JB_FIELD_ENUM)
         return NULL;
-    spelling = jbi_enum_by_number(value->type, value->integer);
+    e = value->type;
+    /* What clients call the types of events stands in a table of its own. */
+    if (e->values == NULL)
+        return value->integer == (int64_t)(uint32_t)value->integer
+                   ? jb_event_type_name((uint32_t)value->integer)
+                   : NULL;
+    spelling = jbi_enum_by_number(e, value->integer);
     return spelling != NULL ? spelling->text : NULL;
 }

@@ -98,6 +98,18 @@ START_TEST(test_an_enum_knows_its_name)
 }
 END_TEST
 
+START_TEST(test_the_type_of_an_event_knows_its_name)
+{
+    static const uint8_t event[] = {1 << 3, JB_EVENT_MONEY_CHANGED, 1 << 3, 99};
+
+    ck_assert_int_eq(jb_view_open(event, sizeof event, &view), 0);
+    next_is(1, JB_FIELD_ENUM, "type");
+    ck_assert_str_eq(jb_value_enum_name(&value), "MONEY_CHANGED");
+    next_is(1, JB_FIELD_ENUM, "type");
+    ck_assert_ptr_null(jb_value_enum_name(&value));
+}
+END_TEST
+
 /* Packed numbers and numbers one by one are the same list. */
 START_TEST(test_a_list_comes_value_by_value)
 {
@@ -316,6 +328,7 @@ int main(void)
 
     tcase_add_test(tc, test_every_kind_has_its_value);
     tcase_add_test(tc, test_an_enum_knows_its_name);
+    tcase_add_test(tc, test_the_type_of_an_event_knows_its_name);
     tcase_add_test(tc, test_a_list_comes_value_by_value);
     tcase_add_test(tc, test_a_value_in_a_map_has_its_key);
     tcase_add_test(tc, test_what_the_schema_does_not_know_is_given_as_bytes);
