@@ -50,8 +50,9 @@ static inline const char *read_value(jbi_wire *in, const struct jbi_field_info *
     case JBI_WIRE_VARINT:
         if (!jbi_wire_varint(in, &bits))
             return bad_cut;
-        ret->integer = (int64_t)bits;
-        if (f->kind != JBI_KIND_INT)
+        if (f->kind == JBI_KIND_INT)
+            ret->integer = (f->flags & JBI_FIELD_UINT32) != 0 ? (uint32_t)bits : (int64_t)bits;
+        else
             ret->integer = f->kind == JBI_KIND_BOOL ? bits != 0 : (int32_t)bits;
         return NULL;
     case JBI_WIRE_FIXED64:

@@ -98,6 +98,21 @@ START_TEST(test_an_enum_knows_its_name)
 }
 END_TEST
 
+/* As protobuf reads it, and as jb_event_to_json() writes it. */
+START_TEST(test_a_uint32_of_more_bits_is_cut)
+{
+    struct pb extra = {0}, event = {0};
+
+    pb_int(&extra, 2, ((int64_t)1 << 32) + 3);
+    pb_message(&event, 15, &extra);
+    ck_assert_int_eq(jb_view_open(event.bytes, event.len, &view), 0);
+    next_is(15, JB_FIELD_MESSAGE, "extras");
+    ck_assert_int_eq(jb_view_enter(&view, &value, &view), 0);
+    next_is(2, JB_FIELD_INT, "index");
+    ck_assert_int_eq(value.integer, 3);
+}
+END_TEST
+
 START_TEST(test_the_type_of_an_event_knows_its_name)
 {
     static const uint8_t event[] = {1 << 3, JB_EVENT_MONEY_CHANGED, 1 << 3, 99};
@@ -329,6 +344,7 @@ int main(void)
     tcase_add_test(tc, test_every_kind_has_its_value);
     tcase_add_test(tc, test_an_enum_knows_its_name);
     tcase_add_test(tc, test_the_type_of_an_event_knows_its_name);
+    tcase_add_test(tc, test_a_uint32_of_more_bits_is_cut);
     tcase_add_test(tc, test_a_list_comes_value_by_value);
     tcase_add_test(tc, test_a_value_in_a_map_has_its_key);
     tcase_add_test(tc, test_what_the_schema_does_not_know_is_given_as_bytes);
