@@ -101,20 +101,6 @@ static inline bool jbi_wire_fixed64(jbi_wire *in, uint64_t *ret)
     return true;
 }
 
-/* Read four little-endian bytes. */
-static inline bool jbi_wire_fixed32(jbi_wire *in, uint32_t *ret)
-{
-    uint32_t value = 0;
-
-    if (jbi_wire_left(in) < 4)
-        return false;
-    for (unsigned i = 0; i < 4; i++)
-        value |= (uint32_t)in->pos[i] << (8 * i);
-    in->pos += 4;
-    *ret = value;
-    return true;
-}
-
 /* Read a double. */
 static inline bool jbi_wire_double(jbi_wire *in, double *ret)
 {
@@ -143,16 +129,6 @@ static inline bool jbi_wire_bytes(jbi_wire *in, jbi_wire *ret)
 
 /* Step over a value whose tag was just read. */
 bool jbi_wire_skip(jbi_wire *in, uint32_t type);
-
-static inline int64_t jbi_wire_unzigzag(uint64_t value)
-{
-    return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
-}
-
-static inline uint64_t jbi_wire_zigzag(int64_t value)
-{
-    return ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0);
-}
 
 /* Bytes a varint takes, 1 to 10. */
 static inline size_t jbi_wire_varint_bytes(uint64_t value)

@@ -144,17 +144,6 @@ START_TEST(test_fixed_and_bytes_are_little_endian_and_counted)
 }
 END_TEST
 
-START_TEST(test_zigzag_is_its_own_inverse)
-{
-    static const int64_t values[] = {0, -1, 1, -2, INT64_MAX, INT64_MIN};
-
-    for (uint64_t i = 0; i < 4; i++)
-        ck_assert_uint_eq(jbi_wire_zigzag(values[i]), i);
-    for (size_t i = 0; i < 6; i++)
-        ck_assert_int_eq(jbi_wire_unzigzag(jbi_wire_zigzag(values[i])), values[i]);
-}
-END_TEST
-
 /* What RFC 3629 says of a sequence, straight from its definition. */
 static bool is_utf8_by_value(const uint8_t *b, size_t n)
 {
@@ -255,7 +244,6 @@ int main(void)
     tcase_add_test(tc, test_going_inside_and_going_past_agree);
     tcase_add_test(tc, test_skip_steps_over_each_wire_type);
     tcase_add_test(tc, test_fixed_and_bytes_are_little_endian_and_counted);
-    tcase_add_test(tc, test_zigzag_is_its_own_inverse);
     tcase_add_test(utf8, test_utf8_is_what_the_rfc_says);
     tcase_add_loop_test(utf8, test_utf8_says_where_and_how_much_is_broken, 0,
                         sizeof broken / sizeof broken[0]);
