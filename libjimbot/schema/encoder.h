@@ -18,16 +18,6 @@ enum jbi_batch_state {
     JBI_BATCH_BROKEN  /* not JSON */
 };
 
-enum { JBI_KNOWN_WORD_BITS = 7 };
-
-/* What encoder_items.c remembers of a word of at most 8 bytes. */
-struct jbi_known_word {
-    uint64_t bytes;
-    const struct jbi_enum *words;
-    const struct jbi_enum_spelling *spelling;
-    size_t text_bytes;
-};
-
 struct jb_encoder {
     jb_alloc alloc;
     uint32_t max_event_bytes;
@@ -45,7 +35,6 @@ struct jb_encoder {
     int failed;          /* the first failure since jb_encoder_begin() */
     char why[128];       /* its message */
     uint32_t max_depth;
-    struct jbi_known_word known_words[1 << JBI_KNOWN_WORD_BITS];
 };
 
 /* Whether a value call may go on: 0 or a code. */

@@ -16,8 +16,6 @@
 #include "schema/envelope.h"
 #include "schema/utf8.h"
 
-static const uint64_t SPREAD = 0x9E3779B97F4A7C15u;
-
 /* The field of a key: the one that followed last time on the one before, or looked up. */
 static inline const struct jbi_field_info *field_of(struct jb_encoder *e, struct jbi_frame *top,
                                                     const jb_item *item)
@@ -37,39 +35,19 @@ static inline const struct jbi_field_info *field_of(struct jb_encoder *e, struct
     return f;
 }
 
-/* The bytes of a text of 1 to 8; with the length they tell it from any other. */
-static inline uint64_t short_bytes(const char *text, size_t n)
-{
-    uint32_t head, tail;
-
-    if (n < 4)
-        return (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[n / 2] << 8 |
-               (uint64_t)(uint8_t)text[n - 1] << 16;
-    memcpy(&head, text, 4);
-    memcpy(&tail, text + n - 4, 4);
-    return head | (uint64_t)tail << 32;
-}
-
 /* The number of the word that the enum writes back as it is, or 0. */
 static inline int32_t word_of(struct jb_encoder *e, const struct jbi_enum *words,
                               const jb_item *item)
 {
     size_t n = item->text_bytes;
-    const struct jbi_enum_spelling *word;
-    struct jbi_known_word *k;
-    uint64_t bytes;
+    char bytes[JBI_WORD_BYTES] = {0};
 
-    if (n == 0 || n > 8) {
-        word = jbi_enum_by_text(words, item->text, n);
-    } else {
-        bytes = short_bytes(item->text, n);
-        k = &e->known_words[((bytes ^ (uintptr_t)words) * SPREAD + n) >>
-                            (64 - JBI_KNOWN_WORD_BITS)];
-        if (k->bytes != bytes || k->words != words || k->text_bytes != n)
-            *k = (struct jbi_known_word){bytes, words, jbi_enum_by_text(words, item->text, n), n};
-        word = k->spelling;
-    }
-    return word != NULL && word->is_canonical && !words->is_number ? word->number : 0;
+    if (words->is_number)
+        return 0;
+    if (n == 0 || n > sizeof bytes || memchr(item->text, 0, n) != NULL)
+        return jbi_word_look_up(words, item->text, n);
+    jbi_short_copy(bytes + sizeof bytes - n, item->text, n);
+    return jbi_word_number(e->json.words, words, jbi_short_eight(bytes), item->text, n);
 }
 
 /* Whether an item is an integer that a double holds. */

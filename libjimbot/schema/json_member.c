@@ -19,8 +19,6 @@
 
 enum { COPY_BYTES = 16 };
 
-static const uint64_t SPREAD = 0x9E3779B97F4A7C15u;
-
 static const uint64_t ten_to[] = {1,
                                   10,
                                   100,
@@ -114,18 +112,6 @@ static inline const struct jbi_field_info *take_key(struct jbi_json *r, struct r
     return f;
 }
 
-/* Eight bytes as they stand in a text, the first in the lowest. */
-static inline uint64_t eight_at(const char *p)
-{
-    uint64_t word;
-
-    memcpy(&word, p, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
 /* How many digits a word of eight bytes begins with. */
 static inline size_t digits_of(uint64_t word)
 {
@@ -154,14 +140,14 @@ static inline bool is_number_end(char c)
 /* Up to sixteen digits at p, of which as many can be read; how many there are. */
 static inline size_t take_run(const char *p, uint64_t *ret)
 {
-    uint64_t word = eight_at(p), first;
+    uint64_t word = jbi_short_eight(p), first;
     size_t n = digits_of(word), m;
 
     *ret = n != 0 ? value_of(word << (64 - 8 * n)) : 0;
     if (n != 8)
         return n;
     first = *ret;
-    word = eight_at(p + 8);
+    word = jbi_short_eight(p + 8);
     m = digits_of(word);
     if (m != 0)
         *ret = first * ten_to[m] + value_of(word << (64 - 8 * m));
@@ -308,28 +294,6 @@ static inline bool take_text(struct run *u, const struct jbi_field_info *f)
     return put_text(u, f, text, (size_t)(quote - text));
 }
 
-/* The number that a text spells in the dialect's own way, 0 when it does not. */
-static int32_t number_of(const struct jbi_enum *e, const char *text, size_t n)
-{
-    const struct jbi_enum_spelling *word = jbi_enum_by_text(e, text, n);
-
-    return word != NULL && word->is_canonical ? word->number : 0;
-}
-
-/* The same for a word of at most eight bytes, from memory. */
-static inline int32_t number_of_word(struct jbi_json *r, const struct jbi_enum *e, const char *text,
-                                     size_t n)
-{
-    /* No byte of a plain text is 0, so the bytes tell the length too. */
-    uint64_t bytes = eight_at(text) << (64 - 8 * n);
-    struct jbi_word *slot =
-        &r->words[(bytes ^ (uint64_t)(uintptr_t)e) * SPREAD >> (64 - JBI_WORD_BITS)];
-
-    if (slot->bytes != bytes || slot->enumeration != e)
-        *slot = (struct jbi_word){e, bytes, number_of(e, text, n)};
-    return slot->number;
-}
-
 static inline bool take_word(struct jbi_json *r, struct run *u, const struct jbi_field_info *f)
 {
     const struct jbi_enum *e = f->enumeration;
@@ -343,9 +307,9 @@ static inline bool take_word(struct jbi_json *r, struct run *u, const struct jbi
         return false;
     n = (size_t)(quote - text);
     if (n - 1 < 8 && u->end - text >= 8)
-        number = number_of_word(r, e, text, n);
+        number = jbi_word_number(r->words, e, jbi_short_eight(text) << (64 - 8 * n), text, n);
     else
-        number = number_of(e, text, n);
+        number = jbi_word_look_up(e, text, n);
     u->pos = quote + 1;
     return number != 0 && put_varint(u, f, (uint64_t)number);
 }

@@ -10,18 +10,9 @@
 #include "jimbot/schema.h"
 #include "schema/json_scan.h"
 #include "schema/sink_parts.h"
+#include "schema/word.h"
 
 enum { JBI_JSON_SKIP_DEPTH = JBI_SCAN_DEPTH_MAX }; /* deepest that skipping understands */
-
-/* A word of an enum, by the up to eight bytes it has, and the number it spells in the dialect's own
- * way, or 0. */
-struct jbi_word {
-    const struct jbi_enum *enumeration;
-    uint64_t bytes;
-    int32_t number;
-};
-
-enum { JBI_WORD_BITS = 8, JBI_WORDS = 1 << JBI_WORD_BITS };
 
 /* The key of a member of a typed message. */
 struct jbi_member {

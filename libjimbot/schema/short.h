@@ -2,7 +2,8 @@
  * Short texts, compared and copied without a call: keys, words, numbers.
  *
  * Compilers turn memcmp() and memcpy() of an unknown length into a call or a string instruction,
- * whose start-up costs more than the bytes. Invariant: exactly the bytes named are touched.
+ * whose start-up costs more than the bytes. Invariant: a function touches no bytes but those it
+ * names.
  */
 #ifndef JBI_SCHEMA_SHORT_H
 #define JBI_SCHEMA_SHORT_H
@@ -17,6 +18,9 @@
 #endif
 
 enum { JBI_SHORT_BYTES = 32 };
+
+/* Times this, the bits of a number spread into its upper ones: 2^64 by the golden ratio. */
+#define JBI_SPREAD UINT64_C(0x9E3779B97F4A7C15)
 
 /* Whether two texts of n bytes are the same. */
 static inline bool jbi_short_same(const char *a, const char *b, size_t n)
@@ -68,6 +72,18 @@ static inline bool jbi_short_begins(const char *text, const char *word, size_t n
 #else
     return jbi_short_same(text, word, n);
 #endif
+}
+
+/* Eight bytes as they stand in a text, the first in the lowest. */
+static inline uint64_t jbi_short_eight(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
 }
 
 /* Copy n bytes, of which there are few. */

@@ -21,8 +21,6 @@
 
 enum { NUMBER_TYPE = 1, NUMBER_TYPE_NAME = 3 };
 
-static const uint64_t SPREAD = 0x9E3779B97F4A7C15u;
-
 /* protobuf keeps these numbers for itself. */
 enum { NUMBER_MARK = 19000 };
 
@@ -54,9 +52,9 @@ uint64_t jbi_sink_key_hash(const char *key, size_t len_bytes)
     memcpy(&head, key, len_bytes < sizeof head ? len_bytes : sizeof head);
     if (len_bytes > sizeof tail)
         memcpy(&tail, key + len_bytes - sizeof tail, sizeof tail);
-    h = (head ^ len_bytes << 56 ^ len_bytes) * SPREAD;
-    h = (h ^ h >> 32 ^ tail) * SPREAD;
-    return (h ^ h >> 29) * SPREAD;
+    h = (head ^ len_bytes << 56 ^ len_bytes) * JBI_SPREAD;
+    h = (h ^ h >> 32 ^ tail) * JBI_SPREAD;
+    return (h ^ h >> 29) * JBI_SPREAD;
 }
 
 void jbi_sink_note_key(struct jbi_sink *s, struct jbi_frame *top, const char *key, size_t len_bytes)
@@ -67,7 +65,7 @@ void jbi_sink_note_key(struct jbi_sink *s, struct jbi_frame *top, const char *ke
         memset(s->filter, 0, sizeof s->filter);
     if (top->seen[0] == 0)
         top->seen[0] = ++s->n_objects;
-    h = (jbi_sink_key_hash(key, len_bytes) ^ top->seen[0]) * SPREAD;
+    h = (jbi_sink_key_hash(key, len_bytes) ^ top->seen[0]) * JBI_SPREAD;
     bit = (uint64_t)1 << (h >> 58);
     h = h >> 32 & (JBI_SINK_FILTER - 1);
     s->may_have_twice |= (s->filter[h] & bit) != 0;
