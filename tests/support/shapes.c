@@ -92,7 +92,7 @@ static size_t raw_twice(char *to, size_t n)
 static size_t entries_twice(char *to, size_t n)
 {
     return filled(to, n, "{\"type\":\"GAME_STATE\",\"payload\":{\"shop_items\":{\"k\":{}",
-                  ",\"k%d\":{\"cost\":1},\"k%d\":{\"cost\":2}", "}}}");
+                  ",\"k%d\":{\"name\":\"a\"},\"k%d\":{\"name\":\"b\"}", "}}}");
 }
 
 static size_t unknown_twice(char *to, size_t n)

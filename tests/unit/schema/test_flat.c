@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { SMALL = 60000, TIMES = 16, TURNS = 5, LIMIT = 4 };
+enum { SMALL = 64 << 10, TIMES = 16, TURNS = 5, LIMIT = 4 };
 
 static jb_encoder *enc;
 static char *bytes;
