@@ -72,7 +72,9 @@ typedef struct jb_host_opts {
     uint32_t _reserved;
     char http[256]; /**< address and port, "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0:
                             any */
-    char bus_name[256]; /**< see jb_bus_open(); default "jimbot" */
+    char bus_name[256];  /**< see jb_bus_open(); default "jimbot" */
+    char grpc[256];      /**< one more address and port, which speaks the same; default none, "" */
+    char unix_path[256]; /**< path of a Unix socket, mode 0600; default none, "" */
 } jb_host_opts;
 
 /**

@@ -31,6 +31,9 @@ typedef struct key {
 static const key keys[] = {
     {"http", "ADDRESS:PORT", "where to listen; port 0 takes a free one (127.0.0.1:8080)",
      KIND_TEXT, AT(http)},
+    {"grpc", "ADDRESS:PORT", "one more address, or none; both speak everything (none)",
+     KIND_TEXT, AT(grpc)},
+    {"unix", "PATH", "a Unix socket, or none (none)", KIND_TEXT, AT(unix_path)},
     {"bus", "NAME", "name or path of the bus, made when there is none (jimbot)",
      KIND_TEXT, AT(bus_name)},
     {"log_level", "LEVEL", "debug, info, warn or error (info)", KIND_LEVEL, AT(log_level)},
@@ -163,7 +166,7 @@ static bool read_value(const key *k, const char *value, void *field)
     case KIND_TEXT:
         if (!*value || strlen(value) >= TEXT_BYTES)
             return false;
-        strcpy(field, value);
+        strcpy(field, strcmp(value, "none") ? value : "");
         return true;
     case KIND_LEVEL:
         return read_level(value, field);

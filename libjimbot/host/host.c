@@ -1,17 +1,18 @@
 /*
  * host: the life of a server: create, run, stop, drain, destroy.
  *
- * One timer tick moves commands from the bus into the queue (a futex cannot be polled by an event
- * loop) and ends connections whose deadline passed. Stopping begins one tick after it was asked
- * for, so what had reached the socket by then is still read and answered.
+ * Nothing here happens by the clock alone: the one timer is armed for the earliest deadline of a
+ * connection, and commands come by a descriptor. Stopping begins a moment after it was asked for,
+ * so what had reached the socket by then is still read and answered.
  */
 #include "host/host.h"
 
-#include "host/hmem.h"
+#include "host/text/hmem.h"
 
 #include <stdio.h>
 
-enum { TICK_MS = 20 };
+/* Deadlines are looked at no more often than this. */
+enum { SWEEP_MS = 20 };
 
 static void free_host(jb_host *host)
 {
@@ -39,9 +40,11 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void close_handles(jb_host *host)
 {
-    uv_handle_t *handles[3] = {(uv_handle_t *)&host->listener, (uv_handle_t *)&host->tick,
+    uv_handle_t *handles[3] = {(uv_handle_t *)&host->sweep, (uv_handle_t *)&host->commands,
                                (uv_handle_t *)&host->wake};
 
+    for (int i = 0; i < JBI_LISTENERS_MAX; i++)
+        jbi_listener_close(&host->listeners[i]);
     for (int i = 0; i < 3; i++) {
         if (handles[i]->data && !uv_is_closing(handles[i]))
             uv_close(handles[i], on_handle_closed);
@@ -55,53 +58,89 @@ static void close_conns(jb_host *host)
         jbi_conn_close(c);
 }
 
-static void drain_tick(jb_host *host, uint64_t now_ms)
+static void on_sweep(uv_timer_t *timer);
+
+void jbi_host_sweep_at(jb_host *host, uint64_t at_ms)
+{
+    uint64_t now_ms = uv_now(host->loop);
+    uint64_t delay_ms = at_ms > now_ms + SWEEP_MS ? at_ms - now_ms : SWEEP_MS;
+
+    if ((host->sweep_ms && host->sweep_ms <= now_ms + delay_ms) ||
+        uv_is_closing((uv_handle_t *)&host->sweep))
+        return;
+    host->sweep_ms = now_ms + delay_ms;
+    uv_timer_start(&host->sweep, on_sweep, delay_ms, 0);
+}
+
+static void drain(jb_host *host, uint64_t now_ms)
 {
     bool is_over = now_ms - host->stop_ms >= host->opts.drain_timeout_ns / 1000000u ||
                    atomic_load(&host->n_stops) > 1;
 
     if (host->is_listening) {
         host->is_listening = false;
-        uv_close((uv_handle_t *)&host->listener, on_handle_closed);
+        for (int i = 0; i < JBI_LISTENERS_MAX; i++)
+            jbi_listener_close(&host->listeners[i]);
     }
     if (is_over && host->conns) {
         jbi_service_log(&host->service, JB_LOG_WARN, "drain ended with %u connections open",
                         host->service.counters.n_open);
         close_conns(host);
     }
-    if (!host->conns)
+    if (host->conns)
+        jbi_host_sweep_at(host, now_ms);
+    else
         close_handles(host);
 }
 
-static void on_tick(uv_timer_t *timer)
+static void on_sweep(uv_timer_t *timer)
 {
     jb_host *host = timer->data;
     uint64_t now_ms = uv_now(host->loop);
+    /* Within the first moments after a stop nobody is swept: what was sent before may be unread. */
+    bool may_drain = host->stop_ms && now_ms >= host->stop_ms + SWEEP_MS;
+    uint64_t next_ms = UINT64_MAX;
 
-    jbi_service_drain_commands(&host->service);
-    if (host->is_accept_owed && host->is_listening)
-        jbi_conn_accept(host);
+    host->sweep_ms = 0;
+    for (int i = 0; i < JBI_LISTENERS_MAX && host->is_listening; i++)
+        jbi_listener_retry(&host->listeners[i]);
     for (jbi_conn *c = host->conns, *next; c; c = next) {
         next = c->next;
-        /* Within the first tick after a stop nobody is swept: what was sent before may be unread.
-         * */
-        if (!host->stop_ms || now_ms > host->stop_ms + TICK_MS)
+        if (!host->stop_ms || may_drain)
             jbi_conn_sweep(c);
+        if (c->state != JBI_CONN_CLOSING && c->deadline_ms < next_ms)
+            next_ms = c->deadline_ms;
     }
-    if (host->stop_ms && now_ms > host->stop_ms + TICK_MS)
-        drain_tick(host, now_ms);
+    if (may_drain)
+        drain(host, now_ms);
+    else if (host->stop_ms)
+        jbi_host_sweep_at(host, host->stop_ms + SWEEP_MS);
+    else if (next_ms != UINT64_MAX)
+        jbi_host_sweep_at(host, next_ms);
+}
+
+static void on_commands(uv_poll_t *poll, int status, int events)
+{
+    jb_host *host = poll->data;
+
+    jbi_service_drain_commands(&host->service);
+    if (host->service.is_bus_broken)
+        uv_poll_stop(poll);
 }
 
 static void on_wake(uv_async_t *wake)
 {
     jb_host *host = wake->data;
 
-    if (atomic_load(&host->n_stops) == 0 || host->stop_ms)
+    if (atomic_load(&host->n_stops) == 0)
         return;
-    host->stop_ms = uv_now(host->loop);
-    host->service.is_draining = true;
-    jbi_service_log(&host->service, JB_LOG_INFO, "stopping, %u connections open",
-                    host->service.counters.n_open);
+    if (!host->stop_ms) {
+        host->stop_ms = uv_now(host->loop);
+        host->service.is_draining = true;
+        jbi_service_log(&host->service, JB_LOG_INFO, "stopping, %u connections open",
+                        host->service.counters.n_open);
+    }
+    jbi_host_sweep_at(host, host->stop_ms);
 }
 
 static int refuse(jb_error *err, int code, const char *what)
@@ -112,6 +151,11 @@ static int refuse(jb_error *err, int code, const char *what)
         snprintf(err->msg, sizeof(err->msg), "%s: %s", what, jb_strerror(code));
     }
     return code;
+}
+
+static bool has_end(const char text[256])
+{
+    return memchr(text, 0, 256) != NULL;
 }
 
 static bool is_valid(const jb_host_opts *o)
@@ -132,8 +176,8 @@ static bool is_valid(const jb_host_opts *o)
            o->max_connections >= 1 && o->max_connections <= 65536 && o->max_batch_events >= 1 &&
            o->max_batch_events <= 1000000 && o->dedupe_window >= 1 &&
            o->dedupe_window <= 1u << 24 && o->command_queue >= 1 && o->command_queue <= 65536 &&
-           o->log_level <= JB_LOG_ERROR && memchr(o->http, 0, sizeof(o->http)) &&
-           memchr(o->bus_name, 0, sizeof(o->bus_name));
+           o->log_level <= JB_LOG_ERROR && has_end(o->http) && has_end(o->grpc) &&
+           has_end(o->unix_path) && has_end(o->bus_name);
 }
 
 static int open_bus(jb_host *host, jb_error *err)
@@ -163,18 +207,40 @@ static int init_loop(jb_host *host, void *uv_loop)
 /* Each handle's `data` says that it must be closed. */
 static int init_handles(jb_host *host)
 {
-    if (uv_tcp_init(host->loop, &host->listener) < 0)
-        return JB_ESYS;
-    host->listener.data = host;
+    int fd;
+    int rc = jb_sub_fd(host->service.commands, &fd);
+
+    if (rc < 0)
+        return rc;
+    uv_timer_init(host->loop, &host->sweep);
+    host->sweep.data = host;
     host->n_handles++;
-    uv_timer_init(host->loop, &host->tick);
-    host->tick.data = host;
+    if (uv_poll_init(host->loop, &host->commands, fd) < 0)
+        return JB_ESYS;
+    host->commands.data = host;
     host->n_handles++;
     if (uv_async_init(host->loop, &host->wake, on_wake) < 0)
         return JB_ESYS;
     host->wake.data = host;
     host->n_handles++;
-    return uv_timer_start(&host->tick, on_tick, TICK_MS, TICK_MS) < 0 ? JB_ESYS : 0;
+    return uv_poll_start(&host->commands, UV_READABLE, on_commands) < 0 ? JB_ESYS : 0;
+}
+
+/* Listen wherever the options say. */
+static int listen_all(jb_host *host, jb_error *err)
+{
+    const char *addresses[] = {host->opts.http, host->opts.grpc};
+    jbi_listener *l = host->listeners;
+    int rc = 0;
+
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        if (addresses[i][0])
+            rc = jbi_listener_open(l++, host, addresses[i], err);
+    }
+    if (rc == 0 && host->opts.unix_path[0])
+        rc = jbi_listener_open_unix(l, host, host->opts.unix_path, err);
+    host->is_listening = rc == 0;
+    return rc;
 }
 
 static int init_service(jb_host *host, jb_error *err)
@@ -209,7 +275,7 @@ static int start(jb_host *host, void *uv_loop, jb_error *err)
         rc = init_handles(host);
     if (rc < 0)
         return refuse(err, rc, "event loop");
-    return jbi_listener_open(host, err);
+    return listen_all(host, err);
 }
 
 int jb_host_create(const jb_host_opts *opts, void *uv_loop, jb_host **ret_host, jb_error *err)
@@ -269,7 +335,7 @@ bool jb_host_is_stopped(const jb_host *host)
 
 const char *jb_host_address(const jb_host *host)
 {
-    return host ? host->address : "";
+    return host ? host->listeners[0].address : "";
 }
 
 void jb_host_destroy(jb_host *host)

@@ -1,6 +1,6 @@
 /*
- * host.h: the server object, shared between host.c (life), listener.c (address) and conn.c
- * (clients).
+ * host.h: the server object, shared between host.c (life), net/ (addresses and connections) and the
+ * protocols.
  *
  * Invariant: `n_handles` counts every uv handle of ours that is not yet closed; the object is freed
  * only at zero, so no callback ever finds it gone.
@@ -8,8 +8,10 @@
 #ifndef JBI_HOST_HOST_H
 #define JBI_HOST_HOST_H
 
-#include "host/conn.h"
-#include "host/service.h"
+#include "host/http1/request.h"
+#include "host/net/conn.h"
+#include "host/net/listener.h"
+#include "host/service/service.h"
 
 #include <stdatomic.h>
 #include <time.h>
@@ -20,18 +22,19 @@ struct jb_host {
     jb_alloc alloc_copy;
     uv_loop_t *loop;
     uv_loop_t own_loop;
-    uv_tcp_t listener;
-    uv_timer_t tick;
-    uv_async_t wake;
+    jbi_listener listeners[JBI_LISTENERS_MAX];
+    uv_timer_t sweep;   /* armed for the earliest deadline of a connection */
+    uv_poll_t commands; /* commands have come */
+    uv_async_t wake;    /* jb_host_stop() was called */
     jb_bus *bus;
     jbi_service service;
     jbi_request_limits limits;
     jbi_conn *conns;
-    char *read_buf;   /* one read, worked through before the next */
-    uint64_t stop_ms; /* loop time of the first stop, 0 none */
+    char *read_buf;    /* one read, worked through before the next */
+    uint64_t stop_ms;  /* loop time of the first stop, 0 none */
+    uint64_t sweep_ms; /* when the timer goes off, 0: it is not armed */
     time_t date_s;
     char date[40];
-    char address[80];
     uint32_t n_handles;
     atomic_uint n_stops; /* calls of jb_host_stop(), read on the loop */
     bool owns_loop;
@@ -39,12 +42,11 @@ struct jb_host {
     bool has_service;
     bool has_run;
     bool is_listening;
-    bool is_accept_owed; /* a connection waits for memory */
-    bool is_orphan;      /* destroyed by its owner: free when the last handle closes */
+    bool is_orphan; /* destroyed by its owner: free when the last handle closes */
 };
 
-/* Bind and listen. Returns 0, JB_EINVAL or JB_ESYS. */
-int jbi_listener_open(jb_host *host, jb_error *err);
+/* Look at the deadlines at this time of the loop's clock, or earlier. */
+void jbi_host_sweep_at(jb_host *host, uint64_t at_ms);
 
 /* To be called from each close callback. */
 void jbi_host_handle_closed(jb_host *host);

@@ -6,8 +6,8 @@
  * same bodies, and the same one is the first to be refused; no limit is passed; every byte of a
  * body that was collected is given back.
  */
-#include "host/hmem.h"
-#include "host/request.h"
+#include "host/http1/request.h"
+#include "host/text/hmem.h"
 
 #include <stdlib.h>
 
@@ -46,13 +46,14 @@ static uint64_t hash(const char *bytes, size_t n)
 
 static void note(const jbi_request *r, outcome *o)
 {
-    const char *path = NULL;
+    jbi_call call;
 
     require(r->body_bytes <= limits.max_body_bytes);
     if (o->n_done < N_REQUESTS) {
         o->requests[o->n_done].body_hash = hash(r->body, r->body_bytes);
         o->requests[o->n_done].body_bytes = r->body_bytes;
-        o->requests[o->n_done].path_bytes = jbi_request_path(r, &path);
+        jbi_request_target(r, &call);
+        o->requests[o->n_done].path_bytes = call.path_bytes;
         o->requests[o->n_done].method = r->method;
     }
     o->n_done++;

@@ -4,7 +4,7 @@
 #ifndef JBI_TEST_HSUITE_H
 #define JBI_TEST_HSUITE_H
 
-#include "host/hmem.h"
+#include "host/text/hmem.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Laws of the command queue and of the text answers are made of. */
 #include "hsuite.h"
 
-#include "host/cmdq.h"
+#include "host/service/cmdq.h"
 
 #include <stdio.h>
 

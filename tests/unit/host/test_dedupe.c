@@ -1,7 +1,7 @@
 /* Laws of the id window and of its hash. */
 #include "hsuite.h"
 
-#include "host/dedupe.h"
+#include "host/service/dedupe.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* Laws of sending: all answers in one write, in order, and every owed byte counted. */
 #include "hsuite.h"
 
-#include "host/outq.h"
+#include "host/net/outq.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

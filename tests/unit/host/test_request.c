@@ -2,7 +2,7 @@
  * */
 #include "hsuite.h"
 
-#include "host/request.h"
+#include "host/http1/request.h"
 
 #include <stdio.h>
 
@@ -41,12 +41,15 @@ static void assert_refused(const char *text, unsigned status)
 START_TEST(test_a_post_is_the_same_wherever_it_is_cut)
 {
     const char *text = "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
-    const char *path;
+    jbi_call call;
 
     for (size_t cut = 0; cut <= strlen(text); cut++) {
         ck_assert_int_eq(feed_cut(text, cut), JBI_REQUEST_DONE);
-        ck_assert_uint_eq(jbi_request_path(&request, &path), 2);
-        ck_assert_mem_eq(path, "/a", 2);
+        jbi_request_target(&request, &call);
+        ck_assert_uint_eq(call.path_bytes, 2);
+        ck_assert_mem_eq(call.path, "/a", 2);
+        ck_assert_uint_eq(call.query_bytes, 3);
+        ck_assert_mem_eq(call.query, "b=c", 3);
         ck_assert_uint_eq(request.body_bytes, 5);
         ck_assert_mem_eq(request.body, "hello", 5);
         ck_assert(request.is_keep_alive);

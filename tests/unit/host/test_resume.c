@@ -1,7 +1,7 @@
 /* Laws of bodies published in part. */
 #include "hsuite.h"
 
-#include "host/resume.h"
+#include "host/service/resume.h"
 
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
 #ifndef JBI_HOST_CMDQ_H
 #define JBI_HOST_CMDQ_H
 
-#include "host/htext.h"
+#include "host/text/htext.h"
 #include "jimbot/schema.h"
 
 /* name ':' 8 parameters with 7 commas: 47 + 1 + 8 * 47 + 7, and the line end */

@@ -11,12 +11,12 @@
 #ifndef JBI_HOST_REQUEST_H
 #define JBI_HOST_REQUEST_H
 
-#include "host/crguard.h"
-#include "host/htext.h"
+#include "host/http/router.h"
+#include "host/http1/crguard.h"
 
 #include <llhttp.h>
 
-enum { JBI_REQUEST_URL_BYTES = 256 };
+enum { JBI_REQUEST_URL_BYTES = 1024 };
 
 typedef struct jbi_request_limits {
     size_t max_header_bytes;
@@ -41,11 +41,11 @@ typedef struct jbi_request {
 
     char url[JBI_REQUEST_URL_BYTES]; /* target as sent, cut off */
     size_t url_bytes;                /* full length */
-    char field[20];                  /* name of the current field, cut off */
-    size_t field_bytes;
-    char value[32]; /* its value, cut off */
-    size_t value_bytes;
-    uint32_t n_hosts; /* Host fields seen */
+    char name[24];                   /* of the current field, cut off */
+    size_t name_bytes;               /* full length */
+    uint32_t field;                  /* which one it is, enum jbi_field, once its value begins */
+    bool is_in_value;
+    jbi_fields fields;
 
     const char *body; /* whole body, once done; borrowed or in `stored` */
     size_t body_bytes;
@@ -72,7 +72,8 @@ enum jbi_request_progress jbi_request_feed(jbi_request *r, const char *bytes, si
 /* Forget the request that is done and be ready for the next. */
 void jbi_request_next(jbi_request *r);
 
-/* Path of the target: no scheme, host or query. Returns its length; 0 when it is none of ours. */
-size_t jbi_request_path(const jbi_request *r, const char **ret_path);
+/* Put path and query of the target into a call, without scheme and host; an empty path when it is
+ * none of ours. */
+void jbi_request_target(const jbi_request *r, jbi_call *call);
 
 #endif

@@ -5,9 +5,9 @@
  * The parser is paused at the end of each message, which is how the caller learns where the next
  * begins.
  */
-#include "host/request.h"
+#include "host/http1/request.h"
 
-#include "host/hmem.h"
+#include "host/text/hmem.h"
 
 #include <strings.h>
 
@@ -58,39 +58,36 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 {
     jbi_request *r = p->data;
 
-    collect(r->field, sizeof(r->field), &r->field_bytes, at, n);
+    collect(r->name, sizeof(r->name), &r->name_bytes, at, n);
     return 0;
+}
+
+static void begin_value(jbi_request *r)
+{
+    if (r->is_in_value)
+        return;
+    r->is_in_value = true;
+    r->field = jbi_fields_find(r->name, r->name_bytes);
+    jbi_fields_begin(&r->fields, r->field);
 }
 
 static int on_value(llhttp_t *p, const char *at, size_t n)
 {
     jbi_request *r = p->data;
 
-    collect(r->value, sizeof(r->value), &r->value_bytes, at, n);
+    begin_value(r);
+    jbi_fields_append(&r->fields, r->field, at, n);
     return 0;
-}
-
-static bool is_field(const jbi_request *r, const char *name)
-{
-    size_t n = strlen(name);
-
-    return r->field_bytes == n && !strncasecmp(r->field, name, n);
 }
 
 static int on_value_complete(llhttp_t *p)
 {
     jbi_request *r = p->data;
-    int rc = 0;
 
-    if (is_field(r, "host"))
-        r->n_hosts++;
-    if (is_field(r, "expect")) {
-        r->wants_continue = r->value_bytes == 12 && !strncasecmp(r->value, "100-continue", 12);
-        if (!r->wants_continue)
-            rc = fail(r, 417, "the only expectation known is 100-continue");
-    }
-    r->field_bytes = r->value_bytes = 0;
-    return rc;
+    begin_value(r);
+    r->is_in_value = false;
+    r->name_bytes = 0;
+    return 0;
 }
 
 static int on_headers_complete(llhttp_t *p)
@@ -100,8 +97,14 @@ static int on_headers_complete(llhttp_t *p)
     r->method = llhttp_get_method(p);
     if (p->http_major != 1 || p->http_minor > 1)
         return fail(r, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
-    if (r->n_hosts > 1 || (r->n_hosts == 0 && p->http_minor == 1))
+    if (r->fields.text.is_broken)
+        return fail(r, 503, "no memory for the header");
+    if (r->fields.repeated & 1u << JBI_FIELD_HOST ||
+        (!(r->fields.present & 1u << JBI_FIELD_HOST) && p->http_minor == 1))
         return fail(r, 400, "a request has exactly one Host field");
+    r->wants_continue = r->fields.present & 1u << JBI_FIELD_EXPECT;
+    if (r->wants_continue && !jbi_fields_is(&r->fields, JBI_FIELD_EXPECT, "100-continue"))
+        return fail(r, 417, "the only expectation known is 100-continue");
     if (p->content_length > r->limits->max_body_bytes && !(p->flags & F_CHUNKED))
         return fail(r, 413, "the request body is too large");
     /* An offer to change protocol may be ignored; CONNECT may not, its body is not HTTP. */
@@ -173,6 +176,7 @@ void jbi_request_init(jbi_request *r, const jbi_request_limits *limits, const jb
     memset(r, 0, sizeof(*r));
     r->limits = limits;
     jbi_htext_init(&r->stored, alloc);
+    jbi_fields_init(&r->fields, alloc);
     llhttp_init(&r->parser, HTTP_REQUEST, &settings);
     r->parser.data = r;
 }
@@ -189,6 +193,7 @@ static void release_body(jbi_request *r)
 void jbi_request_fini(jbi_request *r)
 {
     release_body(r);
+    jbi_fields_fini(&r->fields);
 }
 
 void jbi_request_next(jbi_request *r)
@@ -196,8 +201,9 @@ void jbi_request_next(jbi_request *r)
     release_body(r);
     r->guard.is_after_cr = false;
     r->n_framing = 0;
-    r->url_bytes = r->field_bytes = r->value_bytes = 0;
-    r->n_hosts = 0;
+    r->url_bytes = r->name_bytes = 0;
+    r->is_in_value = false;
+    jbi_fields_reset(&r->fields);
     r->method = HTTP_GET;
     r->is_begun = r->is_in_body = r->wants_continue = false;
 }
@@ -245,20 +251,26 @@ enum jbi_request_progress jbi_request_feed(jbi_request *r, const char *bytes, si
     return code == HPE_PAUSED ? JBI_REQUEST_DONE : JBI_REQUEST_MORE;
 }
 
-size_t jbi_request_path(const jbi_request *r, const char **ret_path)
+void jbi_request_target(const jbi_request *r, jbi_call *call)
 {
     const char *from = r->url;
     const char *end = r->url + (r->url_bytes < sizeof(r->url) ? r->url_bytes : sizeof(r->url));
     const char *query;
 
+    call->path = call->query = "";
+    call->path_bytes = call->query_bytes = 0;
+    if (r->url_bytes > sizeof(r->url))
+        return;
     if (end - from > 7 && !strncasecmp(from, "http://", 7)) {
         from = memchr(from + 7, '/', (size_t)(end - from - 7));
         if (!from)
-            return 0;
+            return;
     }
     query = memchr(from, '?', (size_t)(end - from));
-    if (!query && r->url_bytes > sizeof(r->url))
-        return 0;
-    *ret_path = from;
-    return (size_t)((query ? query : end) - from);
+    call->path = from;
+    call->path_bytes = (size_t)((query ? query : end) - from);
+    if (query) {
+        call->query = query + 1;
+        call->query_bytes = (size_t)(end - query - 1);
+    }
 }

@@ -12,7 +12,7 @@
 #ifndef JBI_HOST_RESUME_H
 #define JBI_HOST_RESUME_H
 
-#include "host/siphash.h"
+#include "host/text/siphash.h"
 
 #include <stdbool.h>
 

@@ -7,14 +7,24 @@
 #ifndef JBI_HOST_ROUTER_H
 #define JBI_HOST_ROUTER_H
 
-#include "host/answer.h"
+#include "host/http/answer.h"
+#include "host/http/fields.h"
 
 #include <stddef.h>
 
+struct jb_host;
+struct jbi_conn;
 struct jbi_service;
 
-/* What a handler is told. */
+/* A request, whichever version of HTTP it came by. All is borrowed for the time of the call. */
 typedef struct jbi_call {
+    struct jb_host *host;
+    struct jbi_conn *conn; /* what it came by */
+    const jbi_fields *fields;
+    const char *path;
+    size_t path_bytes;
+    const char *query; /* what follows the `?`, as sent */
+    size_t query_bytes;
     const char *body;
     size_t body_bytes;
     bool is_head; /* nothing may be taken: only the header is sent */
@@ -32,9 +42,7 @@ typedef struct jbi_route {
 /* Entry idx of the table, NULL past the end. */
 const jbi_route *jbi_router_at(uint32_t idx);
 
-/* The entry for a request, or NULL with a 404, 405 or 204 put into answer. `method` is an
- * llhttp_method_t. */
-const jbi_route *jbi_router_find(unsigned method, const char *path, size_t path_bytes,
-                                 jbi_answer *answer);
+/* The entry for a request, or NULL with a 404, 405 or 204 put into answer. */
+const jbi_route *jbi_router_find(const char *method, const jbi_call *call, jbi_answer *answer);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * counters: names and sums, see counters.h.
  */
-#include "host/counters.h"
+#include "host/service/counters.h"
 
 void jbi_counters_publish(jbi_counters *c, uint32_t topic_id)
 {

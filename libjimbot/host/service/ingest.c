@@ -10,8 +10,8 @@
  * other publishers were faster or the body is larger than the ring, the answer says how many went
  * in; on the retry those with an event_id are recognised by it, those without by the body.
  */
-#include "host/hmem.h"
-#include "host/service.h"
+#include "host/service/service.h"
+#include "host/text/hmem.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -2,12 +2,12 @@
  * outq: see outq.h. The common case is one uv_try_write() and no allocation; the buffer moves into
  * a write record, without a copy, only when the socket is full.
  */
-#include "host/outq.h"
+#include "host/net/outq.h"
 
-#include "host/hmem.h"
+#include "host/text/hmem.h"
 
-/* An idle connection keeps no larger buffer than this. */
-enum { KEEP_BYTES = 16 * 1024 };
+/* A connection keeps no larger buffer than this. */
+enum { KEEP_BYTES = 4 * 1024 };
 
 typedef struct pending_write {
     uv_write_t req;

@@ -7,11 +7,11 @@
 #ifndef JBI_HOST_SERVICE_H
 #define JBI_HOST_SERVICE_H
 
-#include "host/cmdq.h"
-#include "host/counters.h"
-#include "host/dedupe.h"
-#include "host/resume.h"
-#include "host/router.h"
+#include "host/http/router.h"
+#include "host/service/cmdq.h"
+#include "host/service/counters.h"
+#include "host/service/dedupe.h"
+#include "host/service/resume.h"
 #include "jimbot/host.h"
 
 /* An element of a body that was refused. */
@@ -53,6 +53,7 @@ typedef struct jbi_service {
     uint32_t n_rejects; /* all, also those not in rejects[] */
     uint64_t start_ns;
     bool is_draining;
+    bool is_bus_broken; /* commands can no longer be read from it */
 } jbi_service;
 
 int jbi_service_init(jbi_service *s, const jb_host_opts *opts, jb_bus *bus, const jb_alloc *alloc,

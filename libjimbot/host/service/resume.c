@@ -2,7 +2,7 @@
  * resume: see resume.h. A linear table: it is looked at only while it holds something, which is
  * only after a 503 in the middle of a body.
  */
-#include "host/resume.h"
+#include "host/service/resume.h"
 
 #include <string.h>
 

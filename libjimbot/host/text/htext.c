@@ -2,9 +2,9 @@
  * htext: see htext.h. Growth doubles, so appending is linear over all; the smallest block is 512
  * bytes because an answer rarely is shorter than its header.
  */
-#include "host/htext.h"
+#include "host/text/htext.h"
 
-#include "host/hmem.h"
+#include "host/text/hmem.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
  *
  * Invariant: a queued command is given to exactly one GET; a HEAD takes none.
  */
-#include "host/service.h"
+#include "host/service/service.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -10,7 +10,7 @@
 #ifndef JBI_HOST_OUTQ_H
 #define JBI_HOST_OUTQ_H
 
-#include "host/htext.h"
+#include "host/text/htext.h"
 
 #include <uv.h>
 

@@ -2,19 +2,25 @@
  * answer: see answer.h. Header fields are written by hand into the connection's buffer: an answer
  * to a single event is about 200 bytes and no formatting call.
  */
-#include "host/answer.h"
+#include "host/http/answer.h"
 
 #include <string.h>
 
 const char *jbi_answer_reason(uint16_t status)
 {
     switch (status) {
+    case 101:
+        return "Switching Protocols";
     case 200:
         return "OK";
     case 204:
         return "No Content";
     case 400:
         return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
     case 404:
         return "Not Found";
     case 405:
@@ -25,12 +31,20 @@ const char *jbi_answer_reason(uint16_t status)
         return "Content Too Large";
     case 414:
         return "URI Too Long";
+    case 415:
+        return "Unsupported Media Type";
     case 417:
         return "Expectation Failed";
     case 422:
         return "Unprocessable Content";
+    case 426:
+        return "Upgrade Required";
+    case 429:
+        return "Too Many Requests";
     case 431:
         return "Request Header Fields Too Large";
+    case 501:
+        return "Not Implemented";
     case 503:
         return "Service Unavailable";
     case 505:
@@ -48,6 +62,9 @@ void jbi_answer_init(jbi_answer *a, jbi_htext *body)
     a->content_type = "application/json";
     a->body = body;
     a->allow[0] = '\0';
+    a->next = NULL;
+    a->next_arg = NULL;
+    a->fields = NULL;
 }
 
 static void begin_error(jbi_answer *a, uint16_t status, const char *message)
@@ -100,19 +117,24 @@ void jbi_answer_write(const jbi_answer *a, const jbi_answer_form *form, jbi_htex
 {
     write_status_line(a->status, out);
     write_field(out, "Date: ", form->date);
-    if (a->status != 204) {
+    if (a->status != 204 && a->status != 101) {
         write_field(out, "Content-Type: ", a->content_type);
-        write_number(out, "Content-Length: ", a->body->len);
+        if (!a->next)
+            write_number(out, "Content-Length: ", a->body->len);
     }
+    if (a->fields)
+        jbi_htext_str(out, a->fields);
     if (a->allow[0])
         write_field(out, "Allow: ", a->allow);
     if (a->retry_after_s)
         write_number(out, "Retry-After: ", a->retry_after_s);
-    if (!form->is_keep_alive)
+    if (a->status == 101)
+        write_field(out, "Connection: ", "Upgrade");
+    else if (!form->is_keep_alive || a->next)
         write_field(out, "Connection: ", "close");
     else if (form->is_http_1_0)
         write_field(out, "Connection: ", "keep-alive");
     jbi_htext_str(out, "\r\n");
-    if (!form->is_head && a->status != 204)
+    if (!form->is_head && a->status != 204 && !a->next)
         jbi_htext_add(out, a->body->data, a->body->len);
 }

@@ -1,9 +1,9 @@
 /*
  * cmdq: see cmdq.h. Fixed slots: a queue of 1024 commands costs 436 KiB, whatever is sent.
  */
-#include "host/cmdq.h"
+#include "host/service/cmdq.h"
 
-#include "host/hmem.h"
+#include "host/text/hmem.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * Invariant: valid for `promtool check metrics`; how many lines there are is bounded by
  * JBI_COUNTERS_TOPICS and the bus's max_subs, never by what clients send.
  */
-#include "host/service.h"
+#include "host/service/service.h"
 
 static void head(jbi_htext *out, const char *name, const char *type, const char *help)
 {

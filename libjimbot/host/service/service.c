@@ -2,9 +2,9 @@
  * service: set-up, commands between bus and queue, health; see service.h. The other handlers live
  * in ingest.c, orders.c, metrics.c and figures.c.
  */
-#include "host/service.h"
+#include "host/service/service.h"
 
-#include "host/hmem.h"
+#include "host/text/hmem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -142,7 +142,7 @@ void jbi_service_drain_commands(jbi_service *s)
 {
     jb_event events[DRAIN_EVENTS];
 
-    for (int round = 0; s->commands && round < DRAIN_ROUNDS; round++) {
+    for (int round = 0; !s->is_bus_broken && round < DRAIN_ROUNDS; round++) {
         int n = jb_sub_peek(s->commands, events, DRAIN_EVENTS);
 
         if (n == 0)
@@ -150,8 +150,7 @@ void jbi_service_drain_commands(jbi_service *s)
         if (n < 0) {
             jbi_service_log(s, JB_LOG_ERROR, "commands can no longer be read from the bus: %s",
                             jb_strerror(n));
-            jb_sub_close(s->commands);
-            s->commands = NULL;
+            s->is_bus_broken = true;
             return;
         }
         for (int i = 0; i < n; i++)
@@ -162,7 +161,7 @@ void jbi_service_drain_commands(jbi_service *s)
 
 void jbi_service_health(jbi_service *s, const jbi_call *call, jbi_answer *answer)
 {
-    if (s->is_draining || !s->commands) {
+    if (s->is_draining || s->is_bus_broken) {
         jbi_answer_error(answer, 503,
                          s->is_draining ? "the host is stopping" : "the bus is broken");
         answer->retry_after_s = 1;

@@ -4,9 +4,9 @@
  * Entries are 60 bytes, so the default window of 65536 costs about 4.3 MiB. Chains are unlinked
  * when their entry is overwritten, hence the index never names an id that left the window.
  */
-#include "host/dedupe.h"
+#include "host/service/dedupe.h"
 
-#include "host/hmem.h"
+#include "host/text/hmem.h"
 
 #include <sys/random.h>
 

@@ -1,11 +1,10 @@
 /*
  * router: see router.h. Eight paths: a linear look by length and bytes is faster than any hash.
  */
-#include "host/router.h"
+#include "host/http/router.h"
 
-#include "host/service.h"
+#include "host/service/service.h"
 
-#include <llhttp.h>
 #include <string.h>
 
 #define EVENT_STATUSES "200 400 413 422 500 503"
@@ -54,22 +53,19 @@ static void add_method(char allow[48], const char *method)
     strcat(allow, method);
 }
 
-const jbi_route *jbi_router_find(unsigned method, const char *path, size_t path_bytes,
-                                 jbi_answer *answer)
+const jbi_route *jbi_router_find(const char *method, const jbi_call *call, jbi_answer *answer)
 {
-    const char *name = method <= HTTP_SOURCE ? llhttp_method_name((llhttp_method_t)method) : "";
-
     answer->allow[0] = '\0';
     for (uint32_t i = 0; i < N_ROUTES; i++) {
-        if (!is_path(&table[i], path, path_bytes))
+        if (!is_path(&table[i], call->path, call->path_bytes))
             continue;
-        if (table[i].handler && !strcmp(table[i].method, name)) {
+        if (table[i].handler && !strcmp(table[i].method, method)) {
             answer->allow[0] = '\0';
             return &table[i];
         }
         add_method(answer->allow, table[i].method);
     }
-    if (method == HTTP_OPTIONS && answer->allow[0])
+    if (!strcmp(method, "OPTIONS") && answer->allow[0])
         answer->status = 204;
     else if (answer->allow[0])
         jbi_answer_error(answer, 405, "the path does not know this method, see Allow");

@@ -2,12 +2,14 @@
  * answer: what is sent back for one request, from status and body to bytes.
  *
  * Invariant: every answer carries a Content-Length that is right (or is a 204), so a client always
- * finds the next answer of a pipelined connection.
+ * finds the next answer of a pipelined connection; but for those that hand the connection over.
  */
 #ifndef JBI_HOST_ANSWER_H
 #define JBI_HOST_ANSWER_H
 
-#include "host/htext.h"
+#include "host/text/htext.h"
+
+struct jbi_protocol;
 
 typedef struct jbi_answer {
     uint16_t status;
@@ -15,6 +17,12 @@ typedef struct jbi_answer {
     const char *content_type;
     jbi_htext *body; /* borrowed; where a handler writes */
     char allow[48];  /* for 405 and OPTIONS; "" none */
+
+    /* With `next` the answer has no end: after the header the connection is that protocol's, which
+     * is given next_arg and owns it. Only for HTTP/1.1. */
+    const struct jbi_protocol *next;
+    void *next_arg;
+    const char *fields; /* more header fields, each with its line end; NULL none; borrowed */
 } jbi_answer;
 
 typedef struct jbi_answer_form {

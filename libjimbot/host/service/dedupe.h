@@ -9,7 +9,7 @@
 #ifndef JBI_HOST_DEDUPE_H
 #define JBI_HOST_DEDUPE_H
 
-#include "host/siphash.h"
+#include "host/text/siphash.h"
 #include "jimbot/base.h"
 
 enum { JBI_DEDUPE_ID_BYTES = 48 };

@@ -4,7 +4,7 @@
  *
  * Invariant: says the same as /metrics at the same moment.
  */
-#include "host/service.h"
+#include "host/service/service.h"
 
 #include <string.h>
 

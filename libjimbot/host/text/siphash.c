@@ -1,7 +1,7 @@
 /*
  * siphash: see siphash.h. Written after the paper; the reference vectors are in the unit test.
  */
-#include "host/siphash.h"
+#include "host/text/siphash.h"
 
 #include <string.h>
 

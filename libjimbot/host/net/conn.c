@@ -1,0 +1,366 @@
+/*
+ * conn: reading, writing and ending a connection, see conn.h.
+ *
+ * A read is worked through to its end and all its answers are sent in one write. When a client
+ * sends without reading, the rest of the read is held, reading stops, and both go on when the
+ * socket has taken what is owed.
+ */
+#include "host/net/conn.h"
+
+#include "host/host.h"
+#include "host/net/sniff.h"
+#include "host/text/hmem.h"
+
+#include <string.h>
+
+enum { LINGER_MS = 2000 };
+
+static uint64_t ms(uint64_t ns)
+{
+    return ns / 1000000u;
+}
+
+static void drop_session(jbi_conn *c)
+{
+    if (c->protocol)
+        c->protocol->close(c);
+    c->protocol = NULL;
+    c->session = NULL;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    jbi_conn *c = handle->data;
+    jb_host *host = c->host;
+
+    drop_session(c);
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        host->conns = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    host->service.counters.n_open--;
+    jbi_outq_fini(&c->out);
+    jbi_hmem_free(host->alloc, c->held, JBI_CONN_READ_BYTES);
+    jbi_hmem_free(host->alloc, c, sizeof(*c));
+    jbi_host_handle_closed(host);
+}
+
+void jbi_conn_close(jbi_conn *c)
+{
+    if (c->state == JBI_CONN_CLOSING)
+        return;
+    c->state = JBI_CONN_CLOSING;
+    uv_close(&c->io.handle, on_closed);
+}
+
+static enum jbi_conn_part part_of(const jbi_conn *c)
+{
+    if (jbi_outq_waiting(&c->out) > 0)
+        return JBI_CONN_WRITE;
+    if (c->state == JBI_CONN_LINGER)
+        return JBI_CONN_LAST;
+    return c->protocol->part(c);
+}
+
+static uint64_t patience_ms(const jbi_conn *c, enum jbi_conn_part part)
+{
+    const jb_host_opts *o = &c->host->opts;
+
+    switch (part) {
+    case JBI_CONN_HEADER:
+        return ms(o->header_timeout_ns);
+    case JBI_CONN_BODY:
+        return ms(o->body_timeout_ns);
+    case JBI_CONN_WRITE:
+        return ms(o->write_timeout_ns);
+    case JBI_CONN_LAST:
+        return LINGER_MS;
+    default:
+        return ms(o->idle_timeout_ns);
+    }
+}
+
+/* Move the deadline after something happened. A header has one from its first byte, however it
+ * trickles; a body one from its last byte and a tenfold one from its first. */
+static void set_deadline(jbi_conn *c)
+{
+    uint64_t now = uv_now(c->host->loop);
+    uint64_t n_sent = jbi_outq_progress(&c->out);
+    bool has_sent = n_sent != c->n_sent_seen;
+    enum jbi_conn_part part;
+    uint64_t patience;
+
+    if (c->state == JBI_CONN_CLOSING)
+        return;
+    part = part_of(c);
+    patience = patience_ms(c, part);
+    c->host->service.counters.n_out_bytes += n_sent - c->n_sent_seen;
+    c->n_sent_seen = n_sent;
+    if (part != c->part)
+        c->begun_ms = now;
+    else if (part == JBI_CONN_HEADER || part == JBI_CONN_LAST ||
+             (part == JBI_CONN_WRITE && !has_sent))
+        return;
+    c->part = part;
+    c->deadline_ms = now + patience;
+    if (part == JBI_CONN_BODY && c->deadline_ms > c->begun_ms + 10 * patience)
+        c->deadline_ms = c->begun_ms + 10 * patience;
+    jbi_host_sweep_at(c->host, c->deadline_ms);
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+    jbi_conn *c = req->data;
+
+    c->is_shut = true;
+    /* A client that has closed its side already waits for nothing. */
+    if (status < 0 || c->is_at_eof)
+        jbi_conn_close(c);
+}
+
+/* Closing at once could reset the connection before the client has read the last bytes, so only the
+ * sending side is closed, and what still comes is thrown away for a while. */
+void jbi_conn_end(jbi_conn *c)
+{
+    if (c->state != JBI_CONN_OPEN)
+        return;
+    if (jbi_outq_flush(&c->out) < 0) {
+        jbi_conn_close(c);
+        return;
+    }
+    c->state = JBI_CONN_LINGER;
+    c->shutdown.data = c;
+    if (uv_shutdown(&c->shutdown, &c->io.stream, on_shutdown) < 0)
+        jbi_conn_close(c);
+}
+
+void jbi_conn_switch(jbi_conn *c, const jbi_protocol *protocol, void *arg)
+{
+    drop_session(c);
+    c->protocol = protocol;
+    c->part = JBI_CONN_NONE;
+    if (protocol->open(c, arg) < 0) {
+        c->protocol = NULL;
+        jbi_conn_close(c);
+    }
+}
+
+/* Keep what was read and not looked at. */
+static void hold(jbi_conn *c, const char *bytes, size_t n)
+{
+    c->is_paused = true;
+    if (!c->held)
+        c->held = jbi_hmem_alloc(c->host->alloc, JBI_CONN_READ_BYTES);
+    if (!c->held) {
+        jbi_conn_close(c);
+        return;
+    }
+    memmove(c->held, bytes, n);
+    c->n_held = n;
+}
+
+/* Feed until the bytes are used up, the connection ends, or the client owes us some reading. */
+static void feed(jbi_conn *c, const char *bytes, size_t n)
+{
+    while (n > 0 && c->state == JBI_CONN_OPEN) {
+        size_t n_used;
+
+        if (jbi_conn_is_full(c)) {
+            hold(c, bytes, n);
+            break;
+        }
+        n_used = c->protocol->feed(c, bytes, n);
+        bytes += n_used;
+        n -= n_used;
+    }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    jbi_conn *c = handle->data;
+
+    *buf = uv_buf_init(c->host->read_buf, JBI_CONN_READ_BYTES);
+}
+
+/* The client closed its side: what it is owed is still sent, a request cut short is forgotten. */
+static void on_eof(jbi_conn *c)
+{
+    c->is_at_eof = true;
+    if (c->state == JBI_CONN_LINGER && c->is_shut)
+        jbi_conn_close(c);
+    else
+        jbi_conn_end(c);
+    set_deadline(c);
+}
+
+static void flush(jbi_conn *c)
+{
+    if (c->state == JBI_CONN_OPEN && jbi_outq_flush(&c->out) < 0)
+        jbi_conn_close(c);
+}
+
+/* Let the protocol say what it has, as long as the socket takes it, but not for ever. */
+static void pump(jbi_conn *c)
+{
+    enum { ROUNDS_MAX = 8 };
+
+    for (int i = 0; i < ROUNDS_MAX && c->state == JBI_CONN_OPEN && c->protocol->pump; i++) {
+        c->is_woken = false;
+        c->protocol->pump(c);
+        if (c->out.open.len == 0)
+            return;
+        flush(c);
+        if (c->out.n_queued > 0)
+            return;
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+/* Work through what was read, and what was held when the socket takes the answers at once; then
+ * read on, or not while the client owes us some reading. */
+static void work(jbi_conn *c, const char *bytes, size_t n)
+{
+    c->is_working = true;
+    feed(c, bytes, n);
+    flush(c);
+    while (c->is_paused && c->state == JBI_CONN_OPEN && !jbi_conn_is_full(c)) {
+        c->is_paused = false;
+        feed(c, c->held, c->n_held);
+        flush(c);
+    }
+    if (c->is_woken || n == 0)
+        pump(c);
+    c->is_working = c->is_woken = false;
+    if (c->state == JBI_CONN_CLOSING)
+        return;
+    if (c->is_paused != c->is_stopped) {
+        c->is_stopped = c->is_paused;
+        if (c->is_stopped)
+            uv_read_stop(&c->io.stream);
+        else
+            uv_read_start(&c->io.stream, on_alloc, on_read);
+    }
+    set_deadline(c);
+}
+
+void jbi_conn_wake(jbi_conn *c)
+{
+    if (c->state != JBI_CONN_OPEN)
+        return;
+    c->is_woken = true;
+    if (!c->is_working)
+        work(c, NULL, 0);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    jbi_conn *c = stream->data;
+
+    if (n == UV_EOF) {
+        on_eof(c);
+    } else if (n < 0) {
+        jbi_conn_close(c);
+    } else if (n > 0 && c->state == JBI_CONN_OPEN) {
+        c->host->service.counters.n_in_bytes += (uint64_t)n;
+        work(c, buf->base, (size_t)n);
+    }
+}
+
+/* The socket took what was queued: go on with what was held, then with reading. */
+static void on_progress(int status, void *userdata)
+{
+    jbi_conn *c = userdata;
+
+    if (status < 0)
+        jbi_conn_close(c);
+    else if (c->state == JBI_CONN_OPEN)
+        work(c, NULL, 0);
+    else
+        set_deadline(c);
+}
+
+void jbi_conn_sweep(jbi_conn *c)
+{
+    bool is_open = c->state == JBI_CONN_OPEN;
+
+    if (c->state == JBI_CONN_CLOSING)
+        return;
+    if (is_open && c->host->stop_ms) {
+        if (part_of(c) == JBI_CONN_IDLE) {
+            jbi_conn_close(c);
+            return;
+        }
+        if (c->protocol->drain)
+            c->protocol->drain(c);
+    }
+    if (c->part == JBI_CONN_WRITE)
+        set_deadline(c);
+    if (uv_now(c->host->loop) < c->deadline_ms)
+        return;
+    if (is_open &&
+        (c->part == JBI_CONN_HEADER || c->part == JBI_CONN_BODY || c->part == JBI_CONN_STREAM)) {
+        c->protocol->expire(c);
+        c->part = JBI_CONN_NONE;
+        flush(c);
+        set_deadline(c);
+        return;
+    }
+    c->host->service.counters.n_timeouts += c->part != JBI_CONN_LAST;
+    jbi_conn_close(c);
+}
+
+static jbi_conn *make(jbi_listener *l)
+{
+    jb_host *host = l->host;
+    jbi_conn *c = jbi_hmem_zalloc(host->alloc, sizeof(*c));
+    int rc;
+
+    if (!c)
+        return NULL;
+    c->host = host;
+    c->listener = l;
+    jbi_outq_init(&c->out, &c->io.stream, host->alloc, on_progress, c);
+    rc =
+        l->is_unix ? uv_pipe_init(host->loop, &c->io.pipe, 0) : uv_tcp_init(host->loop, &c->io.tcp);
+    if (rc < 0) {
+        jbi_hmem_free(host->alloc, c, sizeof(*c));
+        return NULL;
+    }
+    c->io.handle.data = c;
+    c->next = host->conns;
+    if (c->next)
+        c->next->prev = c;
+    host->conns = c;
+    host->n_handles++;
+    host->service.counters.n_open++;
+    return c;
+}
+
+bool jbi_conn_accept(jbi_listener *l)
+{
+    jbi_counters *n = &l->host->service.counters;
+    jbi_conn *c = make(l);
+
+    if (!c)
+        return false;
+    if (uv_accept(&l->io.stream, &c->io.stream) < 0) {
+        jbi_conn_close(c);
+        return true;
+    }
+    n->n_connections++;
+    if (n->n_open > l->host->opts.max_connections) {
+        n->n_refused++;
+        jbi_conn_close(c);
+        return true;
+    }
+    if (!l->is_unix)
+        uv_tcp_nodelay(&c->io.tcp, 1);
+    jbi_conn_switch(c, &jbi_sniff, NULL);
+    set_deadline(c);
+    if (c->state == JBI_CONN_OPEN && uv_read_start(&c->io.stream, on_alloc, on_read) < 0)
+        jbi_conn_close(c);
+    return true;
+}
