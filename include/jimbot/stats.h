@@ -38,6 +38,7 @@ typedef struct jb_sub_stats {
     uint32_t is_asleep; /**< 1: it sleeps, in jb_sub_wait() or armed on its descriptor, and the next
                            publisher wakes it with a system call */
     uint32_t _reserved; /**< 0 */
+    uint64_t next_sequence; /**< its cursor: it has done with all events before this one */
 } jb_sub_stats;
 
 /**

@@ -80,6 +80,7 @@ static int sub_stats(const jb_bus *bus, uint32_t idx, jb_sub_stats *ret_stats)
     stats.lag_bytes = tail > cursor ? tail - cursor : 0;
     n_before = counter(&slot->n_before);
     n_all = n_published(bus);
+    stats.next_sequence = n_before + 1;
     stats.lag_events = n_all > n_before ? n_all - n_before : 0;
     stats.evict_after_ns = slot->evict_after_ns;
     stats.held_since_ns = held_since(slot, cursor);

@@ -42,6 +42,8 @@ typedef struct jbi_service {
     uint32_t command_overflow_topic; /* for commands without */
     jbi_dedupe dedupe;
     jbi_resume resume;
+    struct jbi_feed *feeds; /* of all clients, newest first; see feed.h */
+    uint32_t n_feeds;
     jbi_cmdq queue;
     jbi_counters counters;
     jbi_htext text; /* body of the answer being made */
