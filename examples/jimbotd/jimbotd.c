@@ -37,6 +37,11 @@ static void on_signal(int signo)
     jb_host_stop(running);
 }
 
+static void on_hangup(int signo)
+{
+    jb_host_reload(running);
+}
+
 static void on_log(uint32_t level, const char *line, void *userdata)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -181,10 +186,12 @@ static int load_settings(int argc, char **argv, const flags *f, const char *conf
 static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal};
+    struct sigaction reload = {.sa_handler = on_hangup};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, &reload, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
@@ -213,8 +220,8 @@ static int serve(const jb_host_opts *opts)
     }
     running = host;
     catch_signals();
-    printf("jimbotd %s listens on http://%s, bus %s\n", jb_version_string(), jb_host_address(host),
-           opts->bus_name);
+    printf("jimbotd %s listens on http%s://%s, bus %s\n", jb_version_string(),
+           opts->tls_cert[0] ? "s" : "", jb_host_address(host), opts->bus_name);
     fflush(stdout);
     rc = jb_host_run(host);
     /* Whoever asks twice gets the same answer: it is stopping, and its exit code is its own. */

@@ -75,6 +75,11 @@ typedef struct jb_host_opts {
     char bus_name[256];  /**< see jb_bus_open(); default "jimbot" */
     char grpc[256];      /**< one more address and port, which speaks the same; default none, "" */
     char unix_path[256]; /**< path of a Unix socket, mode 0600; default none, "" */
+    char tls_cert[256];  /**< PEM file: the certificate, then those above it. With one, every
+                              address but the Unix socket speaks TLS 1.2 or 1.3; default none */
+    char tls_key[256];   /**< PEM file: its key, which others may not read; default none */
+    char tls_client_ca[256]; /**< PEM file: who signs the certificates that clients must show;
+                                  default none, no client is asked for one */
 } jb_host_opts;
 
 /**
@@ -176,6 +181,15 @@ JB_API int jb_host_run(jb_host *host);
  * Since: 0.1
  */
 JB_API void jb_host_stop(jb_host *host);
+
+/**
+ * Ask the host to read its certificates again. Connections that are open keep theirs. A file that
+ * is wrong is logged, and the old certificates stay.
+ *
+ * Threads: any; also from a signal handler. Blocks: never. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API void jb_host_reload(jb_host *host);
 
 /**
  * Whether everything is closed after jb_host_stop(); then a loop of the caller's has nothing of the

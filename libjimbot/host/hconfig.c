@@ -57,6 +57,11 @@ static const key keys[] = {
      KIND_SECONDS, AT(write_timeout_ns)},
     {"drain_timeout", "SECONDS", "for requests in flight when stopping (5)",
      KIND_SECONDS, AT(drain_timeout_ns)},
+    {"tls_cert", "FILE", "speak TLS on every address but the Unix socket, with this certificate "
+     "and those above it, PEM (none)", KIND_TEXT, AT(tls_cert)},
+    {"tls_key", "FILE", "its key, PEM (none)", KIND_TEXT, AT(tls_key)},
+    {"tls_client_ca", "FILE", "who signs the certificates that clients must show, PEM (none)",
+     KIND_TEXT, AT(tls_client_ca)},
 };
 /* clang-format on */
 

@@ -22,6 +22,7 @@ static void free_host(jb_host *host)
         jbi_service_fini(&host->service);
     if (host->owns_bus)
         jb_bus_close(host->bus);
+    jbi_tls_site_unref(host->tls);
     jbi_hmem_free(&alloc, host->read_buf, JBI_CONN_READ_BYTES);
     jbi_hmem_free(&alloc, host, sizeof(*host));
 }
@@ -128,10 +129,40 @@ static void on_commands(uv_poll_t *poll, int status, int events)
         uv_poll_stop(poll);
 }
 
+static int load_tls(jb_host *host, jbi_tls_site **ret_site, jb_error *err)
+{
+    const jb_host_opts *o = &host->opts;
+    jbi_tls_files files = {.cert = o->tls_cert,
+                           .key = o->tls_key,
+                           .client_ca = o->tls_client_ca,
+                           .must_have_cert = true};
+
+    *ret_site = NULL;
+    return *o->tls_cert ? jbi_tls_site_create(&files, host->alloc, ret_site, err) : 0;
+}
+
+/* Read again what may change while the host runs; what is wrong leaves the old in place. */
+static void reload(jb_host *host)
+{
+    jbi_tls_site *site;
+    jb_error err;
+
+    if (load_tls(host, &site, &err) < 0) {
+        jbi_service_log(&host->service, JB_LOG_ERROR, "the certificates stay as they were: %s",
+                        err.msg);
+        return;
+    }
+    jbi_tls_site_unref(host->tls);
+    host->tls = site;
+    jbi_service_log(&host->service, JB_LOG_INFO, "reloaded");
+}
+
 static void on_wake(uv_async_t *wake)
 {
     jb_host *host = wake->data;
 
+    if (atomic_exchange(&host->wants_reload, false))
+        reload(host);
     if (atomic_load(&host->n_stops) == 0)
         return;
     if (!host->stop_ms) {
@@ -177,7 +208,8 @@ static bool is_valid(const jb_host_opts *o)
            o->max_batch_events <= 1000000 && o->dedupe_window >= 1 &&
            o->dedupe_window <= 1u << 24 && o->command_queue >= 1 && o->command_queue <= 65536 &&
            o->log_level <= JB_LOG_ERROR && has_end(o->http) && has_end(o->grpc) &&
-           has_end(o->unix_path) && has_end(o->bus_name);
+           has_end(o->unix_path) && has_end(o->bus_name) && has_end(o->tls_cert) &&
+           has_end(o->tls_key) && has_end(o->tls_client_ca);
 }
 
 static int open_bus(jb_host *host, jb_error *err)
@@ -265,9 +297,15 @@ static int start(jb_host *host, void *uv_loop, jb_error *err)
 
     if (rc < 0)
         return refuse(err, rc, "options");
+    if (!*host->opts.tls_cert != !*host->opts.tls_key)
+        return refuse(err, JB_EINVAL, "tls_cert and tls_key: one without the other");
+    if (*host->opts.tls_client_ca && !*host->opts.tls_cert)
+        return refuse(err, JB_EINVAL, "tls_client_ca: without tls_cert");
     rc = open_bus(host, err);
     if (rc == 0)
         rc = init_service(host, err);
+    if (rc == 0)
+        rc = load_tls(host, &host->tls, err);
     if (rc < 0)
         return rc;
     rc = init_loop(host, uv_loop);
@@ -324,6 +362,16 @@ void jb_host_stop(jb_host *host)
     if (!host)
         return;
     atomic_fetch_add(&host->n_stops, 1);
+    if (!uv_is_closing((uv_handle_t *)&host->wake))
+        uv_async_send(&host->wake);
+}
+
+/* The same two. */
+void jb_host_reload(jb_host *host)
+{
+    if (!host)
+        return;
+    atomic_store(&host->wants_reload, true);
     if (!uv_is_closing((uv_handle_t *)&host->wake))
         uv_async_send(&host->wake);
 }

@@ -29,6 +29,7 @@ struct jb_host {
     jb_bus *bus;
     jbi_service service;
     jbi_request_limits limits;
+    jbi_tls_site *tls; /* for new TCP connections; NULL: they speak without */
     jbi_conn *conns;
     char *read_buf;    /* one read, worked through before the next */
     uint64_t stop_ms;  /* loop time of the first stop, 0 none */
@@ -36,7 +37,8 @@ struct jb_host {
     time_t date_s;
     char date[40];
     uint32_t n_handles;
-    atomic_uint n_stops; /* calls of jb_host_stop(), read on the loop */
+    atomic_uint n_stops;      /* calls of jb_host_stop(), read on the loop */
+    atomic_bool wants_reload; /* jb_host_reload() was called */
     bool owns_loop;
     bool owns_bus;
     bool has_service;

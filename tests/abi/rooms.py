@@ -12,7 +12,7 @@ import sys
 ROOM = re.compile(r"^subdir\('(\w+)'\)\s*# on ([\w, ]+)$", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 # Libraries that live behind one room's walls.
-GUESTS = [(r"pb(_\w+)?\.h$|.*\.pb\.h$", "schema"), (r"(uv|llhttp|jansson|ini)\.h$", "host")]
+GUESTS = [(r"pb(_\w+)?\.h$|.*\.pb\.h$", "schema"), (r"(uv|llhttp|jansson|ini)\.h$|openssl/", "host")]
 
 
 def read_rooms(root):

@@ -42,6 +42,7 @@ static void on_closed(uv_handle_t *handle)
         c->next->prev = c->prev;
     host->service.counters.n_open--;
     jbi_outq_fini(&c->out);
+    jbi_tls_destroy(c->tls);
     jbi_hmem_free(host->alloc, c->held, JBI_CONN_READ_BYTES);
     jbi_hmem_free(host->alloc, c, sizeof(*c));
     jbi_host_handle_closed(host);
@@ -57,6 +58,8 @@ void jbi_conn_close(jbi_conn *c)
 
 static enum jbi_conn_part part_of(const jbi_conn *c)
 {
+    if (c->state == JBI_CONN_OPEN && c->tls && jbi_tls_state(c->tls) == JBI_TLS_HANDSHAKE)
+        return JBI_CONN_HEADER;
     if (jbi_outq_waiting(&c->out) > 0)
         return JBI_CONN_WRITE;
     if (c->state == JBI_CONN_LINGER)
@@ -126,6 +129,8 @@ void jbi_conn_end(jbi_conn *c)
 {
     if (c->state != JBI_CONN_OPEN)
         return;
+    if (c->tls)
+        jbi_tls_end(c->tls);
     if (jbi_outq_flush(&c->out) < 0) {
         jbi_conn_close(c);
         return;
@@ -161,20 +166,51 @@ static void hold(jbi_conn *c, const char *bytes, size_t n)
     c->n_held = n;
 }
 
-/* Feed until the bytes are used up, the connection ends, or the client owes us some reading. */
+/* Feed until the bytes are used up, the connection ends, or the client owes us some reading; only
+ * then are fewer used. */
+static size_t feed_plain(void *userdata, const char *bytes, size_t n)
+{
+    jbi_conn *c = userdata;
+    size_t n_used = 0;
+
+    while (n_used < n && c->state == JBI_CONN_OPEN && !jbi_conn_is_full(c))
+        n_used += c->protocol->feed(c, bytes + n_used, n - n_used);
+    return c->state == JBI_CONN_OPEN ? n_used : n;
+}
+
+/* What became of the TLS session while it was fed. */
+static void heed_tls(jbi_conn *c)
+{
+    jbi_counters *n = &c->host->service.counters;
+    enum jbi_tls_state state = jbi_tls_state(c->tls);
+
+    if (jbi_tls_is_secured(c->tls) && !c->is_secured) {
+        c->is_secured = true;
+        c->part = JBI_CONN_NONE;
+        n->n_handshakes++;
+    }
+    if (state <= JBI_TLS_READY)
+        return;
+    if (state != JBI_TLS_ENDED) {
+        n->n_tls_errors[state == JBI_TLS_PLAIN_HTTP ? JBI_TLS_ERROR_PLAIN_HTTP
+                        : c->is_secured             ? JBI_TLS_ERROR_SESSION
+                                                    : JBI_TLS_ERROR_HANDSHAKE]++;
+        jbi_service_log(&c->host->service, JB_LOG_DEBUG, "a TLS connection is refused: %s",
+                        jbi_tls_problem(c->tls));
+    }
+    jbi_conn_end(c);
+}
+
+/* Work through what came from the socket; what there is no use for yet is held. */
 static void feed(jbi_conn *c, const char *bytes, size_t n)
 {
-    while (n > 0 && c->state == JBI_CONN_OPEN) {
-        size_t n_used;
+    size_t n_used =
+        c->tls ? jbi_tls_feed(c->tls, bytes, n, feed_plain, c) : feed_plain(c, bytes, n);
 
-        if (jbi_conn_is_full(c)) {
-            hold(c, bytes, n);
-            break;
-        }
-        n_used = c->protocol->feed(c, bytes, n);
-        bytes += n_used;
-        n -= n_used;
-    }
+    if (c->state == JBI_CONN_OPEN && (n_used < n || (c->tls && jbi_tls_is_holding(c->tls))))
+        hold(c, bytes + n_used, n - n_used);
+    if (c->tls && c->state == JBI_CONN_OPEN)
+        heed_tls(c);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -269,6 +305,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
+/* Nobody waits for anything: close, and say so where there is TLS. */
+static void close_idle(jbi_conn *c)
+{
+    if (c->tls && c->state == JBI_CONN_OPEN) {
+        jbi_tls_end(c->tls);
+        flush(c);
+    }
+    jbi_conn_close(c);
+}
+
 /* The socket took what was queued: go on with what was held, then with reading. */
 static void on_progress(int status, void *userdata)
 {
@@ -290,7 +336,7 @@ void jbi_conn_sweep(jbi_conn *c)
         return;
     if (is_open && c->host->stop_ms) {
         if (part_of(c) == JBI_CONN_IDLE) {
-            jbi_conn_close(c);
+            close_idle(c);
             return;
         }
         if (c->protocol->drain)
@@ -309,7 +355,7 @@ void jbi_conn_sweep(jbi_conn *c)
         return;
     }
     c->host->service.counters.n_timeouts += c->part != JBI_CONN_LAST;
-    jbi_conn_close(c);
+    close_idle(c);
 }
 
 static jbi_conn *make(jbi_listener *l)
@@ -322,10 +368,15 @@ static jbi_conn *make(jbi_listener *l)
         return NULL;
     c->host = host;
     c->listener = l;
+    if (host->tls && !l->is_unix)
+        c->tls = jbi_tls_create(host->tls, host->alloc);
     jbi_outq_init(&c->out, &c->io.stream, host->alloc, on_progress, c);
-    rc =
-        l->is_unix ? uv_pipe_init(host->loop, &c->io.pipe, 0) : uv_tcp_init(host->loop, &c->io.tcp);
+    c->out.tls = c->tls;
+    rc = host->tls && !l->is_unix && !c->tls ? UV_ENOMEM
+         : l->is_unix                        ? uv_pipe_init(host->loop, &c->io.pipe, 0)
+                                             : uv_tcp_init(host->loop, &c->io.tcp);
     if (rc < 0) {
+        jbi_tls_destroy(c->tls);
         jbi_hmem_free(host->alloc, c, sizeof(*c));
         return NULL;
     }

@@ -4,6 +4,9 @@
  * The bytes that come in go to the protocol of the moment, what it appends to `out` leaves in one
  * write. A protocol may hand the connection to another one (HTTP/1.1 to WebSocket).
  *
+ * With TLS the protocol sees plaintext only: what comes is opened before feed(), what it appends is
+ * sealed when it is sent.
+ *
  * Invariant: a connection always has a deadline, so none outlives a client that went silent; and it
  * holds at most one read of input, one body within the limits, and about HIGH_WATER bytes and one
  * answer of output, because it stops reading while its client does not read.
@@ -86,7 +89,9 @@ struct jbi_conn {
     const jbi_protocol *protocol;
     void *session; /* the protocol's own */
     jbi_outq out;
-    char *held; /* input not yet looked at while the client does not read; JBI_CONN_READ_BYTES */
+    jbi_tls *tls; /* NULL: none is spoken */
+    char *held; /* input not yet looked at while the client does not read; JBI_CONN_READ_BYTES; with
+                   TLS not yet opened */
     size_t n_held;
     uint64_t deadline_ms; /* on the loop's clock */
     uint64_t begun_ms;    /* when the current part began */
@@ -99,6 +104,7 @@ struct jbi_conn {
     bool is_shut;         /* we send no more */
     bool is_working;      /* inside the protocol: a wake-up is looked at when it returns */
     bool is_woken;
+    bool is_secured; /* the TLS handshake is over */
 };
 
 /* Accept from a listener. False when there was no memory: the listener has to try again. */

@@ -65,13 +65,16 @@ static int queue_rest(jbi_outq *q, size_t n_done)
 
 int jbi_outq_flush(jbi_outq *q)
 {
-    uv_buf_t buf = uv_buf_init(q->open.data, (unsigned)q->open.len);
+    uv_buf_t buf;
     int n = 0;
 
+    if (q->tls && !q->open.is_broken && jbi_tls_seal(q->tls, &q->open) < 0)
+        return UV_ECONNABORTED;
     if (q->open.is_broken)
         return UV_ENOMEM;
     if (q->open.len == 0)
         return 0;
+    buf = uv_buf_init(q->open.data, (unsigned)q->open.len);
     /* With something queued a direct write would overtake it. */
     if (q->n_queued == 0)
         n = uv_try_write(q->stream, &buf, 1);

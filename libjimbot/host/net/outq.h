@@ -2,7 +2,7 @@
  * outq: answers on their way to a client.
  *
  * Answers are appended to `open` while a read is worked through, and jbi_outq_flush() sends them in
- * one write; what the socket does not take at once is queued with libuv.
+ * one write, sealed where there is TLS; what the socket does not take at once is queued with libuv.
  *
  * Invariant: bytes leave in the order they were appended; jbi_outq_waiting() counts every byte that
  * is still owed to the socket, so a reader that looks at it bounds what a client can make us hold.
@@ -10,7 +10,7 @@
 #ifndef JBI_HOST_OUTQ_H
 #define JBI_HOST_OUTQ_H
 
-#include "host/text/htext.h"
+#include "host/net/tls.h"
 
 #include <uv.h>
 
@@ -20,6 +20,7 @@ typedef void (*jbi_outq_fn)(int status, void *userdata);
 typedef struct jbi_outq {
     jbi_htext open;
     uv_stream_t *stream;
+    jbi_tls *tls;    /* borrowed; NULL: the bytes leave as they are */
     size_t n_queued; /* bytes handed to libuv and not written yet */
     uint64_t n_sent; /* bytes written, ever */
     jbi_outq_fn fn;

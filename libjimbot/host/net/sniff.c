@@ -4,6 +4,7 @@
  */
 #include "host/net/sniff.h"
 
+#include "host/host.h"
 #include "host/http1/http1.h"
 
 static int open_session(jbi_conn *c, void *arg)
@@ -26,8 +27,10 @@ static enum jbi_conn_part part(const jbi_conn *c)
     return JBI_CONN_IDLE;
 }
 
+/* Only a TLS handshake has a deadline here. */
 static void expire(jbi_conn *c)
 {
+    c->host->service.counters.n_timeouts++;
     jbi_conn_close(c);
 }
 

@@ -24,6 +24,13 @@ enum jbi_reject_reason {
     JBI_REJECT_N = 6
 };
 
+enum jbi_tls_error {
+    JBI_TLS_ERROR_HANDSHAKE = 0,  /* no protocol, cipher or certificate in common */
+    JBI_TLS_ERROR_PLAIN_HTTP = 1, /* HTTP without TLS */
+    JBI_TLS_ERROR_SESSION = 2,    /* afterwards */
+    JBI_TLS_ERROR_N = 3
+};
+
 typedef struct jbi_counters {
     uint64_t n_published[JBI_COUNTERS_TOPICS + 1]; /* by slot; [0] is "other" */
     uint32_t topic_ids[JBI_COUNTERS_TOPICS + 1];   /* of each slot */
@@ -39,6 +46,8 @@ typedef struct jbi_counters {
     uint64_t n_connections;  /* accepted, ever */
     uint64_t n_refused;      /* closed at once: max_connections were open */
     uint64_t n_timeouts;
+    uint64_t n_handshakes; /* of TLS, that succeeded */
+    uint64_t n_tls_errors[JBI_TLS_ERROR_N];
     uint64_t n_in_bytes;
     uint64_t n_out_bytes;
     uint32_t n_open;   /* gauge: connections open now */

@@ -82,6 +82,18 @@ static void commands(jbi_service *s, jbi_htext *out)
     one(out, "jimbot_commands_queued", "gauge", "Commands waiting for a poll.", s->queue.n);
 }
 
+static void tls(const jbi_counters *c, jbi_htext *out)
+{
+    static const char *const reasons[JBI_TLS_ERROR_N] = {"handshake", "plain_http", "session"};
+    const char *name = "jimbot_tls_errors_total";
+
+    one(out, "jimbot_tls_handshakes_total", "counter", "TLS sessions made.", c->n_handshakes);
+    head(out, name, "counter", "Connections ended because of what came for TLS, by reason.");
+    for (unsigned i = 0; i < JBI_TLS_ERROR_N; i++)
+        jbi_htext_printf(out, "%s{reason=\"%s\"} %llu\n", name, reasons[i],
+                         (unsigned long long)c->n_tls_errors[i]);
+}
+
 static void http(jbi_service *s, jbi_htext *out)
 {
     const jbi_counters *c = &s->counters;
@@ -175,6 +187,7 @@ void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answe
     events(s, out);
     commands(s, out);
     http(s, out);
+    tls(&s->counters, out);
     bus(s, out);
     subscriptions(s, out);
 }

@@ -2,8 +2,8 @@
  * hmem: how this library allocates.
  *
  * Invariant: every block of the host is taken from and given back to the jb_alloc the caller chose,
- * with its size, so that an accounting allocator sees balanced books. libuv's own small records are
- * outside of it.
+ * with its size, so that an accounting allocator sees balanced books. libuv's own small records and
+ * what OpenSSL allocates are outside of it.
  */
 #ifndef JBI_HOST_HMEM_H
 #define JBI_HOST_HMEM_H

@@ -28,7 +28,8 @@ def read_line(process, seconds=20.0):
 class Daemon:
     """jimbotd as a child process."""
 
-    def __init__(self, *flags, env=None, bus="test", shm=None):
+    def __init__(self, *flags, env=None, bus="test", shm=None, tls=None):
+        self.tls = tls  # an ssl.SSLContext: connections speak TLS
         self.own_shm = shm is None
         self.shm = shm or tempfile.mkdtemp(prefix="jimbot-http-")
         self.bus = bus
@@ -39,9 +40,9 @@ class Daemon:
             words, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self.banner = read_line(self.process)
-        if "http://" not in self.banner:
+        if "://" not in self.banner:
             raise RuntimeError("jimbotd did not start: " + self.process.communicate()[1])
-        address = self.banner.split("http://")[1].split(",")[0]
+        address = self.banner.split("://")[1].split(",")[0]
         self.host, port = address.rsplit(":", 1)
         self.port = int(port)
         self.log = ""
@@ -57,11 +58,15 @@ class Daemon:
         return process
 
     def connect(self, timeout=20.0):
-        return socket.create_connection((self.host, self.port), timeout=timeout)
+        s = socket.create_connection((self.host, self.port), timeout=timeout)
+        if not self.tls:
+            return s
+        return self.tls.wrap_socket(s, server_hostname="localhost", suppress_ragged_eofs=False)
 
     def request(self, method, path, body=None, headers=None):
         """One request on a connection of its own: (status, headers, body)."""
         c = http.client.HTTPConnection(self.host, self.port, timeout=20)
+        c.sock = self.connect()
         try:
             c.request(method, path, body=body, headers=headers or {})
             r = c.getresponse()
