@@ -90,3 +90,13 @@ void jbi_dedupe_add(jbi_dedupe *d, const char *id, size_t n)
     d->buckets[e->bucket] = d->at + 1;
     d->at = (d->at + 1) % d->n_window;
 }
+
+void jbi_dedupe_undo(jbi_dedupe *d, uint32_t n)
+{
+    for (; n > 0; n--) {
+        d->at = (d->at + d->n_window - 1) % d->n_window;
+        if (d->ring[d->at].len_bytes)
+            unlink_entry(d, d->at);
+        d->ring[d->at].len_bytes = 0;
+    }
+}

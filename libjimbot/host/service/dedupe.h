@@ -40,4 +40,7 @@ bool jbi_dedupe_has(const jbi_dedupe *d, const char *id, size_t n);
 /* Remember an id that is not in the window; the oldest one leaves it. An empty id is ignored. */
 void jbi_dedupe_add(jbi_dedupe *d, const char *id, size_t n);
 
+/* Forget the last n ids added. Those that left the window for them do not come back. */
+void jbi_dedupe_undo(jbi_dedupe *d, uint32_t n);
+
 #endif

@@ -11,14 +11,10 @@
  * in; on the retry those with an event_id are recognised by it, those without by the body.
  */
 #include "host/service/service.h"
-#include "host/text/hmem.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-
-/* What a record costs in the ring besides its payload, generously. */
-enum { RECORD_OVERHEAD_BYTES = 128 };
 
 static void reject(jbi_service *s, uint32_t idx, enum jbi_reject_reason reason, uint64_t offset,
                    const char *message)
@@ -35,35 +31,6 @@ static void reject(jbi_service *s, uint32_t idx, enum jbi_reject_reason reason, 
     s->n_rejects++;
 }
 
-/* Whether the id tells this event from others. Two broken ids may have become one text, and true or
- * false is a flag that some client put there; leaving such an event out would lose it. */
-static bool is_distinct_id(const char *id, size_t n)
-{
-    if ((n == 4 && !memcmp(id, "true", 4)) || (n == 5 && !memcmp(id, "false", 5)))
-        return false;
-    return n == 0 || !memmem(id, n, "\xEF\xBF\xBD", 3); /* U+FFFD */
-}
-
-static int add_pending(jbi_service *s, const jb_encoded *event, uint32_t idx)
-{
-    if (s->n_pending == s->cap_pending) {
-        uint32_t cap = s->cap_pending ? s->cap_pending * 2 : 64;
-        size_t size = sizeof(*s->pending);
-        jbi_pending *grown =
-            jbi_hmem_realloc(s->alloc, s->pending, s->cap_pending * size, cap * size);
-
-        if (!grown)
-            return JB_ENOMEM;
-        s->pending = grown;
-        s->cap_pending = cap;
-    }
-    s->pending[s->n_pending] = (jbi_pending){.event = *event, .idx = idx};
-    if (!is_distinct_id(event->event_id, event->event_id_bytes))
-        s->pending[s->n_pending].event.event_id_bytes = 0;
-    s->n_pending++;
-    return 0;
-}
-
 /* Read all events of a body. Returns how many elements it has, or what makes all of it unusable. */
 static int read_body(jbi_service *s, const jbi_call *call, jb_error *err)
 {
@@ -72,7 +39,8 @@ static int read_body(jbi_service *s, const jbi_call *call, jb_error *err)
     int rc =
         jb_encoder_batch_begin(s->encoder, call->body ? call->body : "", call->body_bytes, err);
 
-    s->n_pending = s->n_rejects = 0;
+    jbi_publish_begin(s);
+    s->n_rejects = 0;
     if (rc < 0)
         return rc;
     for (;; n++) {
@@ -83,7 +51,7 @@ static int read_body(jbi_service *s, const jbi_call *call, jb_error *err)
         if (n == s->opts->max_batch_events)
             return JB_ELIMIT;
         if (rc == 1)
-            rc = add_pending(s, &event, n);
+            rc = jbi_publish_add(s, &event, n);
         else if (rc == JB_EEVENT || rc == JB_ETOOBIG)
             reject(s, n, rc == JB_EEVENT ? JBI_REJECT_EVENT : JBI_REJECT_TOO_BIG, err->offset,
                    err->msg);
@@ -112,48 +80,6 @@ static void answer_unusable(jbi_service *s, int rc, const jb_error *err, jbi_ans
     }
 }
 
-/* Whether there is room for all that is new in the body. A single event needs no look: publishing
- * it says so itself. */
-static bool has_room(jbi_service *s)
-{
-    uint64_t want = 0;
-
-    if (s->n_pending < 2)
-        return true;
-    for (uint32_t i = 0; i < s->n_pending; i++) {
-        const jb_encoded *e = &s->pending[i].event;
-
-        if (!jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes))
-            want += e->len_bytes + RECORD_OVERHEAD_BYTES;
-    }
-    /* The bus answers for one event at a time; a larger body is asked for as the largest event. */
-    if (want > s->max_event_bytes)
-        want = s->max_event_bytes;
-    return want == 0 || jb_bus_wait_space(s->bus, want, 0) != JB_ETIMEDOUT;
-}
-
-static int publish(jbi_service *s, const jb_encoded *e)
-{
-    jb_event_head head = {.type = e->type, .priority = e->priority, .source_time = e->source_time};
-    int rc = jb_bus_topic(s->bus, e->topic, e->topic_bytes, &head.topic_id);
-    bool is_overflow = rc == JB_ELIMIT;
-
-    if (is_overflow) {
-        head.topic_id = s->overflow_topic;
-        rc = 0;
-    }
-    if (rc == 0)
-        rc = jb_bus_publish(s->bus, &head, e->data, e->len_bytes);
-    if (rc < 0)
-        return rc;
-    jbi_counters_publish(&s->counters, head.topic_id);
-    s->counters.n_repairs += e->n_repairs;
-    s->counters.n_overflow += is_overflow;
-    if (e->event_id_bytes)
-        jbi_dedupe_add(&s->dedupe, e->event_id, e->event_id_bytes);
-    return 0;
-}
-
 /* Publish what is pending. Sets how many now lie in the ring and how many of those lay there
  * before; returns 0 or what stopped it, and then remembers how far this body came. */
 static int publish_all(jbi_service *s, const jbi_call *call, uint32_t *ret_accepted,
@@ -163,13 +89,13 @@ static int publish_all(jbi_service *s, const jbi_call *call, uint32_t *ret_accep
         jbi_resume_take(&s->resume, call->body, call->body_bytes, jb_clock_now_ns());
 
     *ret_accepted = *ret_duplicates = 0;
-    for (uint32_t i = 0; i < s->n_pending; i++) {
-        const jb_encoded *e = &s->pending[i].event;
-        bool is_there = i < n_before || jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes);
-        int rc = is_there ? 0 : publish(s, e);
+    for (uint32_t i = 0; i < s->publish.n; i++) {
+        const jb_encoded *e = &s->publish.events[i].event;
+        bool is_there = i < n_before || jbi_publish_is_known(s, e);
+        int rc = is_there ? 0 : jbi_publish_one(s, e, 0);
 
         if (rc == JB_ETOOBIG) {
-            reject(s, s->pending[i].idx, JBI_REJECT_TOO_BIG, 0,
+            reject(s, s->publish.events[i].idx, JBI_REJECT_TOO_BIG, 0,
                    "the event is larger than the bus takes");
             continue;
         }
@@ -276,7 +202,7 @@ void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer
         answer_unusable(s, rc, &err, answer);
         return;
     }
-    rc = has_room(s) ? publish_all(s, call, &n_accepted, &n_duplicates) : JB_EAGAIN;
+    rc = jbi_publish_has_room(s) ? publish_all(s, call, &n_accepted, &n_duplicates) : JB_EAGAIN;
     if (rc < 0)
         answer_not_now(s, rc, n_accepted, n_duplicates, answer);
     else

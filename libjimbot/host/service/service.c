@@ -4,6 +4,7 @@
  */
 #include "host/service/service.h"
 
+#include "host/service/render.h"
 #include "host/text/hmem.h"
 
 #include <stdarg.h>
@@ -34,6 +35,7 @@ static int fit_to_bus(jbi_service *s, jb_error *err)
 
     if (rc < 0)
         return rc;
+    s->utc_offset_ns = stats.utc_offset_ns;
     s->counters.n_topic_slots = stats.max_topics + 1;
     s->counters.topic_slots =
         jbi_hmem_zalloc(s->alloc, s->counters.n_topic_slots * sizeof(*s->counters.topic_slots));
@@ -47,6 +49,25 @@ static int fit_to_bus(jbi_service *s, jb_error *err)
         opts.max_event_bytes = (uint32_t)(stats.capacity_bytes / 4 - 512);
     s->max_event_bytes = opts.max_event_bytes;
     return jb_encoder_create(&opts, &s->encoder, err);
+}
+
+jb_encoder *jbi_service_encoder(jbi_service *s, uint32_t dialect)
+{
+    const uint32_t n = sizeof(s->other_encoders) / sizeof(*s->other_encoders);
+    jb_encoder_opts opts;
+
+    if (dialect == JB_DIALECT_BALATROMCP)
+        return s->encoder;
+    if (dialect >= n)
+        return NULL;
+    if (s->other_encoders[dialect])
+        return s->other_encoders[dialect];
+    jb_encoder_opts_init(&opts, sizeof(opts));
+    opts.alloc = s->alloc;
+    opts.max_event_bytes = s->max_event_bytes;
+    opts.dialect = dialect;
+    jb_encoder_create(&opts, &s->other_encoders[dialect], NULL);
+    return s->other_encoders[dialect];
 }
 
 static int subscribe_commands(jbi_service *s, jb_error *err)
@@ -81,6 +102,7 @@ int jbi_service_init(jbi_service *s, const jb_host_opts *opts, jb_bus *bus, cons
     s->bus = bus;
     s->start_ns = jb_clock_now_ns();
     jbi_htext_init(&s->text, alloc);
+    jbi_publish_init(&s->publish, alloc);
     rc = jbi_dedupe_init(&s->dedupe, opts->dedupe_window, alloc);
     s->resume.key = s->dedupe.key;
     if (rc == 0)
@@ -100,17 +122,19 @@ void jbi_service_fini(jbi_service *s)
 {
     jb_sub_close(s->commands);
     jb_encoder_destroy(s->encoder);
+    for (size_t i = 0; i < sizeof(s->other_encoders) / sizeof(*s->other_encoders); i++)
+        jb_encoder_destroy(s->other_encoders[i]);
+    jbi_render_fini(s);
+    jbi_publish_fini(&s->publish);
     if (s->dedupe.alloc)
         jbi_dedupe_fini(&s->dedupe);
     if (s->queue.alloc)
         jbi_cmdq_fini(&s->queue);
     jbi_htext_fini(&s->text);
-    jbi_hmem_free(s->alloc, s->pending, s->cap_pending * sizeof(*s->pending));
     jbi_hmem_free(s->alloc, s->counters.topic_slots,
                   s->counters.n_topic_slots * sizeof(*s->counters.topic_slots));
     s->commands = NULL;
     s->encoder = NULL;
-    s->pending = NULL;
     s->counters.topic_slots = NULL;
 }
 

@@ -11,6 +11,7 @@
 #include "host/service/cmdq.h"
 #include "host/service/counters.h"
 #include "host/service/dedupe.h"
+#include "host/service/publish.h"
 #include "host/service/resume.h"
 #include "jimbot/host.h"
 
@@ -25,18 +26,13 @@ typedef struct jbi_reject {
 /* Refused elements told one by one in an answer; the others are only counted. */
 enum { JBI_SERVICE_REJECTS = 64 };
 
-/* An encoded event and its place in the body. */
-typedef struct jbi_pending {
-    jb_encoded event;
-    uint32_t idx;
-} jbi_pending;
-
 typedef struct jbi_service {
     const jb_alloc *alloc;
     const jb_host_opts *opts;
     jb_bus *bus; /* borrowed */
     jb_encoder *encoder;
-    jb_sub *commands; /* command.>, latest */
+    jb_encoder *other_encoders[3]; /* by dialect, made when first asked for */
+    jb_sub *commands;              /* command.>, latest */
     uint64_t n_commands_missed;
     uint32_t overflow_topic;         /* for events without topic room */
     uint32_t command_overflow_topic; /* for commands without */
@@ -44,13 +40,13 @@ typedef struct jbi_service {
     jbi_resume resume;
     struct jbi_feed *feeds; /* of all clients, newest first; see feed.h */
     uint32_t n_feeds;
+    struct jbi_render *render; /* texts of the last events; NULL until two clients read */
+    uint64_t utc_offset_ns;    /* of the bus: add to an event's time */
     jbi_cmdq queue;
     jbi_counters counters;
-    jbi_htext text; /* body of the answer being made */
-    jbi_pending *pending;
+    jbi_htext text;           /* body of the answer being made */
+    jbi_publish publish;      /* the request being published */
     uint32_t max_event_bytes; /* what encoder and bus take */
-    uint32_t n_pending;
-    uint32_t cap_pending;
     jbi_reject rejects[JBI_SERVICE_REJECTS];
     uint32_t n_rejects; /* all, also those not in rejects[] */
     uint64_t start_ns;
@@ -64,6 +60,9 @@ void jbi_service_fini(jbi_service *s);
 
 /* Move commands from the bus into the queue; called by a timer and by each poll. */
 void jbi_service_drain_commands(jbi_service *s);
+
+/* The encoder that reads a dialect, NULL when there is no memory or no such dialect. */
+jb_encoder *jbi_service_encoder(jbi_service *s, uint32_t dialect);
 
 void jbi_service_log(const jbi_service *s, uint32_t level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -144,6 +144,18 @@ void jbi_htext_json(jbi_htext *t, const char *s, size_t n)
     jbi_htext_add(t, "\"", 1);
 }
 
+void jbi_htext_ascii(jbi_htext *t, const char *s)
+{
+    jbi_htext_add(t, "\"", 1);
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            json_escape(t, (unsigned char)*s);
+        else
+            jbi_htext_add(t, *s >= 0x20 && *s < 0x7f ? s : "?", 1);
+    }
+    jbi_htext_add(t, "\"", 1);
+}
+
 const char *jbi_htext_policy(uint32_t policy)
 {
     static const char *const words[] = {"lossless", "latest", "conflate"};

@@ -35,6 +35,9 @@ void jbi_htext_printf(jbi_htext *t, const char *fmt, ...) __attribute__((format(
  * is UTF-8 already. */
 void jbi_htext_json(jbi_htext *t, const char *s, size_t n);
 
+/* The same of a text that may hold anything: what is not printable ASCII becomes `?`. */
+void jbi_htext_ascii(jbi_htext *t, const char *s);
+
 /* The word for an enum jb_sub_policy. */
 const char *jbi_htext_policy(uint32_t policy);
 

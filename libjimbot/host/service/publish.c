@@ -1,0 +1,499 @@
+/*
+ * publish: see publish.h.
+ *
+ * All or none is one batch of the bus, which becomes visible as one; so its ids enter the window
+ * before it and leave it again when it had no room.
+ */
+#include "host/service/publish.h"
+
+#include "host/service/service.h"
+#include "host/text/hmem.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum {
+    RECORD_OVERHEAD_BYTES = 128, /* what a record costs besides its payload, generously */
+    KEEP_BYTES = 64 * 1024
+};
+
+void jbi_publish_init(jbi_publish *p, const jb_alloc *alloc)
+{
+    *p = (jbi_publish){.n = 0};
+    jbi_htext_init(&p->notes, alloc);
+    jbi_htext_init(&p->copies, alloc);
+}
+
+void jbi_publish_fini(jbi_publish *p)
+{
+    if (!p->notes.alloc)
+        return;
+    jbi_hmem_free(p->notes.alloc, p->events, p->cap * sizeof(*p->events));
+    jbi_htext_fini(&p->notes);
+    jbi_htext_fini(&p->copies);
+    p->events = NULL;
+}
+
+void jbi_publish_begin(jbi_service *s)
+{
+    jbi_publish *p = &s->publish;
+
+    p->n = 0;
+    jbi_htext_reset(&p->notes, KEEP_BYTES);
+    jbi_htext_reset(&p->copies, KEEP_BYTES);
+    jbi_htext_add(&p->notes, "", 1);
+}
+
+/* Room for one more; NULL when there is none. */
+static jbi_pending *grow(jbi_service *s)
+{
+    jbi_publish *p = &s->publish;
+    size_t size = sizeof(*p->events);
+
+    if (p->n == p->cap) {
+        uint32_t cap = p->cap ? p->cap * 2 : 64;
+        jbi_pending *grown = jbi_hmem_realloc(s->alloc, p->events, p->cap * size, cap * size);
+
+        if (!grown)
+            return NULL;
+        p->events = grown;
+        p->cap = cap;
+    }
+    p->events[p->n] = (jbi_pending){.idx = p->n};
+    return &p->events[p->n++];
+}
+
+/* Whether the id tells this event from others. Two broken ids may have become one text, and true or
+ * false is a flag that some client put there; leaving such an event out would lose it. */
+static bool is_distinct_id(const char *id, size_t n)
+{
+    if ((n == 4 && !memcmp(id, "true", 4)) || (n == 5 && !memcmp(id, "false", 5)))
+        return false;
+    return n == 0 || !memmem(id, n, "\xEF\xBF\xBD", 3); /* U+FFFD */
+}
+
+int jbi_publish_add(jbi_service *s, const jb_encoded *event, uint32_t idx)
+{
+    jbi_pending *to = grow(s);
+
+    if (!to)
+        return JB_ENOMEM;
+    to->event = *event;
+    to->idx = idx;
+    if (!is_distinct_id(event->event_id, event->event_id_bytes))
+        to->event.event_id_bytes = 0;
+    return 0;
+}
+
+/* Give the event its outcome, and say why. */
+static void settle(jbi_service *s, jbi_pending *e, enum jbi_outcome outcome, const char *why)
+{
+    e->outcome = (uint8_t)outcome;
+    if (!why || s->publish.notes.is_broken)
+        return;
+    e->note = (uint32_t)s->publish.notes.len;
+    jbi_htext_add(&s->publish.notes, why, strlen(why) + 1);
+    if (s->publish.notes.is_broken)
+        e->note = 0;
+}
+
+static const char *write_error(const jb_error *err, int code, char to[320])
+{
+    if (err->msg[0])
+        snprintf(to, 320, "%s (byte %llu)", err->msg, (unsigned long long)err->offset);
+    else
+        snprintf(to, 320, "%s", jb_strerror(code));
+    return to;
+}
+
+/* Put topic and key of the request into an event that was read, or refuse it. */
+static void take(jbi_service *s, const jbi_msg_outgoing *from, int rc, const jb_error *err)
+{
+    jbi_pending *e = &s->publish.events[s->publish.n - 1];
+    char why[320];
+
+    if (rc < 0) {
+        settle(s, e, rc == JB_ETOOBIG ? JBI_OUTCOME_TOO_BIG : JBI_OUTCOME_INVALID,
+               write_error(err, rc, why));
+        return;
+    }
+    e->key = from->key;
+    if (!from->topic.data)
+        return;
+    if (from->topic.len > JB_TOPIC_MAX_BYTES || from->topic.len == 0) {
+        settle(s, e, JBI_OUTCOME_INVALID, "the topic has 1 to 127 bytes");
+        return;
+    }
+    memcpy(e->event.topic, from->topic.data, from->topic.len);
+    e->event.topic[from->topic.len] = '\0';
+    e->event.topic_bytes = (uint8_t)from->topic.len;
+}
+
+static int add_empty(jbi_service *s)
+{
+    jb_encoded none = {.source_time = NAN};
+
+    if (s->publish.n == s->opts->max_batch_events)
+        return JB_ELIMIT;
+    return jbi_publish_add(s, &none, s->publish.n);
+}
+
+int jbi_publish_add_outgoing(jbi_service *s, const jbi_msg_outgoing *from)
+{
+    int rc = add_empty(s);
+    jbi_pending *e;
+    jb_error err;
+
+    if (rc < 0)
+        return rc;
+    e = &s->publish.events[s->publish.n - 1];
+    if (!from->event.data) {
+        settle(s, e, JBI_OUTCOME_INVALID, "there is no event in it");
+        return 0;
+    }
+    jb_error_init(&err);
+    rc = from->event.len > s->max_event_bytes
+             ? JB_ETOOBIG
+             : jb_event_inspect(from->event.data, from->event.len, &e->event, &err);
+    if (rc == 0 && !is_distinct_id(e->event.event_id, e->event.event_id_bytes))
+        e->event.event_id_bytes = 0;
+    take(s, from, rc, &err);
+    return 0;
+}
+
+int jbi_publish_add_json(jbi_service *s, uint32_t dialect, const jbi_msg_outgoing *from)
+{
+    jb_encoder *encoder = jbi_service_encoder(s, dialect);
+    jbi_htext *copies = &s->publish.copies;
+    jb_encoded event;
+    jbi_pending *e;
+    jb_error err;
+    int rc;
+
+    if (!encoder)
+        return JB_ENOMEM;
+    rc = add_empty(s);
+    if (rc < 0)
+        return rc;
+    jb_error_init(&err);
+    rc = jb_encoder_json(encoder, from->event.data, from->event.len, &event, &err);
+    if (rc == 0) {
+        s->publish.n--;
+        jbi_publish_add(s, &event, s->publish.n);
+        e = &s->publish.events[s->publish.n - 1];
+        e->is_copied = true;
+        /* The encoder's buffer is its own again with the next event. */
+        e->copy_at = copies->len;
+        e->id_at = event.event_id ? (size_t)(event.event_id - (const char *)event.data) : 0;
+        jbi_htext_add(copies, (const char *)event.data, event.len_bytes);
+        if (copies->is_broken)
+            return JB_ENOMEM;
+    }
+    take(s, from, rc, &err);
+    return 0;
+}
+
+const char *jbi_publish_add_request(jbi_service *s, jbi_slice message, uint32_t events_number,
+                                    uint32_t from_idx, bool *ret_all_or_none)
+{
+    static const char *const malformed = "the request is not protobuf, or a field has another type";
+    jbi_wire in = jbi_wire_of(message.data, message.len);
+    jbi_msg_field f;
+    uint32_t n = 0;
+    int rc;
+
+    while ((rc = jbi_msg_next(&in, &f)) > 0) {
+        jbi_msg_outgoing event;
+
+        if (events_number == 1 && jbi_msg_is_value(&f, 3) && ret_all_or_none)
+            *ret_all_or_none = f.value != 0;
+        if (f.number != events_number)
+            continue;
+        if (f.type != JBI_WIRE_BYTES || jbi_msg_read_outgoing(f.bytes, &event))
+            return malformed;
+        if (n++ < from_idx)
+            continue;
+        rc = jbi_publish_add_outgoing(s, &event);
+        if (rc < 0)
+            return rc == JB_ELIMIT ? "more events in one request than this host takes"
+                                   : "no memory for the request";
+    }
+    if (rc < 0)
+        return malformed;
+    return n ? NULL : "there is no event in the request";
+}
+
+bool jbi_publish_is_known(jbi_service *s, const jb_encoded *e)
+{
+    return jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes);
+}
+
+/* What the ring wants to know of an event. Sets whether it goes to the topic for those without. */
+static int make_head(jbi_service *s, const jb_encoded *e, uint32_t key, jb_event_head *ret_head,
+                     bool *ret_overflow)
+{
+    int rc;
+
+    *ret_head = (jb_event_head){
+        .type = e->type, .priority = e->priority, .source_time = e->source_time, .key = key};
+    rc = jb_bus_topic(s->bus, e->topic, e->topic_bytes, &ret_head->topic_id);
+    *ret_overflow = rc == JB_ELIMIT;
+    if (rc == JB_ELIMIT) {
+        ret_head->topic_id = s->overflow_topic;
+        rc = 0;
+    }
+    return rc;
+}
+
+static void count(jbi_service *s, const jb_encoded *e, uint32_t topic_id)
+{
+    jbi_counters_publish(&s->counters, topic_id);
+    s->counters.n_repairs += e->n_repairs;
+    s->counters.n_overflow += topic_id == s->overflow_topic;
+}
+
+int jbi_publish_one(jbi_service *s, const jb_encoded *e, uint32_t key)
+{
+    jb_event_head head;
+    bool is_overflow;
+    int rc = make_head(s, e, key, &head, &is_overflow);
+
+    if (rc == 0)
+        rc = jb_bus_publish(s->bus, &head, e->data, e->len_bytes);
+    if (rc < 0)
+        return rc;
+    count(s, e, head.topic_id);
+    if (e->event_id_bytes)
+        jbi_dedupe_add(&s->dedupe, e->event_id, e->event_id_bytes);
+    return 0;
+}
+
+bool jbi_publish_has_room(jbi_service *s)
+{
+    uint64_t want = 0;
+
+    /* A single event needs no look: publishing it says so itself. */
+    if (s->publish.n < 2)
+        return true;
+    for (uint32_t i = 0; i < s->publish.n; i++) {
+        const jb_encoded *e = &s->publish.events[i].event;
+
+        if (!jbi_publish_is_known(s, e))
+            want += e->len_bytes + RECORD_OVERHEAD_BYTES;
+    }
+    /* The bus answers for one event at a time; a larger body is asked for as the largest event. */
+    if (want > s->max_event_bytes)
+        want = s->max_event_bytes;
+    return want == 0 || jb_bus_wait_space(s->bus, want, 0) != JB_ETIMEDOUT;
+}
+
+/* Give an event the outcome of a refusal of the bus. Returns what is wrong with the bus itself. */
+static int settle_refused(jbi_service *s, jbi_pending *e, int rc)
+{
+    switch (rc) {
+    case JB_EAGAIN:
+        settle(s, e, JBI_OUTCOME_FULL, "the bus is full, send it again");
+        return 0;
+    case JB_ETOOBIG:
+        settle(s, e, JBI_OUTCOME_TOO_BIG, "the event is larger than the bus takes");
+        return 0;
+    case JB_EINVAL:
+        settle(s, e, JBI_OUTCOME_INVALID,
+               "the topic is no name: tokens of letters, digits, _, - and : joined by dots");
+        return 0;
+    default:
+        return rc;
+    }
+}
+
+static int run_each(jbi_service *s, bool may_stop)
+{
+    bool is_full = false;
+
+    for (uint32_t i = 0; i < s->publish.n; i++) {
+        jbi_pending *e = &s->publish.events[i];
+        int rc;
+
+        if (e->outcome)
+            continue;
+        if (jbi_publish_is_known(s, &e->event)) {
+            settle(s, e, JBI_OUTCOME_DUPLICATE, NULL);
+            continue;
+        }
+        /* One that would still fit must not overtake those that did not. */
+        rc = is_full ? JB_EAGAIN : jbi_publish_one(s, &e->event, e->key);
+        is_full = rc == JB_EAGAIN;
+        if (is_full && may_stop)
+            return 0;
+        if (rc == 0)
+            settle(s, e, JBI_OUTCOME_ACCEPTED, NULL);
+        else if (settle_refused(s, e, rc) < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* The parts of a batch of the bus. */
+typedef struct batch {
+    jb_event_head *heads;
+    const void **payloads;
+    uint32_t *lens;
+    jbi_pending **events;
+    uint32_t n;
+    uint32_t n_ids; /* that entered the window */
+} batch;
+
+enum { BATCH_ITEM_BYTES = sizeof(jb_event_head) + 2 * sizeof(void *) + sizeof(uint32_t) };
+
+static void *batch_init(jbi_service *s, batch *b)
+{
+    size_t n = s->publish.n;
+    char *at = jbi_hmem_zalloc(s->alloc, n * BATCH_ITEM_BYTES);
+
+    *b = (batch){.n = 0};
+    if (!at)
+        return NULL;
+    b->heads = (jb_event_head *)(void *)at;
+    b->payloads = (const void **)(void *)(b->heads + n);
+    b->events = (jbi_pending **)(void *)(b->payloads + n);
+    b->lens = (uint32_t *)(void *)(b->events + n);
+    return at;
+}
+
+static void batch_add(jbi_service *s, batch *b, jbi_pending *e)
+{
+    bool is_overflow;
+    int rc;
+
+    if (jbi_publish_is_known(s, &e->event)) {
+        settle(s, e, JBI_OUTCOME_DUPLICATE, NULL);
+        return;
+    }
+    rc = make_head(s, &e->event, e->key, &b->heads[b->n], &is_overflow);
+    if (rc < 0) {
+        settle_refused(s, e, JB_EINVAL);
+        return;
+    }
+    b->payloads[b->n] = e->event.data;
+    b->lens[b->n] = e->event.len_bytes;
+    b->events[b->n++] = e;
+    if (e->event.event_id_bytes) {
+        jbi_dedupe_add(&s->dedupe, e->event.event_id, e->event.event_id_bytes);
+        b->n_ids++;
+    }
+}
+
+static int batch_settle(jbi_service *s, const batch *b, int rc)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        jbi_pending *e = b->events[i];
+
+        if (rc == 0) {
+            count(s, &e->event, b->heads[i].topic_id);
+            settle(s, e, JBI_OUTCOME_ACCEPTED, NULL);
+        } else if (rc == JB_ETOOBIG) {
+            settle(s, e, JBI_OUTCOME_TOO_BIG, "all of them are more than the bus takes at once");
+        } else if (rc == JB_EAGAIN && i > 0) {
+            settle(s, e, JBI_OUTCOME_NOT_TRIED, "another event of the request had no room");
+        } else if (settle_refused(s, e, rc) < 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int run_together(jbi_service *s)
+{
+    batch b;
+    void *memory = batch_init(s, &b);
+    int rc;
+
+    if (!memory)
+        return JB_ENOMEM;
+    for (uint32_t i = 0; i < s->publish.n; i++) {
+        if (!s->publish.events[i].outcome)
+            batch_add(s, &b, &s->publish.events[i]);
+    }
+    rc = b.n > JB_BATCH_MAX ? JB_ETOOBIG : 0;
+    if (rc == 0 && b.n > 0)
+        rc = jb_bus_publish_batch(s->bus, b.heads, b.payloads, b.lens, b.n);
+    if (rc < 0)
+        jbi_dedupe_undo(&s->dedupe, b.n_ids);
+    rc = batch_settle(s, &b, rc);
+    jbi_hmem_free(s->alloc, memory, s->publish.n * BATCH_ITEM_BYTES);
+    return rc;
+}
+
+static void sum_up(jbi_service *s, jbi_publish_sum *ret)
+{
+    jbi_counters *c = &s->counters;
+
+    *ret = (jbi_publish_sum){.n_done = 0};
+    while (ret->n_done < s->publish.n && s->publish.events[ret->n_done].outcome) {
+        ret->n[s->publish.events[ret->n_done].outcome]++;
+        ret->n_done++;
+    }
+    s->publish.n = ret->n_done;
+    c->n_duplicates += ret->n[JBI_OUTCOME_DUPLICATE];
+    c->n_rejected[JBI_REJECT_EVENT] += ret->n[JBI_OUTCOME_INVALID];
+    c->n_rejected[JBI_REJECT_TOO_BIG] += ret->n[JBI_OUTCOME_TOO_BIG];
+    c->n_rejected[JBI_REJECT_BUS_FULL] += ret->n[JBI_OUTCOME_FULL] > 0;
+}
+
+int jbi_publish_run(jbi_service *s, uint32_t flags, jbi_publish_sum *ret_sum)
+{
+    jbi_publish *p = &s->publish;
+    int rc;
+
+    for (uint32_t i = 0; i < p->n; i++) {
+        jbi_pending *e = &p->events[i];
+
+        if (!e->is_copied)
+            continue;
+        e->event.data = (const uint8_t *)p->copies.data + e->copy_at;
+        e->event.event_id = (const char *)e->event.data + e->id_at;
+    }
+    rc = flags & JBI_PUBLISH_ALL_OR_NONE ? run_together(s)
+                                         : run_each(s, flags & JBI_PUBLISH_STOP_WHEN_FULL);
+    sum_up(s, ret_sum);
+    return rc;
+}
+
+const char *jbi_publish_note(const jbi_service *s, const jbi_pending *e)
+{
+    return e->note && !s->publish.notes.is_broken ? s->publish.notes.data + e->note : "";
+}
+
+void jbi_publish_write(const jbi_service *s, uint32_t number, jbi_htext *out)
+{
+    for (uint32_t i = 0; i < s->publish.n; i++) {
+        const jbi_pending *e = &s->publish.events[i];
+        size_t mark = jbi_msg_open(out, number);
+
+        jbi_msg_put_value(out, 1, e->outcome);
+        if (e->note)
+            jbi_msg_put_text(out, 3, jbi_publish_note(s, e));
+        jbi_msg_close(out, mark);
+    }
+}
+
+void jbi_publish_write_json(const jbi_service *s, jbi_htext *out)
+{
+    static const char *const names[JBI_OUTCOME_N] = {"UNSPECIFIED", "ACCEPTED",    "DUPLICATE",
+                                                     "FULL",        "OVER_BUDGET", "TOO_BIG",
+                                                     "INVALID",     "NOT_TRIED"};
+
+    for (uint32_t i = 0; i < s->publish.n; i++) {
+        const jbi_pending *e = &s->publish.events[i];
+
+        jbi_htext_str(out,
+                      i ? ",{\"outcome\":\"PUBLISH_OUTCOME_" : "{\"outcome\":\"PUBLISH_OUTCOME_");
+        jbi_htext_str(out, names[e->outcome]);
+        jbi_htext_str(out, "\"");
+        if (e->note) {
+            jbi_htext_str(out, ",\"message\":");
+            jbi_htext_ascii(out, jbi_publish_note(s, e));
+        }
+        jbi_htext_str(out, "}");
+    }
+}
