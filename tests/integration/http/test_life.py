@@ -176,5 +176,24 @@ class Banner(DaemonCase):
         self.assertRegex(self.daemon.banner, r"^jimbotd [\d.]+ listens on http://127\.0\.0\.1:\d+, bus test\n$")
 
 
+class Idle(DaemonCase):
+    def wake_ups(self):
+        """Times any thread of the daemon has been woken."""
+        total = 0
+        folder = f"/proc/{self.daemon.process.pid}/task"
+        for task in os.listdir(folder):
+            with open(f"{folder}/{task}/status", encoding="ascii") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches"))
+        return total
+
+    def test_a_daemon_with_nothing_to_do_sleeps(self):
+        with self.daemon.connect():
+            self.daemon.wait_for_connections(1)
+            time.sleep(2)
+            before = self.wake_ups()
+            time.sleep(4)
+            self.assertLessEqual(self.wake_ups() - before, 5)
+
+
 if __name__ == "__main__":
     unittest.main()
