@@ -80,6 +80,9 @@ typedef struct jb_host_opts {
     char tls_key[256];   /**< PEM file: its key, which others may not read; default none */
     char tls_client_ca[256]; /**< PEM file: who signs the certificates that clients must show;
                                   default none, no client is asked for one */
+    uint32_t max_streams; /**< requests at a time on one HTTP/2 connection, 1 .. 65536; default 1024
+                           */
+    uint32_t _reserved2;
 } jb_host_opts;
 
 /**

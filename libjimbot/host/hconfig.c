@@ -62,6 +62,8 @@ static const key keys[] = {
     {"tls_key", "FILE", "its key, PEM (none)", KIND_TEXT, AT(tls_key)},
     {"tls_client_ca", "FILE", "who signs the certificates that clients must show, PEM (none)",
      KIND_TEXT, AT(tls_client_ca)},
+    {"max_streams", "N", "requests at a time on one HTTP/2 connection (1024)", KIND_U32,
+     AT(max_streams)},
 };
 /* clang-format on */
 
@@ -85,6 +87,7 @@ void jb_host_opts_init(jb_host_opts *opts, uint32_t size)
                       .max_batch_events = 10000,
                       .dedupe_window = 65536,
                       .command_queue = 1024,
+                      .max_streams = 1024,
                       .http = "127.0.0.1:8080",
                       .bus_name = "jimbot"};
 

@@ -204,7 +204,8 @@ static bool is_valid(const jb_host_opts *o)
     return o->max_body_bytes >= 1024 && o->max_body_bytes <= 1u << 30 &&
            o->max_buffered_bytes >= o->max_body_bytes && o->max_buffered_bytes <= 1ull << 40 &&
            o->max_header_bytes >= 256 && o->max_header_bytes <= 1u << 20 &&
-           o->max_connections >= 1 && o->max_connections <= 65536 && o->max_batch_events >= 1 &&
+           o->max_connections >= 1 && o->max_connections <= 65536 && o->max_streams >= 1 &&
+           o->max_streams <= 65536 && o->max_batch_events >= 1 &&
            o->max_batch_events <= 1000000 && o->dedupe_window >= 1 &&
            o->dedupe_window <= 1u << 24 && o->command_queue >= 1 && o->command_queue <= 65536 &&
            o->log_level <= JB_LOG_ERROR && has_end(o->http) && has_end(o->grpc) &&

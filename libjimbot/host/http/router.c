@@ -3,7 +3,7 @@
  */
 #include "host/http/router.h"
 
-#include "host/service/service.h"
+#include "host/host.h"
 
 #include <string.h>
 
@@ -72,4 +72,12 @@ const jbi_route *jbi_router_find(const char *method, const jbi_call *call, jbi_a
     else
         jbi_answer_error(answer, 404, "there is nothing at this path");
     return NULL;
+}
+
+void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *answer)
+{
+    const jbi_route *route = jbi_router_find(method, call, answer);
+
+    if (route)
+        route->handler(&call->host->service, call, answer);
 }

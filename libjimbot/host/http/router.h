@@ -27,7 +27,8 @@ typedef struct jbi_call {
     size_t query_bytes;
     const char *body;
     size_t body_bytes;
-    bool is_head; /* nothing may be taken: only the header is sent */
+    bool is_head;    /* nothing may be taken: only the header is sent */
+    bool can_switch; /* HTTP/1.1: the answer may have a `next`; else it must not */
 } jbi_call;
 
 typedef void (*jbi_handler)(struct jbi_service *service, const jbi_call *call, jbi_answer *answer);
@@ -44,5 +45,8 @@ const jbi_route *jbi_router_at(uint32_t idx);
 
 /* The entry for a request, or NULL with a 404, 405 or 204 put into answer. */
 const jbi_route *jbi_router_find(const char *method, const jbi_call *call, jbi_answer *answer);
+
+/* Answer a request: find its handler and call it, or say why there is none. */
+void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *answer);
 
 #endif

@@ -57,15 +57,13 @@ static void answer_request(jbi_conn *c)
                      .fields = &r->fields,
                      .body = r->body,
                      .body_bytes = r->body_bytes,
-                     .is_head = r->method == HTTP_HEAD};
-    const jbi_route *route;
+                     .is_head = r->method == HTTP_HEAD,
+                     .can_switch = true};
     jbi_answer a;
 
     jbi_request_target(r, &call);
     jbi_answer_init(&a, &c->host->service.text);
-    route = jbi_router_find(llhttp_method_name((llhttp_method_t)r->method), &call, &a);
-    if (route)
-        route->handler(&c->host->service, &call, &a);
+    jbi_router_answer(llhttp_method_name((llhttp_method_t)r->method), &call, &a);
     send_answer(c, &a);
     jbi_request_next(r);
     if (a.next)

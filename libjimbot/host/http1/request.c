@@ -119,16 +119,9 @@ static int on_headers_complete(llhttp_t *p)
 
 static int store_body(jbi_request *r, const char *at, size_t n)
 {
-    size_t *shared = r->limits->n_buffered_bytes;
-    size_t cost;
-
-    jbi_htext_add(&r->stored, at, n);
-    cost = r->stored.cap - r->charged_bytes;
-    if (r->stored.is_broken || cost > r->limits->max_buffered_bytes - *shared)
+    if (!jbi_body_add(&r->stored, r->limits, at, n))
         return fail(r, 503, "too many request bodies are being received");
-    *shared += cost;
-    r->charged_bytes += cost;
-    r->body = r->stored.data;
+    r->body = r->stored.text.data;
     return 0;
 }
 
@@ -175,7 +168,7 @@ void jbi_request_init(jbi_request *r, const jbi_request_limits *limits, const jb
 {
     memset(r, 0, sizeof(*r));
     r->limits = limits;
-    jbi_htext_init(&r->stored, alloc);
+    jbi_body_init(&r->stored, alloc);
     jbi_fields_init(&r->fields, alloc);
     llhttp_init(&r->parser, HTTP_REQUEST, &settings);
     r->parser.data = r;
@@ -183,9 +176,7 @@ void jbi_request_init(jbi_request *r, const jbi_request_limits *limits, const jb
 
 static void release_body(jbi_request *r)
 {
-    *r->limits->n_buffered_bytes -= r->charged_bytes;
-    r->charged_bytes = 0;
-    jbi_htext_fini(&r->stored);
+    jbi_body_release(&r->stored, r->limits);
     r->body = NULL;
     r->body_bytes = 0;
 }

@@ -11,19 +11,13 @@
 #ifndef JBI_HOST_REQUEST_H
 #define JBI_HOST_REQUEST_H
 
+#include "host/http/body.h"
 #include "host/http/router.h"
 #include "host/http1/crguard.h"
 
 #include <llhttp.h>
 
 enum { JBI_REQUEST_URL_BYTES = 1024 };
-
-typedef struct jbi_request_limits {
-    size_t max_header_bytes;
-    size_t max_body_bytes;
-    size_t max_buffered_bytes;
-    size_t *n_buffered_bytes; /* of all requests that share the limit */
-} jbi_request_limits;
 
 /* How far feeding came. */
 enum jbi_request_progress {
@@ -49,8 +43,7 @@ typedef struct jbi_request {
 
     const char *body; /* whole body, once done; borrowed or in `stored` */
     size_t body_bytes;
-    jbi_htext stored;     /* a body that came in more than one piece */
-    size_t charged_bytes; /* what `stored` costs of the shared limit */
+    jbi_body stored; /* a body that came in more than one piece */
 
     const char *problem; /* static text, set with status */
     uint16_t status;

@@ -237,7 +237,8 @@ static void flush(jbi_conn *c)
         jbi_conn_close(c);
 }
 
-/* Let the protocol say what it has, as long as the socket takes it, but not for ever. */
+/* Let the protocol say what it has, as long as the socket takes it, but not for ever: the last
+ * round goes by way of the loop, which calls again when the socket has taken it. */
 static void pump(jbi_conn *c)
 {
     enum { ROUNDS_MAX = 8 };
@@ -247,7 +248,10 @@ static void pump(jbi_conn *c)
         c->protocol->pump(c);
         if (c->out.open.len == 0)
             return;
-        flush(c);
+        if (i + 1 < ROUNDS_MAX)
+            flush(c);
+        else if (c->state == JBI_CONN_OPEN && jbi_outq_flush_later(&c->out) < 0)
+            jbi_conn_close(c);
         if (c->out.n_queued > 0)
             return;
     }

@@ -63,15 +63,20 @@ static int queue_rest(jbi_outq *q, size_t n_done)
     return 0;
 }
 
+static int seal(jbi_outq *q)
+{
+    if (q->tls && !q->open.is_broken && jbi_tls_seal(q->tls, &q->open) < 0)
+        return UV_ECONNABORTED;
+    return q->open.is_broken ? UV_ENOMEM : 0;
+}
+
 int jbi_outq_flush(jbi_outq *q)
 {
     uv_buf_t buf;
-    int n = 0;
+    int n = seal(q);
 
-    if (q->tls && !q->open.is_broken && jbi_tls_seal(q->tls, &q->open) < 0)
-        return UV_ECONNABORTED;
-    if (q->open.is_broken)
-        return UV_ENOMEM;
+    if (n < 0)
+        return n;
     if (q->open.len == 0)
         return 0;
     buf = uv_buf_init(q->open.data, (unsigned)q->open.len);
@@ -87,4 +92,11 @@ int jbi_outq_flush(jbi_outq *q)
         return queue_rest(q, (size_t)n);
     jbi_htext_reset(&q->open, KEEP_BYTES);
     return 0;
+}
+
+int jbi_outq_flush_later(jbi_outq *q)
+{
+    int rc = seal(q);
+
+    return rc == 0 && q->open.len ? queue_rest(q, 0) : rc;
 }

@@ -36,6 +36,9 @@ void jbi_outq_fini(jbi_outq *q);
 /* Send all of `open`. Returns 0, or a uv error: the connection is of no more use. */
 int jbi_outq_flush(jbi_outq *q);
 
+/* The same, but by way of the loop: the callback comes, and other connections before it. */
+int jbi_outq_flush_later(jbi_outq *q);
+
 static inline size_t jbi_outq_waiting(const jbi_outq *q)
 {
     return q->open.len + q->n_queued;

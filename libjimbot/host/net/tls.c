@@ -115,7 +115,11 @@ static BIO_METHOD *make_method(void)
 static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_bytes,
                    const unsigned char *theirs, unsigned n_theirs, void *userdata)
 {
+#ifdef JBI_HAVE_HTTP2
+    static const unsigned char ours[] = "\x02h2\x08http/1.1";
+#else
     static const unsigned char ours[] = "\x08http/1.1";
+#endif
     unsigned char *chosen;
 
     if (SSL_select_next_proto(&chosen, ret_bytes, ours, sizeof(ours) - 1, theirs, n_theirs) !=
