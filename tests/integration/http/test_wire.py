@@ -137,6 +137,9 @@ class Wire(DaemonCase):
             s.sendall(get(extra=b"Connection: close\r\n") + get())
             self.assertEqual(len(read_answers(s, 2)), 1)
 
+    def test_a_request_of_another_version_is_505(self):
+        self.assertEqual(self.ask(get(version=b"2.0"))[0][0], 505)
+
     def test_head_and_options(self):
         status, headers, body = self.daemon.request("HEAD", "/metrics")
         self.assertEqual((status, body), (200, b""))
