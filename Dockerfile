@@ -1,7 +1,11 @@
 # jimbotd, and nothing else.
 #
 #   docker build -t jimbotd .
-#   docker run --rm -p 127.0.0.1:8080:8080 jimbotd
+#   jimbotd --make-token mod publish,command     # the second line belongs into the file `tokens`
+#   docker run --rm -p 127.0.0.1:8080:8080 -v "$PWD/tokens:/run/jimbotd/tokens:ro" jimbotd
+#
+# Inside the container others can reach the address, so it asks for tokens: a file of mode 0600 that
+# belongs to the user id it runs with, 1000 unless --user says another.
 #
 # The bus lies in /dev/shm of the container. Programs outside reach it with --ipc=host and the same
 # user id: --user "$(id -u)".
@@ -21,7 +25,7 @@ RUN meson setup /build --prefix=/usr --libdir=lib --buildtype=release -Dstrip=tr
 
 FROM debian:bookworm-slim
 RUN apt-get update -q \
-    && apt-get install -q -y --no-install-recommends libuv1 libjansson4 libinih1 \
+    && apt-get install -q -y --no-install-recommends libuv1 libjansson4 libinih1 libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 1000 --user-group --no-create-home jimbot
 COPY --from=build /root-of-jimbotd /
@@ -30,4 +34,4 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=2s CMD ["bash", "-c", \
     "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /health HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["jimbotd", "--http", "0.0.0.0:8080"]
+ENTRYPOINT ["jimbotd", "--http", "0.0.0.0:8080", "--listen-public", "--tokens", "/run/jimbotd/tokens"]

@@ -20,7 +20,7 @@
 enum { EXIT_USAGE = 2, EXIT_ADDRESS = 3, EXIT_BUS = 4 };
 
 /* Flags that are not settings; settings take the codes from FLAG_SETTING on. */
-enum { FLAG_CONFIG = 256, FLAG_HELP, FLAG_VERSION, FLAG_ROUTES, FLAG_SETTING };
+enum { FLAG_CONFIG = 256, FLAG_HELP, FLAG_VERSION, FLAG_ROUTES, FLAG_TOKEN, FLAG_SETTING };
 
 enum { N_OPTIONS_MAX = 64 };
 
@@ -60,19 +60,22 @@ static void make_flags(flags *f)
     static const struct option fixed[] = {{"config", required_argument, NULL, FLAG_CONFIG},
                                           {"help", no_argument, NULL, FLAG_HELP},
                                           {"version", no_argument, NULL, FLAG_VERSION},
-                                          {"routes", no_argument, NULL, FLAG_ROUTES}};
+                                          {"routes", no_argument, NULL, FLAG_ROUTES},
+                                          {"make-token", required_argument, NULL, FLAG_TOKEN}};
     const char *name;
+    const char *arg;
 
     memset(f, 0, sizeof(*f));
-    while (f->n_settings < N_OPTIONS_MAX - 5 &&
-           jb_host_opts_key(f->n_settings, &name, NULL, NULL) == 0) {
+    while (f->n_settings < N_OPTIONS_MAX - 6 &&
+           jb_host_opts_key(f->n_settings, &name, &arg, NULL) == 0) {
         char *to = f->names[f->n_settings];
 
         snprintf(to, sizeof(f->names[0]), "%s", name);
         for (; *to; to++)
             *to = *to == '_' ? '-' : *to;
-        f->options[f->n_settings] = (struct option){f->names[f->n_settings], required_argument,
-                                                    NULL, FLAG_SETTING + (int)f->n_settings};
+        f->options[f->n_settings] =
+            (struct option){f->names[f->n_settings], *arg ? required_argument : no_argument, NULL,
+                            FLAG_SETTING + (int)f->n_settings};
         f->n_settings++;
     }
     memcpy(&f->options[f->n_settings], fixed, sizeof(fixed));
@@ -92,9 +95,10 @@ static void print_help(const flags *f)
         snprintf(left, sizeof(left), "--%s %s", f->names[i], arg);
         printf("  %-30s  %s\n", left, help);
     }
-    printf("  %-30s  %s\n  %-30s  %s\n  %-30s  %s\n\n", "--config FILE",
-           "read `max_body_bytes = 8M` and so on from a file", "--help", "this text", "--version",
-           "the version");
+    printf("  %-30s  %s\n  %-30s  %s\n  %-30s  %s\n  %-30s  %s\n\n", "--config FILE",
+           "read `max_body_bytes = 8M` and so on from a file", "--make-token NAME SCOPES",
+           "print a new token, and its line for the file of --tokens", "--help", "this text",
+           "--version", "the version");
     printf(
         "Every setting can also stand in the environment, JIMBOTD_MAX_BODY_BYTES, and the file\n"
         "may be named by JIMBOTD_CONFIG. Flags go over the environment, and that over the file.\n"
@@ -110,6 +114,21 @@ static void print_routes(void)
 
     for (uint32_t i = 0; jb_host_route_at(i, &method, &path, &statuses) == 0; i++)
         printf("%s %s %s\n", method, path, statuses);
+}
+
+/* Two lines: the token, and what the file of tokens is to hold. */
+static int make_token(const char *name, const char *scopes)
+{
+    char token[48];
+    char line[256];
+    jb_error err;
+
+    if (jb_host_make_token(name, scopes ? scopes : "", token, line, &err) < 0) {
+        fprintf(stderr, "jimbotd: %s\n", err.msg);
+        return EXIT_USAGE;
+    }
+    printf("%s\n%s\n", token, line);
+    return 0;
 }
 
 /* First pass over the flags: what needs no settings, and where the file is. Returns an exit code,
@@ -135,6 +154,8 @@ static int scan_flags(int argc, char **argv, const flags *f, const char **ret_co
         case FLAG_ROUTES:
             print_routes();
             return 0;
+        case FLAG_TOKEN:
+            return make_token(optarg, argv[optind]);
         default:
             break;
         }
@@ -159,7 +180,7 @@ static int apply_flags(int argc, char **argv, const flags *f, jb_host_opts *opts
         if (c < FLAG_SETTING)
             continue;
         jb_host_opts_key((uint32_t)(c - FLAG_SETTING), &name, NULL, NULL);
-        rc = jb_host_opts_set(opts, name, optarg, err);
+        rc = jb_host_opts_set(opts, name, optarg ? optarg : "yes", err);
     }
     return rc;
 }
@@ -216,7 +237,9 @@ static int serve(const jb_host_opts *opts)
 
     if (rc < 0) {
         fprintf(stderr, "jimbotd: %s\n", err.msg);
-        return rc == JB_ESYS ? EXIT_ADDRESS : rc == JB_EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+        return rc == JB_ESYS                        ? EXIT_ADDRESS
+               : rc == JB_EINVAL || rc == JB_EPARSE ? EXIT_USAGE
+                                                    : EXIT_FAILURE;
     }
     running = host;
     catch_signals();

@@ -15,8 +15,9 @@
  * @endcode
  *
  * Caveats first:
- *  - There is no authentication. Who can reach the address can publish events and send commands, so
- *    the default address is loopback and any other one is the caller's decision.
+ *  - Without `tokens` and `tls_client_ca` there is no authentication: whoever reaches the address
+ *    can publish events and send commands. Then only loopback is listened on, and what pages of
+ *    other sites send through a browser is refused.
  *  - An answer of 200 means that every event of the request lies in the ring (or lay there already
  *    under the same `event_id`). Everything else is another status.
  *  - A command is handed to exactly one poll. When the client dies while it reads the answer, the
@@ -82,7 +83,13 @@ typedef struct jb_host_opts {
                                   default none, no client is asked for one */
     uint32_t max_streams; /**< requests at a time on one HTTP/2 connection, 1 .. 65536; default 1024
                            */
-    uint32_t _reserved2;
+    uint32_t listen_public;  /**< 1: addresses that are not loopback are meant; they need tokens or
+                                 tls_client_ca; default 0 */
+    char tokens[256];        /**< file of bearer tokens, mode 0600: who may do what; default none */
+    char allowed_hosts[256]; /**< names in Host beside addresses, localhost, those listened on and
+                                  the certificate's; commas between; "*" any; default none */
+    char allowed_origins[256]; /**< pages that may ask, "https://example.org"; commas between; "*"
+                                    any; default none but the server's own */
 } jb_host_opts;
 
 /**
@@ -99,7 +106,8 @@ JB_API void jb_host_opts_init(jb_host_opts *opts, uint32_t size);
  * Walk the text names of the options, for help texts and flags.
  *
  * @param idx       0, 1, 2 … until the call returns JB_ENOENT.
- * @param ret_name  "max_body_bytes" …   @param ret_arg  what the value is, "BYTES", "SECONDS" …
+ * @param ret_name  "max_body_bytes" …   @param ret_arg  what the value is, "BYTES", "SECONDS" …;
+ *                  "" for a switch, whose value is yes or no
  * @param ret_help  one sentence. All static storage; each output may be NULL.
  *
  * @return 0, or JB_ENOENT past the end.
@@ -156,7 +164,8 @@ JB_API int jb_host_opts_load_env(jb_host_opts *opts, jb_error *err);
  *                  runs it.
  * @param ret_host  the caller destroys it.
  *
- * @return 0, or JB_EINVAL (an option is out of range, or an address that is none), JB_ESYS (the
+ * @return 0, or JB_EINVAL (an option is out of range, an address that is none or may not be listened
+ * on, a file of TLS or tokens that cannot be used), JB_EPARSE (a line of the tokens), JB_ESYS (the
  * address is in use or not ours: err->os_errno, err->msg names it), JB_ENOMEM, or what
  * jb_bus_open() and jb_bus_subscribe() return.
  *
@@ -186,8 +195,9 @@ JB_API int jb_host_run(jb_host *host);
 JB_API void jb_host_stop(jb_host *host);
 
 /**
- * Ask the host to read its certificates again. Connections that are open keep theirs. A file that
- * is wrong is logged, and the old certificates stay.
+ * Ask the host to read its tokens and certificates again. A token that is gone is refused from then
+ * on, also on connections that are open; those keep their certificate. A file that is wrong is
+ * logged, and what it said before stays.
  *
  * Threads: any; also from a signal handler. Blocks: never. Allocates: never. Game thread: no.
  * Since: 0.1
@@ -223,13 +233,33 @@ JB_API const char *jb_host_address(const jb_host *host);
 JB_API void jb_host_destroy(jb_host *host);
 
 /**
+ * Make a bearer token and the line of the `tokens` file that lets it in.
+ *
+ * A line is the token's SHA-256 in hexadecimal, its scopes and its name; `#` begins a comment line.
+ * Scopes are publish (events in), subscribe (events out), command (commands to the game, and its
+ * poll for them) and admin (metrics and statistics). A line `cn:NAME SCOPES` says what the client
+ * whose certificate has this common name may; as soon as there is one, certificates without a line
+ * may nothing.
+ *
+ * @param name       1 to 63 characters of ASCII, no blanks.   @param scopes  "publish,subscribe".
+ * @param ret_token  for whoever is to use it; kept nowhere.   @param ret_line  for the file.
+ *
+ * @return 0, or JB_EINVAL (an argument; err->msg says which), JB_ESYS (no random bytes), JB_ENOMEM.
+ *
+ * Threads: any. Blocks: never. Allocates: yes. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_host_make_token(const char *name, const char *scopes, char ret_token[48],
+                              char ret_line[256], jb_error *err);
+
+/**
  * Walk what the server answers: one entry for each method of each path.
  *
  * @param idx           0, 1, 2 … until the call returns JB_ENOENT.
  * @param ret_method    "GET" …   @param ret_path  "/health" …
- * @param ret_statuses  the statuses it may answer with, "200 400 503". What a malformed or
- *                      oversized request gets before its path matters is not in the list. Static
- *                      storage.
+ * @param ret_statuses  the statuses it may answer with, "200 400 503". What a malformed,
+ *                      oversized or forbidden request gets before its handler is asked is not in
+ *                      the list. Static storage.
  *
  * @return 0, or JB_ENOENT past the end, JB_EINVAL (an output is NULL).
  *

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_TEXT, KIND_U32, KIND_BYTES, KIND_BYTES32, KIND_SECONDS, KIND_LEVEL };
+enum kind { KIND_TEXT, KIND_U32, KIND_BYTES, KIND_BYTES32, KIND_SECONDS, KIND_LEVEL, KIND_SWITCH };
 
 typedef struct key {
     const char *name;
@@ -64,6 +64,14 @@ static const key keys[] = {
      KIND_TEXT, AT(tls_client_ca)},
     {"max_streams", "N", "requests at a time on one HTTP/2 connection (1024)", KIND_U32,
      AT(max_streams)},
+    {"tokens", "FILE", "who may do what: one line a token, see --make-token (none)",
+     KIND_TEXT, AT(tokens)},
+    {"listen_public", "", "addresses that others can reach are meant; needs tokens or tls_client_ca",
+     KIND_SWITCH, AT(listen_public)},
+    {"allowed_hosts", "NAMES", "names this server is called by, beside addresses and localhost (none)",
+     KIND_TEXT, AT(allowed_hosts)},
+    {"allowed_origins", "ORIGINS", "pages that may ask, like https://example.org (none)",
+     KIND_TEXT, AT(allowed_origins)},
 };
 /* clang-format on */
 
@@ -166,6 +174,16 @@ static bool read_level(const char *value, uint32_t *ret)
     return false;
 }
 
+static bool read_switch(const char *value, uint32_t *ret)
+{
+    bool is_yes = strcmp(value, "yes") == 0;
+
+    if (!is_yes && strcmp(value, "no") != 0)
+        return false;
+    *ret = is_yes;
+    return true;
+}
+
 static bool read_value(const key *k, const char *value, void *field)
 {
     uint64_t n;
@@ -178,6 +196,8 @@ static bool read_value(const key *k, const char *value, void *field)
         return true;
     case KIND_LEVEL:
         return read_level(value, field);
+    case KIND_SWITCH:
+        return read_switch(value, field);
     case KIND_SECONDS:
         return read_seconds(value, field);
     case KIND_BYTES:

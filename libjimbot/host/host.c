@@ -23,6 +23,7 @@ static void free_host(jb_host *host)
     if (host->owns_bus)
         jb_bus_close(host->bus);
     jbi_tls_site_unref(host->tls);
+    jbi_gate_fini(&host->gate);
     jbi_hmem_free(&alloc, host->read_buf, JBI_CONN_READ_BYTES);
     jbi_hmem_free(&alloc, host, sizeof(*host));
 }
@@ -135,7 +136,7 @@ static int load_tls(jb_host *host, jbi_tls_site **ret_site, jb_error *err)
     jbi_tls_files files = {.cert = o->tls_cert,
                            .key = o->tls_key,
                            .client_ca = o->tls_client_ca,
-                           .must_have_cert = true};
+                           .must_have_cert = !*o->tokens};
 
     *ret_site = NULL;
     return *o->tls_cert ? jbi_tls_site_create(&files, host->alloc, ret_site, err) : 0;
@@ -147,6 +148,11 @@ static void reload(jb_host *host)
     jbi_tls_site *site;
     jb_error err;
 
+    if (jbi_gate_load(host, &err) < 0)
+        jbi_service_log(&host->service, JB_LOG_ERROR, "the tokens stay as they were: %s", err.msg);
+    else if (*host->opts.tokens)
+        jbi_service_log(&host->service, JB_LOG_INFO, "%u tokens read from %s", host->gate.tokens.n,
+                        host->opts.tokens);
     if (load_tls(host, &site, &err) < 0) {
         jbi_service_log(&host->service, JB_LOG_ERROR, "the certificates stay as they were: %s",
                         err.msg);
@@ -154,7 +160,9 @@ static void reload(jb_host *host)
     }
     jbi_tls_site_unref(host->tls);
     host->tls = site;
-    jbi_service_log(&host->service, JB_LOG_INFO, "reloaded");
+    if (site)
+        jbi_service_log(&host->service, JB_LOG_INFO, "certificate read from %s",
+                        host->opts.tls_cert);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -210,7 +218,8 @@ static bool is_valid(const jb_host_opts *o)
            o->dedupe_window <= 1u << 24 && o->command_queue >= 1 && o->command_queue <= 65536 &&
            o->log_level <= JB_LOG_ERROR && has_end(o->http) && has_end(o->grpc) &&
            has_end(o->unix_path) && has_end(o->bus_name) && has_end(o->tls_cert) &&
-           has_end(o->tls_key) && has_end(o->tls_client_ca);
+           has_end(o->tls_key) && has_end(o->tls_client_ca) && has_end(o->tokens) &&
+           has_end(o->allowed_hosts) && has_end(o->allowed_origins) && o->listen_public <= 1;
 }
 
 static int open_bus(jb_host *host, jb_error *err)
@@ -307,6 +316,8 @@ static int start(jb_host *host, void *uv_loop, jb_error *err)
         rc = init_service(host, err);
     if (rc == 0)
         rc = load_tls(host, &host->tls, err);
+    if (rc == 0)
+        rc = jbi_gate_load(host, err);
     if (rc < 0)
         return rc;
     rc = init_loop(host, uv_loop);

@@ -8,6 +8,7 @@
 #ifndef JBI_HOST_HOST_H
 #define JBI_HOST_HOST_H
 
+#include "host/access/gate.h"
 #include "host/http1/request.h"
 #include "host/net/conn.h"
 #include "host/net/listener.h"
@@ -29,6 +30,7 @@ struct jb_host {
     jb_bus *bus;
     jbi_service service;
     jbi_request_limits limits;
+    jbi_gate gate;
     jbi_tls_site *tls; /* for new TCP connections; NULL: they speak without */
     jbi_conn *conns;
     char *read_buf;    /* one read, worked through before the next */

@@ -64,6 +64,7 @@ void jbi_answer_init(jbi_answer *a, jbi_htext *body)
     a->allow[0] = '\0';
     a->next = NULL;
     a->next_arg = NULL;
+    a->origin = (jbi_slice){NULL, 0};
     a->fields = NULL;
 }
 
@@ -113,6 +114,25 @@ static void write_number(jbi_htext *out, const char *name, uint64_t value)
     jbi_htext_str(out, "\r\n");
 }
 
+bool jbi_answer_is_preflight(const jbi_answer *a)
+{
+    return a->origin.data && a->status == 204 && a->allow[0];
+}
+
+/* The browser is told that this page may read the answer; in a 204 to OPTIONS also what it may ask
+ * next. */
+static void write_origin(const jbi_answer *a, jbi_htext *out)
+{
+    jbi_htext_str(out, "Access-Control-Allow-Origin: ");
+    jbi_htext_add(out, a->origin.data, a->origin.len);
+    jbi_htext_str(out, "\r\nVary: Origin\r\n");
+    if (!jbi_answer_is_preflight(a))
+        return;
+    write_field(out, "Access-Control-Allow-Methods: ", a->allow);
+    jbi_htext_str(out, "Access-Control-Allow-Headers: " JBI_ANSWER_PAGE_FIELDS "\r\n"
+                       "Access-Control-Max-Age: 600\r\n");
+}
+
 void jbi_answer_write(const jbi_answer *a, const jbi_answer_form *form, jbi_htext *out)
 {
     write_status_line(a->status, out);
@@ -124,6 +144,8 @@ void jbi_answer_write(const jbi_answer *a, const jbi_answer_form *form, jbi_htex
     }
     if (a->fields)
         jbi_htext_str(out, a->fields);
+    if (a->origin.data)
+        write_origin(a, out);
     if (a->allow[0])
         write_field(out, "Allow: ", a->allow);
     if (a->retry_after_s)

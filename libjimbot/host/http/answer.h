@@ -8,6 +8,7 @@
 #define JBI_HOST_ANSWER_H
 
 #include "host/text/htext.h"
+#include "host/text/slice.h"
 
 struct jbi_protocol;
 
@@ -22,6 +23,7 @@ typedef struct jbi_answer {
      * is given next_arg and owns it. Only for HTTP/1.1. */
     const struct jbi_protocol *next;
     void *next_arg;
+    jbi_slice origin;   /* of the page that may read the answer (CORS); data NULL: none */
     const char *fields; /* more header fields, each with its line end; NULL none; borrowed */
 } jbi_answer;
 
@@ -41,6 +43,13 @@ void jbi_answer_error_at(jbi_answer *a, uint16_t status, const char *message, ui
 
 /* Append header and body to out. */
 void jbi_answer_write(const jbi_answer *a, const jbi_answer_form *form, jbi_htext *out);
+
+/* What an allowed page may set in its requests. */
+#define JBI_ANSWER_PAGE_FIELDS                                                                     \
+    "Authorization, Content-Type, Content-Encoding, Last-Event-ID, Traceparent"
+
+/* Whether the browser asks beforehand what a page may, and is told. */
+bool jbi_answer_is_preflight(const jbi_answer *a);
 
 const char *jbi_answer_reason(uint16_t status);
 

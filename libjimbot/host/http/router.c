@@ -3,6 +3,7 @@
  */
 #include "host/http/router.h"
 
+#include "host/access/gate.h"
 #include "host/host.h"
 
 #include <string.h>
@@ -11,26 +12,26 @@
 
 /* clang-format off */
 static const jbi_route table[] = {
-    {"POST",    "/api/v1/events",        EVENT_STATUSES, jbi_service_events},
-    {"OPTIONS", "/api/v1/events",        "204", NULL},
-    {"POST",    "/api/v1/events/batch",  EVENT_STATUSES, jbi_service_events},
-    {"OPTIONS", "/api/v1/events/batch",  "204", NULL},
-    {"POST",    "/api/v1/events/health", "200 503", jbi_service_health},
-    {"OPTIONS", "/api/v1/events/health", "204", NULL},
-    {"GET",     "/api/v1/commands/poll", "200", jbi_service_poll},
-    {"HEAD",    "/api/v1/commands/poll", "200", jbi_service_poll},
-    {"OPTIONS", "/api/v1/commands/poll", "204", NULL},
-    {"POST",    "/api/v1/commands",      "200 400 500 503", jbi_service_command},
-    {"OPTIONS", "/api/v1/commands",      "204", NULL},
-    {"GET",     "/api/v1/stats",         "200", jbi_service_stats},
-    {"HEAD",    "/api/v1/stats",         "200", jbi_service_stats},
-    {"OPTIONS", "/api/v1/stats",         "204", NULL},
-    {"GET",     "/health",               "200 503", jbi_service_health},
-    {"HEAD",    "/health",               "200 503", jbi_service_health},
-    {"OPTIONS", "/health",               "204", NULL},
-    {"GET",     "/metrics",              "200", jbi_service_metrics},
-    {"HEAD",    "/metrics",              "200", jbi_service_metrics},
-    {"OPTIONS", "/metrics",              "204", NULL},
+    {"POST",    "/api/v1/events",        JBI_SCOPE_PUBLISH, EVENT_STATUSES, jbi_service_events},
+    {"OPTIONS", "/api/v1/events",        JBI_SCOPE_NONE, "204", NULL},
+    {"POST",    "/api/v1/events/batch",  JBI_SCOPE_PUBLISH, EVENT_STATUSES, jbi_service_events},
+    {"OPTIONS", "/api/v1/events/batch",  JBI_SCOPE_NONE, "204", NULL},
+    {"POST",    "/api/v1/events/health", JBI_SCOPE_NONE, "200 503", jbi_service_health},
+    {"OPTIONS", "/api/v1/events/health", JBI_SCOPE_NONE, "204", NULL},
+    {"GET",     "/api/v1/commands/poll", JBI_SCOPE_COMMAND, "200", jbi_service_poll},
+    {"HEAD",    "/api/v1/commands/poll", JBI_SCOPE_COMMAND, "200", jbi_service_poll},
+    {"OPTIONS", "/api/v1/commands/poll", JBI_SCOPE_NONE, "204", NULL},
+    {"POST",    "/api/v1/commands",      JBI_SCOPE_COMMAND, "200 400 500 503", jbi_service_command},
+    {"OPTIONS", "/api/v1/commands",      JBI_SCOPE_NONE, "204", NULL},
+    {"GET",     "/api/v1/stats",         JBI_SCOPE_ADMIN, "200", jbi_service_stats},
+    {"HEAD",    "/api/v1/stats",         JBI_SCOPE_ADMIN, "200", jbi_service_stats},
+    {"OPTIONS", "/api/v1/stats",         JBI_SCOPE_NONE, "204", NULL},
+    {"GET",     "/health",               JBI_SCOPE_NONE, "200 503", jbi_service_health},
+    {"HEAD",    "/health",               JBI_SCOPE_NONE, "200 503", jbi_service_health},
+    {"OPTIONS", "/health",               JBI_SCOPE_NONE, "204", NULL},
+    {"GET",     "/metrics",              JBI_SCOPE_ADMIN, "200", jbi_service_metrics},
+    {"HEAD",    "/metrics",              JBI_SCOPE_ADMIN, "200", jbi_service_metrics},
+    {"OPTIONS", "/metrics",              JBI_SCOPE_NONE, "204", NULL},
 };
 /* clang-format on */
 
@@ -74,10 +75,30 @@ const jbi_route *jbi_router_find(const char *method, const jbi_call *call, jbi_a
     return NULL;
 }
 
+/* The entry that a request may have, or NULL and the answer is made. */
+static const jbi_route *admit(const char *method, const jbi_call *call, jbi_who *who,
+                              jbi_answer *answer)
+{
+    enum jbi_verdict v = jbi_gate_origin(call->host, call->conn, call->fields, &answer->origin);
+    const jbi_route *route = NULL;
+
+    if (v == JBI_GATE_OPEN)
+        route = jbi_router_find(method, call, answer);
+    if (route)
+        v = jbi_gate_admit(call->host, call->conn, call->fields, route->scope, who);
+    if (v == JBI_GATE_OPEN)
+        return route;
+    jbi_gate_refuse(v, answer);
+    return NULL;
+}
+
 void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *answer)
 {
-    const jbi_route *route = jbi_router_find(method, call, answer);
+    jbi_who who;
+    jbi_call known = *call;
+    const jbi_route *route = admit(method, call, &who, answer);
 
+    known.who = &who;
     if (route)
-        route->handler(&call->host->service, call, answer);
+        route->handler(&call->host->service, &known, answer);
 }

@@ -9,18 +9,21 @@
 
 #include "host/http/answer.h"
 #include "host/http/fields.h"
+#include "host/http/scope.h"
 
 #include <stddef.h>
 
 struct jb_host;
 struct jbi_conn;
 struct jbi_service;
+struct jbi_who;
 
 /* A request, whichever version of HTTP it came by. All is borrowed for the time of the call. */
 typedef struct jbi_call {
     struct jb_host *host;
     struct jbi_conn *conn; /* what it came by */
     const jbi_fields *fields;
+    const struct jbi_who *who; /* who asks, for the handler; see access/gate.h */
     const char *path;
     size_t path_bytes;
     const char *query; /* what follows the `?`, as sent */
@@ -36,6 +39,7 @@ typedef void (*jbi_handler)(struct jbi_service *service, const jbi_call *call, j
 typedef struct jbi_route {
     const char *method; /* "GET", "POST"; HEAD and OPTIONS follow from them */
     const char *path;
+    uint32_t scope;       /* enum jbi_scope that a caller must have */
     const char *statuses; /* "200 400" */
     jbi_handler handler;  /* NULL: answered by the router */
 } jbi_route;
@@ -46,7 +50,7 @@ const jbi_route *jbi_router_at(uint32_t idx);
 /* The entry for a request, or NULL with a 404, 405 or 204 put into answer. */
 const jbi_route *jbi_router_find(const char *method, const jbi_call *call, jbi_answer *answer);
 
-/* Answer a request: find its handler and call it, or say why there is none. */
+/* Answer a request: find its handler and, if the gate lets it in, call it; or say why not. */
 void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *answer);
 
 #endif

@@ -254,6 +254,19 @@ static void add_lines(field_list *l, const char *lines)
     }
 }
 
+static void add_origin(field_list *l, const jbi_answer *a)
+{
+    const char *name = "access-control-allow-origin";
+
+    add_field(l, name, strlen(name), a->origin.data, a->origin.len);
+    add_text(l, "vary", "Origin");
+    if (!jbi_answer_is_preflight(a))
+        return;
+    add_text(l, "access-control-allow-methods", a->allow);
+    add_text(l, "access-control-allow-headers", JBI_ANSWER_PAGE_FIELDS);
+    add_text(l, "access-control-max-age", "600");
+}
+
 static void send_answer(jbi_h2_stream *s, jbi_answer *a)
 {
     jb_host *host = s->h2->conn->host;
@@ -273,6 +286,8 @@ static void send_answer(jbi_h2_stream *s, jbi_answer *a)
         add_number(&l, "content-length", a->body->len);
     }
     add_lines(&l, a->fields);
+    if (a->origin.data)
+        add_origin(&l, a);
     if (a->allow[0])
         add_text(&l, "allow", a->allow);
     if (a->retry_after_s)

@@ -187,6 +187,7 @@ static void heed_tls(jbi_conn *c)
     if (jbi_tls_is_secured(c->tls) && !c->is_secured) {
         c->is_secured = true;
         c->part = JBI_CONN_NONE;
+        c->peer.has_cert = jbi_tls_client_name(c->tls, c->peer.name, sizeof(c->peer.name));
         n->n_handshakes++;
     }
     if (state <= JBI_TLS_READY)
@@ -411,8 +412,12 @@ bool jbi_conn_accept(jbi_listener *l)
         jbi_conn_close(c);
         return true;
     }
-    if (!l->is_unix)
+    if (l->is_unix) {
+        jbi_peer_of_unix(&c->peer, &c->io.pipe);
+    } else {
+        jbi_peer_of_tcp(&c->peer, &c->io.tcp);
         uv_tcp_nodelay(&c->io.tcp, 1);
+    }
     jbi_conn_switch(c, &jbi_sniff, NULL);
     set_deadline(c);
     if (c->state == JBI_CONN_OPEN && uv_read_start(&c->io.stream, on_alloc, on_read) < 0)

@@ -15,6 +15,7 @@
 #define JBI_HOST_CONN_H
 
 #include "host/net/outq.h"
+#include "host/net/peer.h"
 
 struct jb_host;
 struct jbi_listener;
@@ -90,6 +91,7 @@ struct jbi_conn {
     void *session; /* the protocol's own */
     jbi_outq out;
     jbi_tls *tls; /* NULL: none is spoken */
+    jbi_peer peer;
     char *held; /* input not yet looked at while the client does not read; JBI_CONN_READ_BYTES; with
                    TLS not yet opened */
     size_t n_held;

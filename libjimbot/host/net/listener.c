@@ -107,6 +107,36 @@ static void begin(jbi_listener *l, jb_host *host)
     host->n_handles++;
 }
 
+static bool is_loopback(const struct sockaddr *at)
+{
+    if (at->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)at)->sin6_addr);
+    return ntohl(((const struct sockaddr_in *)at)->sin_addr.s_addr) >> 24 == 127;
+}
+
+/* Others may reach it only if that is meant, and they can be told apart. */
+static int permit(const jb_host *host, const struct sockaddr *at, const char *address,
+                  jb_error *err)
+{
+    const jb_host_opts *o = &host->opts;
+
+    if (is_loopback(at))
+        return 0;
+    if (!o->listen_public)
+        return refuse(err, JB_EINVAL, 0,
+                      "\"%.120s\" can be reached by others: say listen_public if that is meant%s",
+                      address, "");
+    if (!*o->tokens && !*o->tls_client_ca)
+        return refuse(err, JB_EINVAL, 0,
+                      "\"%.120s\" can be reached by others: it needs tokens or tls_client_ca%s",
+                      address, "");
+    if (!host->tls)
+        jbi_service_log(&host->service, JB_LOG_WARN,
+                        "%s can be reached by others and has no TLS: tokens travel in the clear",
+                        address);
+    return 0;
+}
+
 int jbi_listener_open(jbi_listener *l, jb_host *host, const char *address, jb_error *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -122,6 +152,11 @@ int jbi_listener_open(jbi_listener *l, jb_host *host, const char *address, jb_er
     if (rc != 0)
         return refuse(err, JB_EINVAL, 0, "\"%.120s\" is no address: %.80s", address,
                       gai_strerror(rc));
+    rc = permit(host, found->ai_addr, address, err);
+    if (rc < 0) {
+        freeaddrinfo(found);
+        return rc;
+    }
     rc = uv_tcp_init(host->loop, &l->io.tcp);
     if (rc == 0) {
         begin(l, host);

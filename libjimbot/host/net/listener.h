@@ -1,8 +1,8 @@
 /*
  * listener: a socket that connections come from: TCP, or a Unix socket. Each speaks everything.
  *
- * Invariant: an address that says nothing but a port is loopback; the world is reached only by an
- * address that says so.
+ * Invariant: an address that says nothing but a port is loopback; one that others can reach is
+ * listened on only when listen_public says so and there is authentication.
  */
 #ifndef JBI_HOST_LISTENER_H
 #define JBI_HOST_LISTENER_H

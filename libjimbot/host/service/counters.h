@@ -7,6 +7,8 @@
 #ifndef JBI_HOST_COUNTERS_H
 #define JBI_HOST_COUNTERS_H
 
+#include "host/http/scope.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,7 +48,8 @@ typedef struct jbi_counters {
     uint64_t n_connections;  /* accepted, ever */
     uint64_t n_refused;      /* closed at once: max_connections were open */
     uint64_t n_timeouts;
-    uint64_t n_handshakes; /* of TLS, that succeeded */
+    uint64_t n_access_refused[JBI_GATE_VERDICTS]; /* by verdict */
+    uint64_t n_handshakes;                        /* of TLS, that succeeded */
     uint64_t n_tls_errors[JBI_TLS_ERROR_N];
     uint64_t n_in_bytes;
     uint64_t n_out_bytes;

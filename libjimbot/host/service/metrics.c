@@ -94,6 +94,17 @@ static void tls(const jbi_counters *c, jbi_htext *out)
                          (unsigned long long)c->n_tls_errors[i]);
 }
 
+static void access(const jbi_counters *c, jbi_htext *out)
+{
+    static const char *const reasons[JBI_GATE_VERDICTS] = {"", "token", "scope", "host", "origin"};
+    const char *name = "jimbot_access_refused_total";
+
+    head(out, name, "counter", "Requests refused before their handler, by reason.");
+    for (unsigned i = 1; i < JBI_GATE_VERDICTS; i++)
+        jbi_htext_printf(out, "%s{reason=\"%s\"} %llu\n", name, reasons[i],
+                         (unsigned long long)c->n_access_refused[i]);
+}
+
 static void http(jbi_service *s, jbi_htext *out)
 {
     const jbi_counters *c = &s->counters;
@@ -188,6 +199,7 @@ void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answe
     commands(s, out);
     http(s, out);
     tls(&s->counters, out);
+    access(&s->counters, out);
     bus(s, out);
     subscriptions(s, out);
 }

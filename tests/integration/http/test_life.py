@@ -98,7 +98,7 @@ class Stop(unittest.TestCase):
         d = Daemon()
         body = json.dumps(event(event_id="late")).encode()
         with d.connect() as s:
-            s.sendall(b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+            s.sendall(b"POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body))
             s.sendall(body[:20])
             self.assertTrue(d.wait_for_connections(1))
             d.process.terminate()
@@ -117,7 +117,7 @@ class Stop(unittest.TestCase):
             time.sleep(0.3)
             with self.assertRaises(OSError):
                 d.connect()
-            s.sendall(b"lth HTTP/1.1\r\nHost: x\r\n\r\n")
+            s.sendall(b"lth HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.assertEqual(read_answers(s, 1)[0][0], 503)
         self.assertEqual(d.stop(), 0)
 
@@ -148,7 +148,7 @@ class Stop(unittest.TestCase):
                     name = f"{number}-{i}"
                     body = json.dumps(event(event_id=name)).encode()
                     try:
-                        s.sendall(b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+                        s.sendall(b"POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
                                   % (len(body), body))
                         got = read_answers(s, 1)
                     except OSError:

@@ -42,6 +42,17 @@ START_TEST(test_defaults_are_loopback_and_eight_mebibytes)
 }
 END_TEST
 
+START_TEST(test_a_switch_is_yes_or_no)
+{
+    ck_assert_uint_eq(opts.listen_public, 0);
+    ck_assert_int_eq(set("listen_public", "yes"), 0);
+    ck_assert_uint_eq(opts.listen_public, 1);
+    ck_assert_int_eq(set("listen_public", "1"), JB_EINVAL);
+    ck_assert_int_eq(set("listen_public", "no"), 0);
+    ck_assert_uint_eq(opts.listen_public, 0);
+}
+END_TEST
+
 START_TEST(test_bytes_take_units)
 {
     ck_assert_int_eq(set("max_body_bytes", "2M"), 0);
@@ -141,8 +152,11 @@ START_TEST(test_every_key_can_be_listed_and_set)
     const char *help;
     uint32_t n = 0;
 
-    for (; jb_host_opts_key(n, &name, &arg, &help) == 0; n++)
-        ck_assert_int_eq(set(name, !strcmp(name, "log_level") ? "debug" : "4096"), 0);
+    for (; jb_host_opts_key(n, &name, &arg, &help) == 0; n++) {
+        const char *value = !*arg ? "yes" : !strcmp(name, "log_level") ? "debug" : "4096";
+
+        ck_assert_int_eq(set(name, value), 0);
+    }
     ck_assert_uint_ge(n, 16);
 }
 END_TEST
@@ -150,6 +164,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_defaults_are_loopback_and_eight_mebibytes,
+                                  test_a_switch_is_yes_or_no,
                                   test_bytes_take_units,
                                   test_seconds_take_fractions,
                                   test_levels_have_names,

@@ -1,0 +1,77 @@
+/*
+ * gate: the one check between a request and what it asks for, whatever it came by.
+ *
+ * Handlers of paths are called behind it, in any version of HTTP (jbi_router_answer() asks with the
+ * scope of the route). What is no path of the router calls it by itself, with its header fields:
+ *
+ *     jbi_who who;
+ *     enum jbi_verdict v = jbi_gate_check(c->host, c, &fields, JBI_SCOPE_PUBLISH, &who);
+ *     if (v != JBI_GATE_OPEN)
+ *         refuse;              // gRPC: jbi_gate_grpc_status(v) and jbi_gate_problem(v)
+ *
+ * A connection or stream that lives long keeps `who` and calls jbi_gate_may() for each thing it is
+ * asked for (a message, an event sent out): a token that was taken out of the file ends there.
+ *
+ * Invariant: without tokens and client certificates configured everybody who reaches a socket may
+ * everything, and the sockets are loopback's; with one of them nobody may anything without.
+ */
+#ifndef JBI_HOST_GATE_H
+#define JBI_HOST_GATE_H
+
+#include "host/access/tokens.h"
+#include "host/http/answer.h"
+#include "host/http/fields.h"
+#include "host/http/scope.h"
+#include "host/net/conn.h"
+
+enum jbi_who_kind {
+    JBI_WHO_NOBODY = 0,
+    JBI_WHO_ANYBODY = 1, /* there is no authentication */
+    JBI_WHO_LOCAL = 2,   /* a Unix peer of our user, or root */
+    JBI_WHO_CERT = 3,
+    JBI_WHO_TOKEN = 4
+};
+
+typedef struct jbi_who {
+    uint32_t kind;                   /* enum jbi_who_kind */
+    uint32_t scopes;                 /* enum jbi_scope, as the files stood at `generation` */
+    uint32_t generation;             /* jbi_gate.generation then */
+    char name[JBI_TOKEN_NAME_BYTES]; /* the token's or certificate's */
+    uint8_t hash[JBI_TOKEN_HASH_BYTES];
+} jbi_who;
+
+/* The state of a host's gate. */
+typedef struct jbi_gate {
+    jbi_tokens tokens;
+    uint32_t generation; /* grows with each reload */
+    bool is_guarded;     /* there are tokens or client certificates */
+} jbi_gate;
+
+/* Read what the options name, at the start and again; on failure all is as before. Returns what
+ * jbi_tokens_load() does. */
+int jbi_gate_load(struct jb_host *host, jb_error *err);
+void jbi_gate_fini(jbi_gate *gate);
+
+/* Host and Origin, who it is, and whether they may. *ret_who is set in every case. A refusal is
+ * counted. */
+enum jbi_verdict jbi_gate_check(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
+                                uint32_t scope, jbi_who *ret_who);
+
+/* Whether someone let in before may this (now, or still). A refusal is counted. */
+enum jbi_verdict jbi_gate_may(struct jb_host *host, jbi_who *who, uint32_t scope);
+
+/* Its two halves, for the router. Host and Origin; *ret_cors is the Origin whose page may read the
+ * answer, or data NULL. Then who it is, and whether they may. */
+enum jbi_verdict jbi_gate_origin(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
+                                 jbi_slice *ret_cors);
+enum jbi_verdict jbi_gate_admit(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
+                                uint32_t scope, jbi_who *ret_who);
+
+/* A sentence for whoever is refused, and the status of gRPC. */
+const char *jbi_gate_problem(enum jbi_verdict verdict);
+int jbi_gate_grpc_status(enum jbi_verdict verdict);
+
+/* Make the answer of HTTP that a refusal is. */
+void jbi_gate_refuse(enum jbi_verdict verdict, jbi_answer *answer);
+
+#endif
