@@ -231,6 +231,7 @@ static int open_bus(jb_host *host, jb_error *err)
         return 0;
     jb_bus_opts_init(&opts, sizeof(opts));
     opts.capacity_bytes = host->opts.bus_bytes;
+    opts.max_subs = 1024; /* each client of the network that reads has one */
     opts.alloc = host->alloc;
     host->owns_bus = jb_bus_open(host->opts.bus_name, &opts, &host->bus, err) == 0;
     return host->owns_bus ? 0 : err->code;

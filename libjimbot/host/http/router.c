@@ -1,10 +1,12 @@
 /*
- * router: see router.h. Eight paths: a linear look by length and bytes is faster than any hash.
+ * router: see router.h. A dozen paths: a linear look by length and bytes is faster than any hash.
  */
 #include "host/http/router.h"
 
 #include "host/access/gate.h"
 #include "host/host.h"
+#include "host/sse/sse.h"
+#include "host/ws/handshake.h"
 
 #include <string.h>
 
@@ -26,6 +28,10 @@ static const jbi_route table[] = {
     {"GET",     "/api/v1/stats",         JBI_SCOPE_ADMIN, "200", jbi_service_stats},
     {"HEAD",    "/api/v1/stats",         JBI_SCOPE_ADMIN, "200", jbi_service_stats},
     {"OPTIONS", "/api/v1/stats",         JBI_SCOPE_NONE, "204", NULL},
+    {"GET",     "/api/v1/ws",            JBI_SCOPE_NONE, "101 400 426 503", jbi_ws_handshake},
+    {"OPTIONS", "/api/v1/ws",            JBI_SCOPE_NONE, "204", NULL},
+    {"GET",     "/api/v1/stream",        JBI_SCOPE_SUBSCRIBE, "200 400 503", jbi_sse_begin},
+    {"OPTIONS", "/api/v1/stream",        JBI_SCOPE_NONE, "204", NULL},
     {"GET",     "/health",               JBI_SCOPE_NONE, "200 503", jbi_service_health},
     {"HEAD",    "/health",               JBI_SCOPE_NONE, "200 503", jbi_service_health},
     {"OPTIONS", "/health",               JBI_SCOPE_NONE, "204", NULL},

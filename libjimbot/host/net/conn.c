@@ -346,6 +346,10 @@ void jbi_conn_sweep(jbi_conn *c)
         }
         if (c->protocol->drain)
             c->protocol->drain(c);
+        if (c->state != JBI_CONN_OPEN) {
+            set_deadline(c);
+            return;
+        }
     }
     if (c->part == JBI_CONN_WRITE)
         set_deadline(c);

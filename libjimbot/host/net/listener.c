@@ -4,6 +4,7 @@
 #include "host/net/listener.h"
 
 #include "host/host.h"
+#include "host/net/address.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -83,19 +84,12 @@ static void write_address(jbi_listener *l)
 {
     struct sockaddr_storage at;
     int n = sizeof(at);
-    char name[64] = "";
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&at;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&at;
+    char text[JBI_ADDRESS_BYTES];
 
     if (uv_tcp_getsockname(&l->io.tcp, (struct sockaddr *)&at, &n) < 0)
         return;
-    if (at.ss_family == AF_INET6) {
-        uv_ip6_name(v6, name, sizeof(name));
-        snprintf(l->address, sizeof(l->address), "[%s]:%u", name, ntohs(v6->sin6_port));
-    } else {
-        uv_ip4_name(v4, name, sizeof(name));
-        snprintf(l->address, sizeof(l->address), "%s:%u", name, ntohs(v4->sin_port));
-    }
+    jbi_address_write(&at, text);
+    snprintf(l->address, sizeof(l->address), "%s", text);
 }
 
 /* Count the handle as open once it is initialised. */

@@ -45,6 +45,8 @@ typedef struct jbi_counters {
     uint64_t n_overflow;     /* published on custom.overflow for want of topic room */
     uint64_t n_commands;     /* accepted by POST */
     uint64_t n_answers[600]; /* by status */
+    uint64_t n_ws_in;        /* messages of WebSockets received */
+    uint64_t n_ws_out;       /* and sent */
     uint64_t n_connections;  /* accepted, ever */
     uint64_t n_refused;      /* closed at once: max_connections were open */
     uint64_t n_timeouts;

@@ -6,9 +6,10 @@
  *
  * Invariant: a queued command is given to exactly one GET; a HEAD takes none.
  */
+#include "host/service/orders.h"
+
 #include "host/service/service.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,7 +84,7 @@ static const char *read_params(const json_t *root, jb_command *command)
     return problem;
 }
 
-static const char *read_command(const json_t *root, jb_command *command)
+const char *jbi_orders_read(const json_t *root, jb_command *command)
 {
     const json_t *id = json_object_get(root, "id");
     const char *problem;
@@ -99,7 +100,7 @@ static const char *read_command(const json_t *root, jb_command *command)
     return problem ? problem : read_params(root, command);
 }
 
-static int send_command(jbi_service *s, const jb_command *command)
+int jbi_orders_send(jbi_service *s, const jb_command *command)
 {
     jb_event_head head = {
         .topic_id = s->command_overflow_topic, .type = JB_EVENT_COMMAND, .source_time = NAN};
@@ -113,15 +114,17 @@ static int send_command(jbi_service *s, const jb_command *command)
     return n < 0 ? (int)n : jb_bus_publish(s->bus, &head, bytes, (size_t)n);
 }
 
+const char *const jbi_orders_rule =
+    "a command's name is letters, digits and _; its parameters are printable text without comma or "
+    "colon";
+
 static void answer_sent(jbi_service *s, int rc, jbi_answer *answer)
 {
     if (rc == 0) {
         s->counters.n_commands++;
         jbi_htext_str(answer->body, "{\"status\":\"ok\"}\n");
     } else if (rc == JB_EINVAL) {
-        jbi_answer_error(answer, 400,
-                         "a command's name is letters, digits and _; its parameters are printable "
-                         "text without comma or colon");
+        jbi_answer_error(answer, 400, jbi_orders_rule);
     } else if (rc == JB_EAGAIN) {
         jbi_answer_error(answer, 503, "the bus is full, send the command again");
         answer->retry_after_s = 1;
@@ -141,12 +144,12 @@ void jbi_service_command(jbi_service *s, const jbi_call *call, jbi_answer *answe
         jbi_answer_error_at(answer, 400, err.text, err.position > 0 ? (uint64_t)err.position : 0);
         return;
     }
-    problem = read_command(root, &command);
+    problem = jbi_orders_read(root, &command);
     json_decref(root);
     if (problem)
         jbi_answer_error_at(answer, 400, problem, 0);
     else
-        answer_sent(s, send_command(s, &command), answer);
+        answer_sent(s, jbi_orders_send(s, &command), answer);
 }
 
 void jbi_service_poll(jbi_service *s, const jbi_call *call, jbi_answer *answer)

@@ -170,8 +170,8 @@ int jbi_publish_add_json(jbi_service *s, uint32_t dialect, const jbi_msg_outgoin
     jb_error err;
     int rc;
 
-    if (!encoder)
-        return JB_ENOMEM;
+    if (!from->event.data || !encoder)
+        return encoder ? jbi_publish_add_outgoing(s, from) : JB_ENOMEM;
     rc = add_empty(s);
     if (rc < 0)
         return rc;
@@ -304,6 +304,18 @@ static int settle_refused(jbi_service *s, jbi_pending *e, int rc)
     default:
         return rc;
     }
+}
+
+int jbi_publish_add_settled(jbi_service *s, int rc)
+{
+    jbi_pending *e = grow(s);
+
+    if (!e)
+        return JB_ENOMEM;
+    if (rc < 0)
+        return settle_refused(s, e, rc);
+    settle(s, e, JBI_OUTCOME_ACCEPTED, NULL);
+    return 0;
 }
 
 static int run_each(jbi_service *s, bool may_stop)

@@ -79,6 +79,10 @@ int jbi_publish_add_outgoing(struct jbi_service *s, const jbi_msg_outgoing *even
 /* The same with an event in JSON. */
 int jbi_publish_add_json(struct jbi_service *s, uint32_t dialect, const jbi_msg_outgoing *event);
 
+/* Add what was tried already, with what the bus said of it. Returns 0, JB_ENOMEM, or what is wrong
+ * with the bus. */
+int jbi_publish_add_settled(struct jbi_service *s, int rc);
+
 /* Add all events of a PublishRequest, PublishStreamRequest or PublishManyRequest, whose field of
  * events has that number, from the one at from_idx on. Sets, when it is 1, whether it is
  * all_or_none. Returns NULL, or what is wrong with the message as a whole: nothing may be run. */

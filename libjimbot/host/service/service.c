@@ -70,6 +70,21 @@ jb_encoder *jbi_service_encoder(jbi_service *s, uint32_t dialect)
     return s->other_encoders[dialect];
 }
 
+uint32_t jbi_service_type(jbi_slice name)
+{
+    const char *prefix = "EVENT_TYPE_";
+
+    if (name.len > strlen(prefix) && !memcmp(name.data, prefix, strlen(prefix)))
+        name = (jbi_slice){name.data + strlen(prefix), name.len - strlen(prefix)};
+    for (uint32_t i = 1; i < JBI_FEED_TYPES; i++) {
+        const char *known = jb_event_type_name(i);
+
+        if (known && jbi_slice_is(name, known))
+            return i;
+    }
+    return 0;
+}
+
 static int subscribe_commands(jbi_service *s, jb_error *err)
 {
     jb_sub_opts opts;

@@ -64,6 +64,10 @@ void jbi_service_drain_commands(jbi_service *s);
 /* The encoder that reads a dialect, NULL when there is no memory or no such dialect. */
 jb_encoder *jbi_service_encoder(jbi_service *s, uint32_t dialect);
 
+/* The enum jb_event_type of a name like "MONEY_CHANGED" or "EVENT_TYPE_MONEY_CHANGED"; 0 when it
+ * is none. */
+uint32_t jbi_service_type(jbi_slice name);
+
 void jbi_service_log(const jbi_service *s, uint32_t level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

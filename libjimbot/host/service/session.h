@@ -30,6 +30,7 @@
 #include "host/text/slice.h"
 
 struct jb_host;
+struct jbi_who;
 
 enum {
     JBI_SESSION_SUBS = 64,                  /* subscriptions of one session */
@@ -40,22 +41,14 @@ enum {
 
 enum jbi_session_form { JBI_SESSION_PROTO = 0, JBI_SESSION_JSON = 1 };
 
-/* What the client may do; the rest is answered with PERMISSION_DENIED. */
-enum jbi_session_may {
-    JBI_SESSION_MAY_PUBLISH = 1,
-    JBI_SESSION_MAY_SUBSCRIBE = 2,
-    JBI_SESSION_MAY_COMMAND = 4,
-    JBI_SESSION_MAY_ALL = 7
-};
-
 /* Deliveries may be there: have jbi_session_next() called. */
 typedef void (*jbi_session_fn)(void *userdata);
 
 typedef struct jbi_session_opts {
-    uint32_t form;   /* enum jbi_session_form */
-    uint32_t may;    /* enum jbi_session_may */
-    const char *via; /* for statistics, "websocket", "grpc"; static */
-    jbi_slice name;  /* of subscriptions that give none; copied */
+    uint32_t form;             /* enum jbi_session_form */
+    const struct jbi_who *who; /* copied; what it may not is answered with PERMISSION_DENIED */
+    const char *via;           /* for statistics, "websocket", "grpc"; static */
+    jbi_slice name;            /* of subscriptions that give none; copied */
     jbi_session_fn wake;
     void *userdata;
 } jbi_session_opts;
