@@ -48,7 +48,7 @@ FIELDS = {
   optional string next_old = 98 [deprecated = true]; // a text that nobody should use
 """,
     ("card", "Card"): "  optional int64 next_level = 90; // a number\n  repeated string next_marks = 91; // texts\n",
-    ("event", "Event"): "  optional string next_trace = 14; // a text in the envelope\n",
+    ("event", "Event"): "  optional string next_trace = 16; // a text in the envelope\n",
 }
 VALUES = {
     ("card", "Suit"): "  SUIT_STARS = 5; // new\n",
