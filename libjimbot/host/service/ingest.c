@@ -202,6 +202,7 @@ void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer
         answer_unusable(s, rc, &err, answer);
         return;
     }
+    jbi_publish_trace(s, call->fields);
     rc = jbi_publish_has_room(s) ? publish_all(s, call, &n_accepted, &n_duplicates) : JB_EAGAIN;
     if (rc < 0)
         answer_not_now(s, rc, n_accepted, n_duplicates, answer);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 enum {
+    EVENT_TRACEPARENT = 14,      /* number of Event.traceparent */
     RECORD_OVERHEAD_BYTES = 128, /* what a record costs besides its payload, generously */
     KEEP_BYTES = 64 * 1024
 };
@@ -39,9 +40,39 @@ void jbi_publish_begin(jbi_service *s)
     jbi_publish *p = &s->publish;
 
     p->n = 0;
+    p->trace.is_there = false;
     jbi_htext_reset(&p->notes, KEEP_BYTES);
     jbi_htext_reset(&p->copies, KEEP_BYTES);
     jbi_htext_add(&p->notes, "", 1);
+}
+
+static bool is_trace(const char *text, size_t n)
+{
+    static const char form[] = "00-................................-................-..";
+
+    if (n != sizeof(form) - 1)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        bool is_hex = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
+
+        if (form[i] == '.' ? !is_hex : text[i] != form[i])
+            return false;
+    }
+    return strspn(text + 3, "0") < 32 && strspn(text + 36, "0") < 16;
+}
+
+void jbi_publish_trace(jbi_service *s, const jbi_fields *fields)
+{
+    jbi_trace *trace = &s->publish.trace;
+    size_t n = 0;
+    const char *text = jbi_fields_get(fields, JBI_FIELD_TRACEPARENT, &n);
+
+    if (!text || !is_trace(text, n))
+        return;
+    trace->field[0] = EVENT_TRACEPARENT << 3 | JBI_WIRE_BYTES;
+    trace->field[1] = (uint8_t)n;
+    memcpy(trace->field + 2, text, n);
+    trace->is_there = true;
 }
 
 /* Room for one more; NULL when there is none. */
@@ -252,14 +283,34 @@ static void count(jbi_service *s, const jb_encoded *e, uint32_t topic_id)
     s->counters.n_overflow += topic_id == s->overflow_topic;
 }
 
+/* Publish with the request's trace context before the event, whose own, if it has one, comes later
+ * and so is the one that counts. */
+static int publish_traced(jbi_service *s, const jb_event_head *head, const jb_encoded *e)
+{
+    const jbi_trace *trace = &s->publish.trace;
+    jb_claim claim;
+    uint8_t *to;
+    int rc = jb_bus_claim(s->bus, head, sizeof(trace->field) + e->len_bytes, &claim);
+
+    if (rc < 0)
+        return rc;
+    to = claim.payload;
+    memcpy(to, trace->field, sizeof(trace->field));
+    memcpy(to + sizeof(trace->field), e->data, e->len_bytes);
+    return jb_bus_commit(s->bus, &claim, sizeof(trace->field) + e->len_bytes);
+}
+
 int jbi_publish_one(jbi_service *s, const jb_encoded *e, uint32_t key)
 {
+    bool is_traced = s->publish.trace.is_there &&
+                     e->len_bytes + sizeof(s->publish.trace.field) <= s->max_event_bytes;
     jb_event_head head;
     bool is_overflow;
     int rc = make_head(s, e, key, &head, &is_overflow);
 
     if (rc == 0)
-        rc = jb_bus_publish(s->bus, &head, e->data, e->len_bytes);
+        rc = is_traced ? publish_traced(s, &head, e)
+                       : jb_bus_publish(s->bus, &head, e->data, e->len_bytes);
     if (rc < 0)
         return rc;
     count(s, e, head.topic_id);

@@ -15,6 +15,7 @@
 #ifndef JBI_HOST_PUBLISH_H
 #define JBI_HOST_PUBLISH_H
 
+#include "host/http/fields.h"
 #include "host/service/messages.h"
 
 struct jbi_service;
@@ -55,12 +56,19 @@ typedef struct jbi_pending {
     size_t id_at;
 } jbi_pending;
 
+/* The field Event.traceparent as it lies in an event: tag, length, 55 characters. */
+typedef struct jbi_trace {
+    uint8_t field[57];
+    bool is_there;
+} jbi_trace;
+
 typedef struct jbi_publish {
     jbi_pending *events;
     uint32_t n;
     uint32_t cap;
     jbi_htext notes;  /* each with its NUL; begins with one byte that is none */
     jbi_htext copies; /* of events an encoder made */
+    jbi_trace trace;  /* of the request */
 } jbi_publish;
 
 void jbi_publish_init(jbi_publish *p, const jb_alloc *alloc);
@@ -68,6 +76,10 @@ void jbi_publish_fini(jbi_publish *p);
 
 /* Forget the request before. */
 void jbi_publish_begin(struct jbi_service *s);
+
+/* What is published one by one is in the span that the request's `traceparent` names, unless the
+ * event says another one itself. A field that is no trace context of version 00 is ignored. */
+void jbi_publish_trace(struct jbi_service *s, const jbi_fields *fields);
 
 /* Add an event that was read and outlives the run. Returns 0 or JB_ENOMEM. */
 int jbi_publish_add(struct jbi_service *s, const jb_encoded *event, uint32_t idx);
