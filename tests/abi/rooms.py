@@ -12,7 +12,8 @@ import sys
 ROOM = re.compile(r"^subdir\('(\w+)'\)\s*# on ([\w, ]+)$", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 # Libraries that live behind one room's walls.
-GUESTS = [(r"pb(_\w+)?\.h$|.*\.pb\.h$", "schema"), (r"(uv|llhttp|jansson|ini)\.h$|openssl/", "host")]
+GUESTS = [(r"pb(_\w+)?\.h$|.*\.pb\.h$", ("schema",)),
+          (r"(uv|llhttp|jansson|ini|wslay/wslay)\.h$|openssl/", ("host", "client"))]
 
 
 def read_rooms(root):
@@ -50,9 +51,9 @@ def offences(path, room, allowed, rooms):
                     os.path.join(os.path.dirname(path), target)):
                 if not target.endswith(".pb.h"):
                     yield f"{path}: includes {target}: name its room"
-            for pattern, home in GUESTS:
-                if room and room != home and re.match(pattern, target):
-                    yield f"{path}: includes {target}, which belongs to {home}"
+            for pattern, homes in GUESTS:
+                if room and room not in homes and re.match(pattern, target):
+                    yield f"{path}: includes {target}, which belongs to {' and '.join(homes)}"
 
 
 def main(root):

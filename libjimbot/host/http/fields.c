@@ -17,6 +17,7 @@ static const char *const names[JBI_FIELD_N] = {
     [JBI_FIELD_LAST_EVENT_ID] = "last-event-id",
     [JBI_FIELD_ORIGIN] = "origin",
     [JBI_FIELD_SEC_FETCH_SITE] = "sec-fetch-site",
+    [JBI_FIELD_SEC_WEBSOCKET_ACCEPT] = "sec-websocket-accept",
     [JBI_FIELD_SEC_WEBSOCKET_KEY] = "sec-websocket-key",
     [JBI_FIELD_SEC_WEBSOCKET_PROTOCOL] = "sec-websocket-protocol",
     [JBI_FIELD_SEC_WEBSOCKET_VERSION] = "sec-websocket-version",
