@@ -223,6 +223,7 @@ static int open_bus(const jb_host_opts *opts, jb_bus **ret_bus)
 
     jb_bus_opts_init(&bus_opts, sizeof(bus_opts));
     bus_opts.capacity_bytes = opts->bus_bytes;
+    bus_opts.max_subs = opts->bus_subscriptions;
     if (jb_bus_open(opts->bus_name, &bus_opts, ret_bus, &err) == 0)
         return 0;
     fprintf(stderr, "jimbotd: cannot open the bus %s: %s\n", opts->bus_name, err.msg);

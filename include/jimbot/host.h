@@ -88,8 +88,12 @@ typedef struct jb_host_opts {
     char tokens[256];        /**< file of bearer tokens, mode 0600: who may do what; default none */
     char allowed_hosts[256]; /**< names in Host beside addresses, localhost, those listened on and
                                   the certificate's; commas between; "*" any; default none */
-    char allowed_origins[256]; /**< pages that may ask, "https://example.org"; commas between; "*"
+    char allowed_origins[256];  /**< pages that may ask, "https://example.org"; commas between; "*"
                                     any; default none but the server's own */
+    uint32_t bus_subscriptions; /**< at a time, should bus_name have to be created, 1 .. 1024: each
+                                    subscription of a client of the network takes one; default 1024
+                                  */
+    uint32_t _reserved2;
 } jb_host_opts;
 
 /**

@@ -213,9 +213,9 @@ static bool is_valid(const jb_host_opts *o)
            o->max_buffered_bytes >= o->max_body_bytes && o->max_buffered_bytes <= 1ull << 40 &&
            o->max_header_bytes >= 256 && o->max_header_bytes <= 1u << 20 &&
            o->max_connections >= 1 && o->max_connections <= 65536 && o->max_streams >= 1 &&
-           o->max_streams <= 65536 && o->max_batch_events >= 1 &&
-           o->max_batch_events <= 1000000 && o->dedupe_window >= 1 &&
-           o->dedupe_window <= 1u << 24 && o->command_queue >= 1 && o->command_queue <= 65536 &&
+           o->max_streams <= 65536 && o->max_batch_events >= 1 && o->max_batch_events <= 1000000 &&
+           o->dedupe_window >= 1 && o->dedupe_window <= 1u << 24 && o->command_queue >= 1 &&
+           o->command_queue <= 65536 && o->bus_subscriptions >= 1 && o->bus_subscriptions <= 1024 &&
            o->log_level <= JB_LOG_ERROR && has_end(o->http) && has_end(o->grpc) &&
            has_end(o->unix_path) && has_end(o->bus_name) && has_end(o->tls_cert) &&
            has_end(o->tls_key) && has_end(o->tls_client_ca) && has_end(o->tokens) &&
@@ -231,7 +231,7 @@ static int open_bus(jb_host *host, jb_error *err)
         return 0;
     jb_bus_opts_init(&opts, sizeof(opts));
     opts.capacity_bytes = host->opts.bus_bytes;
-    opts.max_subs = 1024; /* each client of the network that reads has one */
+    opts.max_subs = host->opts.bus_subscriptions;
     opts.alloc = host->alloc;
     host->owns_bus = jb_bus_open(host->opts.bus_name, &opts, &host->bus, err) == 0;
     return host->owns_bus ? 0 : err->code;

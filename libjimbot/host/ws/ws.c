@@ -54,6 +54,10 @@ static void send_message(websocket *w, const jbi_htext *text)
                                      .data = (const uint8_t *)text->data,
                                      .data_length = text->len};
 
+    /* A pong that waits goes before it; behind a close there is nothing. */
+    wslay_event_send(w->events);
+    if (wslay_event_get_close_sent(w->events))
+        return;
     if (text->is_broken || wslay_frame_send(w->frames, &frame) < 0)
         close_with(w, WSLAY_CODE_INTERNAL_SERVER_ERROR, "no memory for an answer");
     w->conn->host->service.counters.n_ws_out++;
@@ -97,9 +101,14 @@ static void on_frame(wslay_event_context_ptr ctx,
     uint8_t wanted = w->form == JBI_SESSION_JSON ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME;
 
     w->opcode = frame->opcode;
-    if (wslay_is_ctrl_frame(frame->opcode) || frame->opcode == WSLAY_CONTINUATION_FRAME)
+    /* wslay takes a close of one byte, which can be no code, for one without. */
+    if (frame->opcode == WSLAY_CONNECTION_CLOSE && frame->payload_length == 1)
+        close_with(w, WSLAY_CODE_PROTOCOL_ERROR, "a close has a code of two bytes, or none");
+    if (wslay_is_ctrl_frame(frame->opcode))
         return;
-    if (frame->opcode != wanted)
+    if (frame->payload_length > w->conn->host->opts.max_body_bytes - w->message.text.len)
+        close_with(w, WSLAY_CODE_MESSAGE_TOO_BIG, "the message is too long");
+    else if (frame->opcode != WSLAY_CONTINUATION_FRAME && frame->opcode != wanted)
         close_with(w, WSLAY_CODE_UNSUPPORTED_DATA,
                    w->form == JBI_SESSION_JSON ? "jimbot.v1.json has text messages"
                                                : "jimbot.v1.proto has binary messages");
@@ -190,6 +199,20 @@ static void close_socket(jbi_conn *c)
     free_socket(c->host, c->session);
 }
 
+/* wslay gives a frame that is none a close without a code: send one with it in its place. */
+static void refuse_frame(websocket *w)
+{
+    const uint8_t code[2] = {WSLAY_CODE_PROTOCOL_ERROR >> 8, WSLAY_CODE_PROTOCOL_ERROR & 0xff};
+    struct wslay_frame_iocb frame = {.fin = 1,
+                                     .opcode = WSLAY_CONNECTION_CLOSE,
+                                     .payload_length = sizeof(code),
+                                     .data = code,
+                                     .data_length = sizeof(code)};
+
+    wslay_frame_send(w->frames, &frame);
+    jbi_conn_end(w->conn);
+}
+
 /* Send the control frames that wait, and end the connection when the last of them was a close. */
 static void settle(websocket *w)
 {
@@ -202,11 +225,17 @@ static size_t feed(jbi_conn *c, const char *bytes, size_t n)
 {
     websocket *w = c->session;
     size_t n_used;
+    int rc;
 
     w->is_pinged = false;
     w->in = bytes;
     w->n_in = n;
-    if (wslay_event_recv(w->events) < 0)
+    rc = wslay_event_recv(w->events);
+    if (rc == WSLAY_ERR_CALLBACK_FAILURE) {
+        refuse_frame(w);
+        return n;
+    }
+    if (rc < 0)
         close_with(w, WSLAY_CODE_INTERNAL_SERVER_ERROR, "no memory for a message");
     /* What comes behind a close is nothing any more. */
     n_used = wslay_event_get_read_enabled(w->events) ? n - w->n_in : n;

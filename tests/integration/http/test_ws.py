@@ -1,0 +1,220 @@
+"""A session over WebSocket: what is asked for and what comes back."""
+
+import json
+import unittest
+
+from daemon import DaemonCase, event, wait_until
+from wsclient import WebSocket
+
+
+class WsCase(DaemonCase):
+    def open(self, *args, **kwargs):
+        ws = WebSocket(self.daemon, *args, **kwargs)
+        self.addCleanup(ws.close)
+        return ws
+
+
+class Session(WsCase):
+    def test_an_event_published_reaches_every_subscriber_as_it_was(self):
+        sent = event(event_id="one", old_value=3, new_value=5)
+        readers = [self.open() for _ in range(3)]
+        for ws in readers:
+            self.assertEqual(ws.subscribe("game.>")["subscribed"], {"subscription_id": 0, "next_sequence": 1})
+        self.assertEqual(self.open().publish(sent), ["ACCEPTED"])
+        for ws in readers:
+            (got,) = ws.events(1)
+            self.assertEqual(got["event"], sent)
+            self.assertEqual((got["sequence"], got["topic"]), (1, "game.money.changed"))
+            self.assertNotIn("n_missed", got)
+
+    def test_rest_and_websocket_know_the_same_ids(self):
+        self.daemon.post("/api/v1/events", event(event_id="twice"))
+        ws = self.open()
+        self.assertEqual(ws.publish(event(event_id="twice"), event(event_id="new")), ["DUPLICATE", "ACCEPTED"])
+        _, answer = self.daemon.post("/api/v1/events", event(event_id="new"))
+        self.assertEqual(answer["duplicates"], 1)
+
+    def test_each_event_has_its_own_outcome(self):
+        ws = self.open()
+        answer = ws.ask(publish={"events": [
+            {"event": {"no": "type"}}, {"event": event(), "topic": "not a topic"}, {},
+            {"event": event(), "topic": "mine.own", "key": 7}, {"event": event(), "topic": "gam\\u0065"}]})
+        results = answer["published"]["results"]
+        self.assertEqual([r["outcome"][16:] for r in results],
+                         ["INVALID", "INVALID", "INVALID", "ACCEPTED", "INVALID"])
+        self.assertIn("type", results[0]["message"])
+        self.assertNotIn("message", results[3])
+
+    def test_topic_and_key_are_the_publishers(self):
+        ws = self.open()
+        ws.subscribe("mine.*")
+        ws.ask(publish={"events": [{"event": event(), "topic": "mine\u002eown", "key": 7}]})
+        (got,) = ws.events(1)
+        self.assertEqual((got["topic"], got["key"]), ("mine.own", 7))
+
+    def test_only_the_types_asked_for_come(self):
+        ws = self.open()
+        ws.subscribe(">", types=["SCORE_CHANGED", "EVENT_TYPE_HEARTBEAT"])
+        ws.publish(event(), event("SCORE_CHANGED"), event(), event("HEARTBEAT"), event())
+        self.assertEqual([e["event"]["type"] for e in ws.events(2)], ["SCORE_CHANGED", "HEARTBEAT"])
+
+    def test_a_command_reaches_the_games_poll(self):
+        answer = self.open().ask(command={"name": "play_hand", "params": ["1", "2"]})
+        self.assertEqual(answer["published"]["results"][0]["outcome"], "PUBLISH_OUTCOME_ACCEPTED")
+        self.assertTrue(wait_until(lambda: self.daemon.request("GET", "/api/v1/commands/poll")[2]
+                                   == b"play_hand:1,2\n"))
+
+    def test_a_request_that_cannot_be_done_is_a_fault_and_the_session_goes_on(self):
+        ws = self.open()
+        faults = [
+            ({"command": {"name": "no good"}}, 3), ({"command": {}}, 3), ({"nothing": {}}, 3),
+            ({"subscribe": {}}, 3), ({"subscribe": {"request": {"patterns": []}}}, 3),
+            ({"subscribe": {"request": {"patterns": ["a..b"]}}}, 3),
+            ({"subscribe": {"request": {"patterns": ["a", "\u00fc"]}}}, 3),
+            ({"subscribe": {"request": {"patterns": ["a"], "policy": "none"}}}, 3),
+            ({"subscribe": {"request": {"patterns": ["a"], "start": "sequence"}}}, 3),
+            ({"subscribe": {"request": {"patterns": ["a"], "types": ["NO_SUCH"]}}}, 3),
+            ({"subscribe": {"request": {"patterns": ["a"], "max_events": 0}}}, 3),
+            ({"subscribe": {"request": {"patterns": ["a"]}, "max_unacked": 1000000}}, 3),
+            ({"subscribe": {"request": {"patterns": ["a"]}, "dialect": "klingon"}}, 3),
+            ({"unsubscribe": {"subscription_id": 9}}, 5), ({"publish": {}}, 3), ({"publish": {"events": []}}, 3),
+            ({"ping": {"payload": "not base64!"}}, 3), ({"ping": {"payload": "A" * 100}}, 3),
+            ({"ping": {}, "command": {}}, 3)]
+        for step, code in faults:
+            with self.subTest(step=step):
+                self.assertEqual(ws.ask(**step)["fault"]["code"], code)
+        for text in [b"", b"[]", b"{", b"7", b'{"ping":{}', b'{"ping":}', b'{"request_id":-1,"ping":{}}']:
+            with self.subTest(text=text):
+                ws.send(text)
+                self.assertEqual(ws.recv()["fault"]["code"], 3)
+        self.assertIn("pong", ws.ask(ping={}))
+
+    def test_a_ping_comes_back_as_it_was(self):
+        for payload in ["", "AA==", "AAE=", "AAEC", "A" * 84 + "AA=="]:
+            pong = self.open().ask(ping={"payload": payload})["pong"]
+            self.assertEqual(pong.get("payload", ""), payload)
+            self.assertGreater(pong["time_utc_ns"], 0)
+
+    def test_an_id_is_used_once_at_a_time(self):
+        ws = self.open()
+        self.assertIn("subscribed", ws.subscribe("a", subscription_id=3))
+        self.assertEqual(ws.subscribe("b", subscription_id=3)["fault"], {
+            "code": 6, "message": "there is a subscription of that id", "subscription_id": 3})
+        self.assertEqual(ws.ask(unsubscribe={"subscriptionId": 3}), {"unsubscribed": {"subscription_id": 3}})
+        self.assertIn("subscribed", ws.subscribe("b", subscription_id=3))
+
+    def test_subscriptions_end_with_their_session(self):
+        def n_subs():
+            return json.loads(self.daemon.request("GET", "/api/v1/stats")[2])["bus"]["subscriptions"]
+
+        before = n_subs()
+        ws = self.open()
+        for i in range(64):
+            ws.subscribe(">", subscription_id=i)
+        self.assertEqual(ws.subscribe(">", subscription_id=64)["fault"]["code"], 8)
+        self.assertEqual(n_subs(), before + 64)
+        ws.close()
+        self.assertTrue(wait_until(lambda: n_subs() == before))
+
+    def test_an_event_the_dialect_cannot_say_is_null_and_not_lost(self):
+        ws = self.open()
+        ws.ask(subscribe={"dialect": "balatrobot", "request": {"patterns": [">"]}})
+        ws.publish(event())
+        (got,) = ws.events(1)
+        self.assertIsNone(got["event"])
+        self.assertIn("error", got)
+
+
+class Flow(WsCase):
+    FLAGS = ("--bus-bytes", "65536")
+
+    def test_no_more_is_delivered_than_may_be_unacknowledged(self):
+        ws = self.open()
+        ws.subscribe("game.>", max_unacked=2, policy="lossless")
+        ws.publish(*[event(n=i) for i in range(5)])
+        got = ws.events(2)
+        self.assertEqual(len(got), 2)
+        self.assertTrue(ws.is_quiet())
+        ws.send({"ack": {"sequence": got[0]["sequence"]}})
+        got = ws.events(1)
+        self.assertEqual([e["sequence"] for e in got], [3])
+        self.assertTrue(ws.is_quiet())
+        ws.send({"ack": {"sequence": 3}})
+        self.assertEqual([e["sequence"] for e in ws.events(2)], [4, 5])
+
+    def test_a_full_bus_is_told_at_once_and_nothing_is_lost(self):
+        slow, ws = self.open(), self.open()
+        slow.subscribe(">", max_unacked=1, policy="lossless")
+        n, outcome = 0, "ACCEPTED"
+        while outcome == "ACCEPTED":
+            (outcome,) = ws.publish(event(pad="x" * 500))
+            n += outcome == "ACCEPTED"
+        self.assertEqual(outcome, "FULL")
+        self.assertEqual(ws.publish(event(event_id="a"), event(pad="y" * 600), event(), all_or_none=True),
+                         ["FULL", "NOT_TRIED", "NOT_TRIED"])
+        seen = 0
+        while seen < n:
+            for e in slow.events(1):
+                seen += 1
+                slow.send({"ack": {"sequence": e["sequence"]}})
+                self.assertEqual((e["sequence"], e.get("n_missed", 0)), (seen, 0))
+        self.assertEqual(ws.publish(event(event_id="a"), event(event_id="a"), all_or_none=True),
+                         ["ACCEPTED", "DUPLICATE"])
+
+    def test_more_than_the_bus_takes_at_once_is_too_big(self):
+        ws = self.open()
+        self.assertEqual(set(ws.publish(*[event(pad="z" * 4000)] * 8, all_or_none=True)), {"TOO_BIG"})
+        self.assertEqual(ws.publish(event(pad="z" * 20000)), ["TOO_BIG"])
+
+    def test_a_client_goes_on_where_it_was(self):
+        ws = self.open()
+        ws.publish(*[event(n=i) for i in range(10)])
+        again = self.open()
+        got = again.subscribe(">", start="sequence", start_sequence=7)
+        self.assertEqual(got["subscribed"]["next_sequence"], 7)
+        events = again.events(4)
+        self.assertEqual([e["sequence"] for e in events], [7, 8, 9, 10])
+        self.assertEqual([e.get("n_missed") for e in events], [None] * 4)
+        again.subscribe(">", subscription_id=1, start="sequence", start_sequence=11)
+        self.assertTrue(again.is_quiet())
+        ws.publish(event())
+        self.assertEqual({d["subscription_id"]: [e["sequence"] for e in d["events"]] for d in
+                          [again.next()["delivery"], again.next()["delivery"]]}, {0: [11], 1: [11]})
+
+    def test_what_the_ring_no_longer_has_is_counted(self):
+        ws = self.open()
+        for _ in range(40):
+            ws.publish(*[event(pad="p" * 400) for _ in range(10)])
+        again = self.open()
+        first = again.subscribe(">", start="sequence", start_sequence=5)["subscribed"]["next_sequence"]
+        self.assertGreater(first, 5)
+        events = again.events(400 - first + 1)
+        self.assertEqual([e["sequence"] for e in events], list(range(first, 401)))
+        self.assertEqual(events[0]["n_missed"], first - 5)
+        self.assertEqual(sum(e.get("n_missed", 0) for e in events), first - 5)
+
+    def test_a_sequence_of_an_older_bus_begins_with_the_oldest(self):
+        ws = self.open()
+        ws.publish(event(), event())
+        ws.subscribe(">", start="sequence", start_sequence=1000)
+        self.assertEqual([e["sequence"] for e in ws.events(2)], [1, 2])
+
+    def test_a_client_that_does_not_read_costs_nothing_but_its_events(self):
+        slow, ws = self.open(), self.open()
+        slow.subscribe(">", policy="latest")
+        n = 400 * 50
+        for _ in range(400):
+            ws.publish(*[event(pad="q" * 300) for _ in range(50)])
+        ws.publish(event("HEARTBEAT"))
+        n_read, n_missed = 0, 0
+        while n_read + n_missed < n + 1:
+            for e in slow.events(1):
+                n_read += 1
+                n_missed += e.get("n_missed", 0)
+                last = e
+        self.assertEqual((n_read + n_missed, last["sequence"]), (n + 1, n + 1))
+        self.assertGreater(n_missed, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
