@@ -83,8 +83,13 @@ typedef struct jb_host_opts {
                                   default none, no client is asked for one */
     uint32_t max_streams; /**< requests at a time on one HTTP/2 connection, 1 .. 65536; default 1024
                            */
-    uint32_t listen_public;  /**< 1: addresses that are not loopback are meant; they need tokens or
+    uint32_t listen_public; /**< 1: addresses that are not loopback are meant; they need tokens or
                                  tls_client_ca; default 0 */
+    uint32_t rate_limit;    /**< requests, and events in them, a second from each client, who is its
+                              token, its certificate or its address; then 429; default 0, no limit */
+    uint32_t rate_burst;    /**< how many of them at once, 0: as many as in a second; default 0 */
+    uint32_t max_client_connections; /**< open at a time from one address (of IPv6, one /64);
+                                          default 0, no limit but max_connections */
     char tokens[256];        /**< file of bearer tokens, mode 0600: who may do what; default none */
     char allowed_hosts[256]; /**< names in Host beside addresses, localhost, those listened on and
                                   the certificate's; commas between; "*" any; default none */

@@ -74,6 +74,11 @@ static const key keys[] = {
      KIND_TEXT, AT(allowed_hosts)},
     {"allowed_origins", "ORIGINS", "pages that may ask, like https://example.org (none)",
      KIND_TEXT, AT(allowed_origins)},
+    {"rate_limit", "N", "requests and events a second, each client; 0 any number (0)", KIND_U32,
+     AT(rate_limit)},
+    {"rate_burst", "N", "how many of them at once; 0 a second's worth (0)", KIND_U32, AT(rate_burst)},
+    {"max_client_connections", "N", "open at a time from one address; 0 any number (0)", KIND_U32,
+     AT(max_client_connections)},
 };
 /* clang-format on */
 

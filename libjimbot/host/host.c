@@ -10,6 +10,7 @@
 #include "host/text/hmem.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 /* Deadlines are looked at no more often than this. */
 enum { SWEEP_MS = 20 };
@@ -295,11 +296,22 @@ static int init_service(jb_host *host, jb_error *err)
         return refuse(err, JB_ENOMEM, "read buffer");
     rc = jbi_service_init(&host->service, &host->opts, host->bus, host->alloc, err);
     host->has_service = rc == 0;
+    host->crowd.key = host->service.dedupe.key;
     host->limits = (jbi_request_limits){.max_header_bytes = host->opts.max_header_bytes,
                                         .max_body_bytes = host->opts.max_body_bytes,
                                         .max_buffered_bytes = host->opts.max_buffered_bytes,
                                         .n_buffered_bytes = &host->service.counters.n_buffered};
     return rc < 0 && err->code == 0 ? refuse(err, rc, "set-up") : rc;
+}
+
+static void count_files(jb_host *host)
+{
+    struct rlimit most;
+
+    host->max_fd = UINT64_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur != RLIM_INFINITY)
+        host->max_fd =
+            most.rlim_cur > JBI_HOST_SPARE_FILES ? most.rlim_cur - JBI_HOST_SPARE_FILES : 0;
 }
 
 static int start(jb_host *host, void *uv_loop, jb_error *err)
@@ -321,6 +333,7 @@ static int start(jb_host *host, void *uv_loop, jb_error *err)
         rc = jbi_gate_load(host, err);
     if (rc < 0)
         return rc;
+    count_files(host);
     rc = init_loop(host, uv_loop);
     if (rc == 0)
         rc = init_handles(host);

@@ -17,6 +17,9 @@
 #include <stdatomic.h>
 #include <time.h>
 
+/* Descriptors that connections leave free. */
+enum { JBI_HOST_SPARE_FILES = 16 };
+
 struct jb_host {
     jb_host_opts opts;
     const jb_alloc *alloc; /* points to alloc_copy */
@@ -31,6 +34,8 @@ struct jb_host {
     jbi_service service;
     jbi_request_limits limits;
     jbi_gate gate;
+    jbi_crowd crowd;
+    uint64_t max_fd;   /* connections have descriptors below this */
     jbi_tls_site *tls; /* for new TCP connections; NULL: they speak without */
     jbi_conn *conns;
     char *read_buf;    /* one read, worked through before the next */

@@ -21,7 +21,13 @@ int jbi_gate_load(jb_host *host, jb_error *err)
 
     if (rc < 0)
         return rc;
-    jbi_gate_fini(g);
+    rc = jbi_limit_set(&g->limit, o->rate_limit, o->rate_burst, host->alloc);
+    if (rc < 0) {
+        jbi_tokens_fini(&fresh);
+        return rc;
+    }
+    if (g->tokens.alloc)
+        jbi_tokens_fini(&g->tokens);
     g->tokens = fresh;
     g->generation++;
     g->is_guarded = *o->tokens || *o->tls_client_ca;
@@ -32,6 +38,7 @@ void jbi_gate_fini(jbi_gate *g)
 {
     if (g->tokens.alloc)
         jbi_tokens_fini(&g->tokens);
+    jbi_limit_fini(&g->limit);
 }
 
 static jbi_slice field(const jbi_fields *f, enum jbi_field which)
@@ -147,6 +154,19 @@ static void look_up(const jbi_gate *g, jbi_who *who)
     }
 }
 
+/* Whose bucket of the rate limit it is: of a name where there is one, else of an address. */
+static void set_client(const jb_host *host, const jbi_conn *c, jbi_who *who)
+{
+    uint64_t hash[2];
+
+    memcpy(who->client, c->peer.address, sizeof(who->client));
+    if (!who->name[0])
+        return;
+    jbi_siphash(&host->gate.limit.key, who->name, strlen(who->name), hash);
+    memcpy(who->client, hash, sizeof(who->client));
+    who->client[0] = who->kind == JBI_WHO_CERT ? 2 : 3; /* no client's address begins so */
+}
+
 static void identify(const jb_host *host, const jbi_conn *c, const jbi_fields *f, jbi_who *who)
 {
     const jbi_gate *g = &host->gate;
@@ -182,11 +202,37 @@ enum jbi_verdict jbi_gate_may(jb_host *host, jbi_who *who, uint32_t scope)
     return count(host, who->kind == JBI_WHO_NOBODY ? JBI_GATE_UNKNOWN : JBI_GATE_FORBIDDEN);
 }
 
+enum jbi_verdict jbi_gate_take(jb_host *host, const jbi_who *who)
+{
+    jbi_limit *l = &host->gate.limit;
+    uint64_t now_ns;
+
+    if (!l->slots)
+        return JBI_GATE_OPEN;
+    now_ns = jb_clock_now_ns();
+    if (jbi_limit_wait_ns(l, who->client, now_ns) > 0)
+        return count(host, JBI_GATE_BUSY);
+    jbi_limit_charge(l, who->client, 1, now_ns);
+    return JBI_GATE_OPEN;
+}
+
+void jbi_gate_charge(jb_host *host, const jbi_who *who, uint64_t before)
+{
+    uint64_t n = host->service.counters.n_tried - before;
+
+    if (host->gate.limit.slots && n > 1)
+        jbi_limit_charge(&host->gate.limit, who->client, n - 1, jb_clock_now_ns());
+}
+
 enum jbi_verdict jbi_gate_admit(jb_host *host, const jbi_conn *c, const jbi_fields *f,
                                 uint32_t scope, jbi_who *ret_who)
 {
+    enum jbi_verdict v;
+
     identify(host, c, f, ret_who);
-    return jbi_gate_may(host, ret_who, scope);
+    set_client(host, c, ret_who);
+    v = jbi_gate_may(host, ret_who, scope);
+    return v == JBI_GATE_OPEN && scope ? jbi_gate_take(host, ret_who) : v;
 }
 
 enum jbi_verdict jbi_gate_check(jb_host *host, const jbi_conn *c, const jbi_fields *f,
@@ -202,27 +248,39 @@ enum jbi_verdict jbi_gate_check(jb_host *host, const jbi_conn *c, const jbi_fiel
 const char *jbi_gate_problem(enum jbi_verdict verdict)
 {
     static const char *const sentences[JBI_GATE_VERDICTS] = {
-        "", "a bearer token of this server is needed", "the token does not have the scope for this",
+        "",
+        "a bearer token of this server is needed",
+        "the token does not have the scope for this",
         "the name in Host is not this server's: allowed_hosts lists others",
-        "pages of this origin may not ask: allowed_origins lists those that may"};
+        "pages of this origin may not ask: allowed_origins lists those that may",
+        "more than the rate limit allows"};
 
     return sentences[verdict];
 }
 
 int jbi_gate_grpc_status(enum jbi_verdict verdict)
 {
-    enum { OK = 0, PERMISSION_DENIED = 7, UNAUTHENTICATED = 16 };
+    enum { OK = 0, PERMISSION_DENIED = 7, RESOURCE_EXHAUSTED = 8, UNAUTHENTICATED = 16 };
 
     return verdict == JBI_GATE_OPEN      ? OK
            : verdict == JBI_GATE_UNKNOWN ? UNAUTHENTICATED
+           : verdict == JBI_GATE_BUSY    ? RESOURCE_EXHAUSTED
                                          : PERMISSION_DENIED;
 }
 
-void jbi_gate_refuse(enum jbi_verdict verdict, jbi_answer *a)
+void jbi_gate_refuse(const jb_host *host, enum jbi_verdict verdict, const jbi_who *who,
+                     jbi_answer *a)
 {
-    jbi_answer_error(a, verdict == JBI_GATE_UNKNOWN ? 401 : 403, jbi_gate_problem(verdict));
+    static const uint16_t statuses[JBI_GATE_VERDICTS] = {200, 401, 403, 403, 403, 429};
+    uint64_t wait_s;
+
+    jbi_answer_error(a, statuses[verdict], jbi_gate_problem(verdict));
     if (verdict == JBI_GATE_UNKNOWN)
         a->fields = "WWW-Authenticate: Bearer realm=\"jimbot\"\r\n";
     else if (verdict == JBI_GATE_FORBIDDEN)
         a->fields = "WWW-Authenticate: Bearer realm=\"jimbot\", error=\"insufficient_scope\"\r\n";
+    if (verdict != JBI_GATE_BUSY)
+        return;
+    wait_s = jbi_limit_wait_ns(&host->gate.limit, who->client, jb_clock_now_ns()) / 1000000000u;
+    a->retry_after_s = (uint16_t)(wait_s < 3600 ? wait_s + 1 : 3600);
 }

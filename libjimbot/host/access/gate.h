@@ -10,7 +10,8 @@
  *         refuse;              // gRPC: jbi_gate_grpc_status(v) and jbi_gate_problem(v)
  *
  * A connection or stream that lives long keeps `who` and calls jbi_gate_may() for each thing it is
- * asked for (a message, an event sent out): a token that was taken out of the file ends there.
+ * asked for (a message, an event sent out): a token that was taken out of the file ends there. For
+ * each message in it also asks jbi_gate_take() before, and calls jbi_gate_charge() after.
  *
  * Invariant: without tokens and client certificates configured everybody who reaches a socket may
  * everything, and the sockets are loopback's; with one of them nobody may anything without.
@@ -18,6 +19,7 @@
 #ifndef JBI_HOST_GATE_H
 #define JBI_HOST_GATE_H
 
+#include "host/access/limit.h"
 #include "host/access/tokens.h"
 #include "host/http/answer.h"
 #include "host/http/fields.h"
@@ -38,11 +40,13 @@ typedef struct jbi_who {
     uint32_t generation;             /* jbi_gate.generation then */
     char name[JBI_TOKEN_NAME_BYTES]; /* the token's or certificate's */
     uint8_t hash[JBI_TOKEN_HASH_BYTES];
+    uint8_t client[JBI_LIMIT_CLIENT_BYTES]; /* whose bucket of the rate limit it is */
 } jbi_who;
 
 /* The state of a host's gate. */
 typedef struct jbi_gate {
     jbi_tokens tokens;
+    jbi_limit limit;
     uint32_t generation; /* grows with each reload */
     bool is_guarded;     /* there are tokens or client certificates */
 } jbi_gate;
@@ -67,11 +71,20 @@ enum jbi_verdict jbi_gate_origin(struct jb_host *host, const jbi_conn *c, const 
 enum jbi_verdict jbi_gate_admit(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
                                 uint32_t scope, jbi_who *ret_who);
 
+/* Whether someone may ask for one thing more at this rate; if so it is charged. jbi_gate_check()
+ * and _admit() have asked for the request as a whole, when it wants a scope. */
+enum jbi_verdict jbi_gate_take(struct jb_host *host, const jbi_who *who);
+
+/* Charge the events that came in since service.counters.n_tried was `before`, but for the first,
+ * which has been taken. */
+void jbi_gate_charge(struct jb_host *host, const jbi_who *who, uint64_t before);
+
 /* A sentence for whoever is refused, and the status of gRPC. */
 const char *jbi_gate_problem(enum jbi_verdict verdict);
 int jbi_gate_grpc_status(enum jbi_verdict verdict);
 
 /* Make the answer of HTTP that a refusal is. */
-void jbi_gate_refuse(enum jbi_verdict verdict, jbi_answer *answer);
+void jbi_gate_refuse(const struct jb_host *host, enum jbi_verdict verdict, const jbi_who *who,
+                     jbi_answer *answer);
 
 #endif

@@ -94,7 +94,7 @@ static const jbi_route *admit(const char *method, const jbi_call *call, jbi_who 
         v = jbi_gate_admit(call->host, call->conn, call->fields, route->scope, who);
     if (v == JBI_GATE_OPEN)
         return route;
-    jbi_gate_refuse(v, answer);
+    jbi_gate_refuse(call->host, v, who, answer);
     return NULL;
 }
 
@@ -103,8 +103,11 @@ void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *ans
     jbi_who who;
     jbi_call known = *call;
     const jbi_route *route = admit(method, call, &who, answer);
+    uint64_t n_tried = call->host->service.counters.n_tried;
 
     known.who = &who;
-    if (route)
-        route->handler(&call->host->service, &known, answer);
+    if (!route)
+        return;
+    route->handler(&call->host->service, &known, answer);
+    jbi_gate_charge(call->host, &who, n_tried);
 }

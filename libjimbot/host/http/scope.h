@@ -22,7 +22,8 @@ enum jbi_verdict {
     JBI_GATE_FORBIDDEN = 2, /* known, without the scope: 403 */
     JBI_GATE_HOST = 3,      /* the name in Host is none of ours: 403 */
     JBI_GATE_ORIGIN = 4,    /* a page of another site: 403 */
-    JBI_GATE_VERDICTS = 5
+    JBI_GATE_BUSY = 5,      /* more than rate_limit: 429 */
+    JBI_GATE_VERDICTS = 6
 };
 
 #endif

@@ -28,11 +28,13 @@ static int guard_until(jbi_request *r, const char *end)
 {
     size_t n = (size_t)(end - r->unguarded);
     const char *from = r->unguarded;
+    const char *problem;
 
     r->unguarded = end;
     r->n_framing += n;
-    if (!jbi_crguard_feed(&r->guard, from, n))
-        return fail(r, 400, "a carriage return stands alone in the header");
+    problem = jbi_lineguard_feed(&r->guard, from, n);
+    if (problem)
+        return fail(r, 400, problem);
     if (r->n_framing > r->limits->max_header_bytes + FRAMING_PER_BODY_BYTE * r->body_bytes)
         return fail(r, 431, "the request header is too large");
     return 0;
@@ -54,10 +56,13 @@ static int on_url(llhttp_t *p, const char *at, size_t n)
     return 0;
 }
 
+/* What comes after a chunked body is named like a field, but none of the request's. */
 static int on_field(llhttp_t *p, const char *at, size_t n)
 {
     jbi_request *r = p->data;
 
+    if (r->is_in_body)
+        return 0;
     collect(r->name, sizeof(r->name), &r->name_bytes, at, n);
     return 0;
 }
@@ -75,6 +80,8 @@ static int on_value(llhttp_t *p, const char *at, size_t n)
 {
     jbi_request *r = p->data;
 
+    if (r->is_in_body)
+        return 0;
     begin_value(r);
     jbi_fields_append(&r->fields, r->field, at, n);
     return 0;
@@ -84,6 +91,8 @@ static int on_value_complete(llhttp_t *p)
 {
     jbi_request *r = p->data;
 
+    if (r->is_in_body)
+        return 0;
     begin_value(r);
     r->is_in_value = false;
     r->name_bytes = 0;
@@ -135,7 +144,7 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
     r->unguarded = at + n;
     if (rc)
         return rc;
-    if (!jbi_crguard_is_clean(&r->guard))
+    if (!jbi_lineguard_is_clean(&r->guard))
         return fail(r, 400, "a carriage return stands alone in the header");
     if (n > r->limits->max_body_bytes - r->body_bytes)
         return fail(r, 413, "the request body is too large");
@@ -190,7 +199,7 @@ void jbi_request_fini(jbi_request *r)
 void jbi_request_next(jbi_request *r)
 {
     release_body(r);
-    r->guard.is_after_cr = false;
+    r->guard = (jbi_lineguard){.is_after_cr = false};
     r->n_framing = 0;
     r->url_bytes = r->name_bytes = 0;
     r->is_in_value = false;
@@ -233,7 +242,7 @@ enum jbi_request_progress jbi_request_feed(jbi_request *r, const char *bytes, si
     }
     *ret_used = (size_t)(end - bytes);
     if (!r->status && guard_until(r, end) == 0 && code == HPE_PAUSED &&
-        !jbi_crguard_is_clean(&r->guard))
+        !jbi_lineguard_is_clean(&r->guard))
         fail(r, 400, "a carriage return stands alone in the header");
     if (!r->status && r->url_bytes > r->limits->max_header_bytes / 2)
         fail(r, 414, "the request target is too long");

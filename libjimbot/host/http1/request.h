@@ -13,7 +13,7 @@
 
 #include "host/http/body.h"
 #include "host/http/router.h"
-#include "host/http1/crguard.h"
+#include "host/http1/lineguard.h"
 
 #include <llhttp.h>
 
@@ -29,7 +29,7 @@ enum jbi_request_progress {
 typedef struct jbi_request {
     llhttp_t parser;
     const jbi_request_limits *limits;
-    jbi_crguard guard;
+    jbi_lineguard guard;
     const char *unguarded; /* first byte of the current read that is framing not yet looked at */
     size_t n_framing;      /* bytes of this request that are not body */
 

@@ -41,6 +41,7 @@ static void on_closed(uv_handle_t *handle)
     if (c->next)
         c->next->prev = c->prev;
     host->service.counters.n_open--;
+    jbi_crowd_leave(&c->crowd);
     jbi_outq_fini(&c->out);
     jbi_tls_destroy(c->tls);
     jbi_hmem_free(host->alloc, c->held, JBI_CONN_READ_BYTES);
@@ -399,6 +400,33 @@ static jbi_conn *make(jbi_listener *l)
     return c;
 }
 
+/* Whether one more may stay. Some descriptors are left to the rest of the process, which then can
+ * still read its files and say what is the matter. */
+static bool has_room(const jbi_conn *c)
+{
+    jb_host *host = c->host;
+    uint64_t *n = host->service.counters.n_refused;
+    uint32_t most = host->opts.max_client_connections;
+    uv_os_fd_t fd;
+
+    if (uv_fileno(&c->io.handle, &fd) == 0 && (uint64_t)fd >= host->max_fd) {
+        if (n[JBI_REFUSED_FILES]++ % 1000 == 0)
+            jbi_service_log(&host->service, JB_LOG_ERROR,
+                            "out of descriptors: connections are refused (ulimit -n is %llu)",
+                            (unsigned long long)host->max_fd + JBI_HOST_SPARE_FILES);
+        return false;
+    }
+    if (host->service.counters.n_open > host->opts.max_connections) {
+        n[JBI_REFUSED_ALL]++;
+        return false;
+    }
+    if (most && !c->peer.is_local && jbi_crowd_has_more(&host->crowd, &c->peer, most)) {
+        n[JBI_REFUSED_CLIENT]++;
+        return false;
+    }
+    return true;
+}
+
 bool jbi_conn_accept(jbi_listener *l)
 {
     jbi_counters *n = &l->host->service.counters;
@@ -411,16 +439,16 @@ bool jbi_conn_accept(jbi_listener *l)
         return true;
     }
     n->n_connections++;
-    if (n->n_open > l->host->opts.max_connections) {
-        n->n_refused++;
-        jbi_conn_close(c);
-        return true;
-    }
     if (l->is_unix) {
         jbi_peer_of_unix(&c->peer, &c->io.pipe);
     } else {
         jbi_peer_of_tcp(&c->peer, &c->io.tcp);
         uv_tcp_nodelay(&c->io.tcp, 1);
+    }
+    jbi_crowd_join(&l->host->crowd, &c->crowd, &c->peer);
+    if (!has_room(c)) {
+        jbi_conn_close(c);
+        return true;
     }
     jbi_conn_switch(c, &jbi_sniff, NULL);
     set_deadline(c);

@@ -14,8 +14,8 @@
 #ifndef JBI_HOST_CONN_H
 #define JBI_HOST_CONN_H
 
+#include "host/net/crowd.h"
 #include "host/net/outq.h"
-#include "host/net/peer.h"
 
 struct jb_host;
 struct jbi_listener;
@@ -92,6 +92,7 @@ struct jbi_conn {
     jbi_outq out;
     jbi_tls *tls; /* NULL: none is spoken */
     jbi_peer peer;
+    jbi_crowd_link crowd; /* with the others of this peer */
     char *held; /* input not yet looked at while the client does not read; JBI_CONN_READ_BYTES; with
                    TLS not yet opened */
     size_t n_held;

@@ -28,6 +28,15 @@ uint64_t jbi_counters_published(const jbi_counters *c)
     return sum;
 }
 
+uint64_t jbi_counters_refused(const jbi_counters *c)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < JBI_REFUSED_N; i++)
+        sum += c->n_refused[i];
+    return sum;
+}
+
 const char *jbi_counters_reason(unsigned reason)
 {
     static const char *const names[JBI_REJECT_N] = {"parse",    "event",    "too_big",

@@ -33,6 +33,13 @@ enum jbi_tls_error {
     JBI_TLS_ERROR_N = 3
 };
 
+enum jbi_refused {
+    JBI_REFUSED_ALL = 0,    /* max_connections were open */
+    JBI_REFUSED_CLIENT = 1, /* max_client_connections of this one */
+    JBI_REFUSED_FILES = 2,  /* the process has hardly any descriptors left */
+    JBI_REFUSED_N = 3
+};
+
 typedef struct jbi_counters {
     uint64_t n_published[JBI_COUNTERS_TOPICS + 1]; /* by slot; [0] is "other" */
     uint32_t topic_ids[JBI_COUNTERS_TOPICS + 1];   /* of each slot */
@@ -41,14 +48,15 @@ typedef struct jbi_counters {
     uint32_t n_topics;                             /* slots in use */
     uint64_t n_duplicates;
     uint64_t n_rejected[JBI_REJECT_N];
-    uint64_t n_repairs;      /* lenient repairs in published events */
-    uint64_t n_overflow;     /* published on custom.overflow for want of topic room */
-    uint64_t n_commands;     /* accepted by POST */
-    uint64_t n_answers[600]; /* by status */
-    uint64_t n_ws_in;        /* messages of WebSockets received */
-    uint64_t n_ws_out;       /* and sent */
-    uint64_t n_connections;  /* accepted, ever */
-    uint64_t n_refused;      /* closed at once: max_connections were open */
+    uint64_t n_repairs;                /* lenient repairs in published events */
+    uint64_t n_overflow;               /* published on custom.overflow for want of topic room */
+    uint64_t n_commands;               /* accepted by POST */
+    uint64_t n_answers[600];           /* by status */
+    uint64_t n_ws_in;                  /* messages of WebSockets received */
+    uint64_t n_ws_out;                 /* and sent */
+    uint64_t n_connections;            /* accepted, ever */
+    uint64_t n_refused[JBI_REFUSED_N]; /* closed at once, by reason */
+    uint64_t n_tried;                  /* events that came in, whatever became of them */
     uint64_t n_timeouts;
     uint64_t n_access_refused[JBI_GATE_VERDICTS]; /* by verdict */
     uint64_t n_handshakes;                        /* of TLS, that succeeded */
@@ -63,6 +71,9 @@ typedef struct jbi_counters {
 void jbi_counters_publish(jbi_counters *c, uint32_t topic_id);
 
 uint64_t jbi_counters_published(const jbi_counters *c);
+
+/* Connections closed at once, for whatever reason. */
+uint64_t jbi_counters_refused(const jbi_counters *c);
 const char *jbi_counters_reason(unsigned reason);
 
 #endif

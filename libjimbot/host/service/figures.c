@@ -54,7 +54,7 @@ static void http(const jbi_service *s, jbi_htext *out)
     member(out, "requests", n_answers);
     member(out, "connections", c->n_open);
     member(out, "accepted_connections", c->n_connections);
-    member(out, "refused_connections", c->n_refused);
+    member(out, "refused_connections", jbi_counters_refused(c));
     member(out, "timeouts", c->n_timeouts);
     member(out, "received_bytes", c->n_in_bytes);
     member(out, "sent_bytes", c->n_out_bytes);

@@ -96,13 +96,26 @@ static void tls(const jbi_counters *c, jbi_htext *out)
 
 static void access(const jbi_counters *c, jbi_htext *out)
 {
-    static const char *const reasons[JBI_GATE_VERDICTS] = {"", "token", "scope", "host", "origin"};
+    static const char *const reasons[JBI_GATE_VERDICTS] = {"",     "token",  "scope",
+                                                           "host", "origin", "rate"};
     const char *name = "jimbot_access_refused_total";
 
     head(out, name, "counter", "Requests refused before their handler, by reason.");
     for (unsigned i = 1; i < JBI_GATE_VERDICTS; i++)
         jbi_htext_printf(out, "%s{reason=\"%s\"} %llu\n", name, reasons[i],
                          (unsigned long long)c->n_access_refused[i]);
+}
+
+static void refused(const jbi_counters *c, jbi_htext *out)
+{
+    static const char *const reasons[JBI_REFUSED_N] = {"all", "client", "files"};
+    const char *name = "jimbot_http_connections_refused_total";
+
+    head(out, name, "counter",
+         "Connections closed at once because too many were open, by whose limit.");
+    for (unsigned i = 0; i < JBI_REFUSED_N; i++)
+        jbi_htext_printf(out, "%s{limit=\"%s\"} %llu\n", name, reasons[i],
+                         (unsigned long long)c->n_refused[i]);
 }
 
 static void http(jbi_service *s, jbi_htext *out)
@@ -117,8 +130,7 @@ static void http(jbi_service *s, jbi_htext *out)
     }
     one(out, "jimbot_http_connections_accepted_total", "counter", "Connections accepted.",
         c->n_connections);
-    one(out, "jimbot_http_connections_refused_total", "counter",
-        "Connections closed at once because too many were open.", c->n_refused);
+    refused(c, out);
     one(out, "jimbot_http_timeouts_total", "counter", "Connections ended by a timeout.",
         c->n_timeouts);
     one(out, "jimbot_http_received_bytes_total", "counter", "Bytes received.", c->n_in_bytes);

@@ -90,6 +90,7 @@ static jbi_pending *grow(jbi_service *s)
         p->events = grown;
         p->cap = cap;
     }
+    s->counters.n_tried++;
     p->events[p->n] = (jbi_pending){.idx = p->n};
     return &p->events[p->n++];
 }

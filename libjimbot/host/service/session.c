@@ -240,6 +240,14 @@ static uint32_t scope_of(uint32_t step)
     }
 }
 
+/* Whether the client may do a step, now and at this rate. */
+static enum jbi_verdict admit(jbi_session *s, uint32_t scope)
+{
+    enum jbi_verdict v = jbi_gate_may(s->host, &s->who, scope);
+
+    return v == JBI_GATE_OPEN && scope ? jbi_gate_take(s->host, &s->who) : v;
+}
+
 static void perform(jbi_session *s, const jbi_session_req *r, const jbi_answerer *a)
 {
     switch (r->step) {
@@ -269,7 +277,8 @@ bool jbi_session_request(jbi_session *s, jbi_slice message, jbi_htext *out)
     jbi_answerer a = {
         .service = &s->host->service, .out = out, .is_json = s->form == JBI_SESSION_JSON};
     const size_t n_before = out->len;
-    enum jbi_verdict v;
+    const uint64_t n_tried = s->host->service.counters.n_tried;
+    enum jbi_verdict v = JBI_GATE_OPEN;
     jbi_session_req r;
     bool is_read;
 
@@ -281,10 +290,12 @@ bool jbi_session_request(jbi_session *s, jbi_slice message, jbi_htext *out)
     a.request_id = r.request_id;
     if (!is_read)
         jbi_answer_fault(&a, JBI_FAULT_INVALID_ARGUMENT, r.problem, NULL);
-    else if ((v = jbi_gate_may(s->host, &s->who, scope_of(r.step))) != JBI_GATE_OPEN)
+    else if ((v = admit(s, scope_of(r.step))) != JBI_GATE_OPEN)
         jbi_answer_fault(&a, (uint32_t)jbi_gate_grpc_status(v), jbi_gate_problem(v), NULL);
     else
         perform(s, &r, &a);
+    if (is_read && v == JBI_GATE_OPEN)
+        jbi_gate_charge(s->host, &s->who, n_tried);
     jbi_session_req_fini(&r);
     return out->len != n_before;
 }

@@ -103,7 +103,7 @@ void jbi_ws_handshake(jbi_service *s, const jbi_call *call, jbi_answer *answer)
         return;
     }
     if (call->who->kind == JBI_WHO_NOBODY) {
-        jbi_gate_refuse(JBI_GATE_UNKNOWN, answer);
+        jbi_gate_refuse(call->host, JBI_GATE_UNKNOWN, call->who, answer);
         return;
     }
     problem = check(call, accept);

@@ -14,6 +14,7 @@ from certs import Certs
 from daemon import JIMBOTD, Daemon, event, read_answers, wait_until
 from test_life import run
 from test_wire import get, post
+from wsclient import WebSocket, handshake
 
 SCOPES = ("publish", "subscribe", "command", "admin")
 REFUSED = "jimbot_access_refused_total"
@@ -230,6 +231,57 @@ class Peers(AccessCase):
         self.daemon.process.send_signal(signal.SIGHUP)
         self.assertTrue(wait_until(lambda: ask("guest") == 403))
         self.assertEqual([ask("trainer"), ask(None, bearer(token))], [200, 200])
+
+
+PERMISSION_DENIED, RESOURCE_EXHAUSTED = 7, 8
+BEAT = {"type": "HEARTBEAT"}
+
+
+class WebSockets(AccessCase):
+    def open(self, **fields):
+        w = WebSocket(self.daemon, fields={name.replace("_", "-"): value for name, value in fields.items()})
+        self.addCleanup(w.close)
+        return w
+
+    def status_of(self, **fields):
+        with self.daemon.connect() as s:
+            s.sendall(handshake(fields))
+            return int(s.recv(100).split()[1])
+
+    def test_a_token_comes_in_the_header_or_as_a_subprotocol_and_has_its_scopes(self):
+        token, line = make_token("a", "publish")
+        self.start("--tokens", self.write(line))
+        self.assertEqual(self.status_of(), 401)
+        self.assertEqual(self.status_of(Authorization="Bearer x" + token), 401)
+        for w in (
+            self.open(Authorization="Bearer " + token),
+            self.open(Sec_WebSocket_Protocol="jimbot.v1.json, jimbot.bearer." + token),
+        ):
+            self.assertEqual(w.publish(BEAT), ["ACCEPTED"])
+            self.assertEqual(w.subscribe("game.>")["fault"]["code"], PERMISSION_DENIED)
+
+    def test_a_token_taken_away_ends_there(self):
+        token, line = make_token("a", "publish")
+        self.start("--tokens", self.write(line))
+        w = self.open(Authorization="Bearer " + token)
+        self.assertEqual(w.publish(BEAT), ["ACCEPTED"])
+        self.write()
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.assertTrue(wait_until(lambda: "fault" in w.ask(publish={"events": [{"event": BEAT}]})))
+
+    def test_a_page_of_another_site_opens_none(self):
+        self.start("--allowed-origins", "https://a.example")
+        self.assertEqual(self.status_of(Origin="https://evil.example"), 403)
+        self.assertEqual(self.status_of(Origin="https://a.example"), 101)
+        self.assertEqual(self.status_of(), 101)
+
+    def test_the_rate_limit_counts_each_event_of_a_message(self):
+        self.start("--rate-limit", "1", "--rate-burst", "3")
+        w = self.open()
+        self.assertEqual(w.publish(BEAT) + w.publish(*[BEAT] * 4), ["ACCEPTED"] * 5)
+        answer = w.ask(publish={"events": [{"event": BEAT}]})
+        self.assertEqual(answer["fault"]["code"], RESOURCE_EXHAUSTED)
+        self.assertIn("pong", w.ask(ping={}))
 
 
 class Pages(AccessCase):

@@ -250,7 +250,7 @@ class Slow(DaemonCase):
         for s in held:
             s.close()
         time.sleep(0.2)
-        self.assertGreaterEqual(self.daemon.metrics()["jimbot_http_connections_refused_total"][""], 1)
+        self.assertGreaterEqual(self.daemon.metrics()["jimbot_http_connections_refused_total"]['limit="all"'], 1)
 
 
 if __name__ == "__main__":
