@@ -152,6 +152,7 @@ JB_API int jb_client_flush(jb_client *client, uint64_t timeout_ns);
  * Publish one event: copy it into the buffer of what is on its way out.
  *
  * @param topic      where; NULL with 0: the topic of its type. By HTTP it is always that.
+ * @param key        as jb_event_head.key, 0 for none. Not by HTTP.
  * @param data       a serialised jimbot.v1.Event. It is looked through as by jb_event_inspect().
  * @param len_bytes  1 .. JB_EVENT_MAX_BYTES, and at most a quarter of the buffer.
  *
@@ -162,7 +163,7 @@ JB_API int jb_client_flush(jb_client *client, uint64_t timeout_ns);
  * Threads: any; one waits for another's copy. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
  */
-JB_API int jb_client_publish(jb_client *client, const char *topic, size_t topic_bytes,
+JB_API int jb_client_publish(jb_client *client, const char *topic, size_t topic_bytes, uint32_t key,
                              const void *data, size_t len_bytes, jb_error *err);
 
 /**
@@ -258,7 +259,7 @@ typedef struct jb_client_stats {
     uint64_t n_dropped;    /**< gave way to newer ones, or were left when the client closed */
     uint64_t n_full;       /**< not taken: JB_EAGAIN */
     uint64_t n_retries;    /**< times the server had no room and was asked again */
-    uint64_t n_received;   /**< events of all subscriptions */
+    uint64_t n_received;   /**< events of all subscriptions; by shm:// not counted */
     uint64_t n_missed;     /**< the same, lost before they were sent, or too big */
     uint64_t n_connects;   /**< times it came up */
     uint64_t n_faults;     /**< connections that ended because the server sent nonsense */

@@ -31,6 +31,7 @@ static void add(jbi_batch *b, const jbi_batch_head *head)
     b->is_command = head->is_command;
     b->entries[b->n++] = (jbi_batch_entry){.at = (uint32_t)b->bytes.len,
                                            .event_bytes = head->event_bytes,
+                                           .key = head->key,
                                            .topic_bytes = head->topic_bytes};
     jbi_htext_add(&b->bytes, (const char *)(head + 1), head->topic_bytes + head->event_bytes);
 }

@@ -20,6 +20,7 @@ enum { JBI_BATCH_EVENTS = 256, JBI_BATCH_BYTES = 256 * 1024 };
 /* What stands before an event in the outbox; its topic and its bytes follow. */
 typedef struct jbi_batch_head {
     uint32_t event_bytes;
+    uint32_t key;
     uint8_t topic_bytes; /* 0: that of its type */
     uint8_t is_command;
     uint16_t _reserved;
@@ -39,6 +40,7 @@ enum jbi_outcome {
 typedef struct jbi_batch_entry {
     uint32_t at; /* in bytes */
     uint32_t event_bytes;
+    uint32_t key;
     uint8_t topic_bytes;
     bool is_settled;
 } jbi_batch_entry;

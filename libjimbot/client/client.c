@@ -263,26 +263,25 @@ static uint8_t *claim(jb_client *c, uint32_t n_bytes)
     return to;
 }
 
-static int put(jb_client *c, const char *topic, size_t topic_bytes, const jb_encoded *e,
-               bool is_command)
+static int put(jb_client *c, jbi_slice topic, uint32_t key, const jb_encoded *e, bool is_command)
 {
-    jbi_batch_head head = {.topic_bytes = (uint8_t)topic_bytes, .is_command = is_command};
+    jbi_batch_head head = {.topic_bytes = (uint8_t)topic.len, .is_command = is_command, .key = key};
     bool is_nameless = !e->event_id_bytes && !is_command && !(c->opts.flags & JB_CLIENT_NO_IDS);
     uint8_t id[ID_BYTES + 8], *to;
     size_t id_bytes;
 
-    if (e->len_bytes + sizeof(id) + sizeof(head) + topic_bytes > c->opts.buffer_bytes / 4)
+    if (e->len_bytes + sizeof(id) + sizeof(head) + topic.len > c->opts.buffer_bytes / 4)
         return JB_ETOOBIG;
     uv_mutex_lock(&c->publish_lock);
     id_bytes = is_nameless ? make_id(c, id) : 0;
     head.event_bytes = (uint32_t)(e->len_bytes + id_bytes);
-    to = claim(c, (uint32_t)(sizeof(head) + topic_bytes) + head.event_bytes);
+    to = claim(c, (uint32_t)(sizeof(head) + topic.len) + head.event_bytes);
     if (to) {
         memcpy(to, &head, sizeof(head));
-        if (topic_bytes)
-            memcpy(to + sizeof(head), topic, topic_bytes);
-        memcpy(to + sizeof(head) + topic_bytes, e->data, e->len_bytes);
-        memcpy(to + sizeof(head) + topic_bytes + e->len_bytes, id, id_bytes);
+        if (topic.len)
+            memcpy(to + sizeof(head), topic.data, topic.len);
+        memcpy(to + sizeof(head) + topic.len, e->data, e->len_bytes);
+        memcpy(to + sizeof(head) + topic.len + e->len_bytes, id, id_bytes);
         atomic_fetch_add(&c->n.n_published, 1);
         jbi_pipe_commit(&c->outbox);
     }
@@ -296,14 +295,13 @@ static int put(jb_client *c, const char *topic, size_t topic_bytes, const jb_enc
     return 0;
 }
 
-static int publish(jb_client *c, const char *topic, size_t topic_bytes, const jb_encoded *e)
+static int publish(jb_client *c, jbi_slice topic, uint32_t key, const jb_encoded *e)
 {
-    return c->bus ? jbi_near_publish(c, topic, topic_bytes, e)
-                  : put(c, topic, topic_bytes, e, false);
+    return c->bus ? jbi_near_publish(c, topic, key, e) : put(c, topic, key, e, false);
 }
 
-int jb_client_publish(jb_client *client, const char *topic, size_t topic_bytes, const void *data,
-                      size_t len_bytes, jb_error *err)
+int jb_client_publish(jb_client *client, const char *topic, size_t topic_bytes, uint32_t key,
+                      const void *data, size_t len_bytes, jb_error *err)
 {
     jb_encoded e;
     int rc;
@@ -313,14 +311,14 @@ int jb_client_publish(jb_client *client, const char *topic, size_t topic_bytes, 
     if (topic && !jbi_topic_is_name(topic, topic_bytes))
         return jbi_error_set(err, JB_EINVAL, "that is no topic name");
     rc = jb_event_inspect(data, len_bytes, &e, err);
-    return rc < 0 ? rc : publish(client, topic, topic_bytes, &e);
+    return rc < 0 ? rc : publish(client, (jbi_slice){topic, topic_bytes}, key, &e);
 }
 
 int jb_client_publish_encoded(jb_client *client, const jb_encoded *encoded)
 {
     if (!client || !encoded || !encoded->data || encoded->len_bytes > JB_EVENT_MAX_BYTES)
         return JB_EINVAL;
-    return publish(client, encoded->topic, encoded->topic_bytes, encoded);
+    return publish(client, (jbi_slice){encoded->topic, encoded->topic_bytes}, 0, encoded);
 }
 
 int jb_client_publish_json(jb_client *client, jb_encoder *encoder, const char *text,
@@ -356,7 +354,7 @@ int jb_client_send_command(jb_client *client, const jb_command *command)
     if (n < 0)
         return (int)n;
     e.len_bytes = (uint32_t)n;
-    return put(client, NULL, 0, &e, true);
+    return put(client, (jbi_slice){NULL, 0}, 0, &e, true);
 }
 
 /* --- looking */

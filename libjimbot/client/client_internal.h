@@ -178,7 +178,7 @@ void jbi_client_sub_unref(jb_client_sub *s);
 
 /* shm:// */
 int jbi_near_open(jb_client *c, jb_error *err);
-int jbi_near_publish(jb_client *c, const char *topic, size_t topic_bytes, const jb_encoded *e);
+int jbi_near_publish(jb_client *c, jbi_slice topic, uint32_t key, const jb_encoded *e);
 int jbi_near_subscribe(jb_client_sub *s, jb_error *err);
 int jbi_near_peek(jb_client_sub *s, jb_client_event *events, uint32_t n_max);
 

@@ -28,11 +28,12 @@ static void count(jb_client *c, int rc)
     }
 }
 
-int jbi_near_publish(jb_client *c, const char *topic, size_t topic_bytes, const jb_encoded *e)
+int jbi_near_publish(jb_client *c, jbi_slice topic, uint32_t key, const jb_encoded *e)
 {
-    jb_event_head head = {.type = e->type, .priority = e->priority, .source_time = e->source_time};
-    int rc = jb_bus_topic(c->bus, topic ? topic : e->topic, topic ? topic_bytes : e->topic_bytes,
-                          &head.topic_id);
+    jb_event_head head = {
+        .type = e->type, .priority = e->priority, .source_time = e->source_time, .key = key};
+    int rc = jb_bus_topic(c->bus, topic.len ? topic.data : e->topic,
+                          topic.len ? topic.len : e->topic_bytes, &head.topic_id);
 
     if (rc == 0)
         rc = jb_bus_publish(c->bus, &head, e->data, e->len_bytes);

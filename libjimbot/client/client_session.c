@@ -163,6 +163,8 @@ static void put_outgoing(jbi_htext *out, const jbi_batch *b, uint32_t i)
     jbi_msg_put_bytes(out, 1, jbi_batch_event(b, i));
     if (topic.len)
         jbi_msg_put_bytes(out, 2, topic);
+    if (b->entries[i].key)
+        jbi_msg_put_value(out, 3, b->entries[i].key);
     jbi_msg_close(out, mark);
 }
 

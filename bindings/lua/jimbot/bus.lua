@@ -228,7 +228,7 @@ local function create(C, ffi, classes, parts)
         return bus
     end
 
-    return open
+    return open, id_prefix, encoder_options
 end
 
 return { create = create }

@@ -23,11 +23,12 @@ local function for_mod(command)
     return { type = command.name, params = params, text = text, id = command.id }
 end
 
-local function create(C, ffi, Bus, answer)
+-- @param event_type  what C.jb_sub_peek() fills: "jb_event" when none is named
+local function create(C, ffi, Bus, answer, event_type)
     local fail, refuse = answer.fail, answer.refuse
     local command = ffi.new("jb_command")
     local BATCH = 16
-    local events = ffi.new("jb_event[?]", BATCH)
+    local events = ffi.new((event_type or "jb_event") .. "[?]", BATCH)
     local no_commands = {} -- one table for every idle frame
 
     local function copy_command()

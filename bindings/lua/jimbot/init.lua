@@ -36,7 +36,7 @@ jimbot.warn = jimbot.warn or function(message)
 end
 
 local prepared = false
-local open_bus
+local parts, open_bus, open_client
 
 local function fill_errors(C, ffi)
     local code, short = ffi.new("int32_t[1]"), ffi.new("const char *[1]")
@@ -56,17 +56,20 @@ local function prepare(C)
     fill_errors(C, ffi)
     jimbot.version = ffi.string(C.jb_version_string())
     state.encode = require(prefix .. ".encode").create(C, ffi, library.walk())
-    local open_sub, copy_event = require(prefix .. ".sub").create(C, ffi, state.classes)
-    open_bus = require(prefix .. ".bus").create(C, ffi, state.classes, {
+    local open_sub, copy_event, type_name = require(prefix .. ".sub").create(C, ffi, state.classes)
+    parts = {
         encode = state.encode,
         open_sub = open_sub,
         copy_event = copy_event,
+        type_name = type_name,
         batch = require(prefix .. ".batch"),
         request = require(prefix .. ".request"),
         worker = require(prefix .. ".worker"),
         publish = require(prefix .. ".publish"),
         command = require(prefix .. ".command"),
-    })
+    }
+    open_bus, parts.id_prefix, parts.encoder_options =
+        require(prefix .. ".bus").create(C, ffi, state.classes, parts)
     prepared = true
 end
 
@@ -124,6 +127,48 @@ function jimbot.open(bus_name, opts)
         return nil, tostring(bus)
     end
     return bus, failure, code
+end
+
+-- The library of clients is looked for at the first connect().
+local function prepare_client(path)
+    if open_client then
+        return true
+    end
+    local K, why = library.load_client(path)
+    if not K then
+        return nil, why
+    end
+    parts.client_open = require(prefix .. ".client_open")
+    open_client = require(prefix .. ".client").create(library.state.C, K, library.ffi,
+        state.classes, parts)
+    return true
+end
+
+--- Connect to a bus elsewhere, in the background: "ws://HOST:PORT", "wss://…", "unix:PATH",
+-- "http://…", or "shm://NAME". Answers at once, whether there is a server or not.
+-- @param url   where
+-- @param opts  client_library: path; library, source, dialect, strict, canonical: as of open();
+--              commands: false for no command subscription; token, tls_ca, tls_cert, tls_key, name:
+--              texts; rest_fallback, drop_oldest, no_ids, tls_any: true; buffer_bytes; in seconds:
+--              connect_timeout, backoff_min, backoff_max, idle, poll. All as in jb_client_opts
+-- @return a client, see jimbot.client; or nil, one sentence, and a code
+function jimbot.connect(url, opts)
+    opts = opts or {}
+    local ok, why = jimbot.load(opts.library)
+    if not ok then
+        return nil, why
+    end
+    local called, client, failure, code = pcall(function()
+        local ready, missing = prepare_client(opts.client_library)
+        if not ready then
+            return nil, missing
+        end
+        return open_client(url, opts)
+    end)
+    if not called then
+        return nil, tostring(client)
+    end
+    return client, failure, code
 end
 
 return jimbot

@@ -19,9 +19,9 @@ end
 local library = { state = state, ffi = has_ffi and ffi or nil }
 
 local names = {
-    Windows = { "jimbot.dll", "libjimbot.dll" },
-    OSX = { "libjimbot.0.1.dylib", "libjimbot.dylib" },
-    default = { "libjimbot.so.0.1", "libjimbot.so" },
+    Windows = { "%s.dll", "lib%s.dll" },
+    OSX = { "lib%s.0.1.dylib", "lib%s.dylib" },
+    default = { "lib%s.so.0.1", "lib%s.so" },
 }
 
 -- The folder of this file as the operating system knows it. Inside LÖVE the source name is a path
@@ -50,8 +50,8 @@ end
 
 -- Where to look, in order. A path given by the caller or by the environment is the only one looked
 -- at: whoever names a file does not want another.
-local function candidates(path)
-    path = path or os.getenv("JIMBOT_LIBRARY")
+local function candidates(path, base, variable)
+    path = path or os.getenv(variable)
     if path and path ~= "" then
         return { path }
     end
@@ -60,13 +60,13 @@ local function candidates(path)
     for _, folder in ipairs(own_folders()) do
         for _, up in ipairs({ "/", "/../" }) do
             for _, file in ipairs(files) do
-                list[#list + 1] = folder .. up .. file
+                list[#list + 1] = folder .. up .. file:format(base)
             end
         end
     end
-    list[#list + 1] = "jimbot"
+    list[#list + 1] = base
     for _, file in ipairs(files) do
-        list[#list + 1] = file
+        list[#list + 1] = file:format(base)
     end
     return list
 end
@@ -139,7 +139,7 @@ function library.load(path)
         return nil, why
     end
     local reason
-    for _, candidate in ipairs(candidates(path)) do
+    for _, candidate in ipairs(candidates(path, "jimbot", "JIMBOT_LIBRARY")) do
         local C, failure = try(candidate)
         if C then
             state.C, state.path = C, candidate
@@ -151,6 +151,26 @@ function library.load(path)
         end
     end
     return nil, reason
+end
+
+--- Load the library of clients, after the first one, with which it goes.
+-- @param path  a file, or nil to search; $JIMBOT_CLIENT_LIBRARY names one too
+-- @return the namespace, or nil and one sentence
+function library.load_client(path)
+    if state.K then
+        return state.K
+    elseif state.K_failure and not path then
+        return nil, state.K_failure
+    end
+    for _, candidate in ipairs(candidates(path, "jimbot-client", "JIMBOT_CLIENT_LIBRARY")) do
+        local ok, K = pcall(ffi.load, candidate)
+        if ok then
+            state.K, state.K_failure = K, nil
+            return K
+        end
+        state.K_failure = state.K_failure or tostring(K)
+    end
+    return nil, state.K_failure
 end
 
 --- The walk in C, where it is built and Lua's own loader or the module's folder has it; or nil.

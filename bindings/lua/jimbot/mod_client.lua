@@ -1,6 +1,6 @@
 -- jimbot.mod_client: an event bus client with the methods of the BalatroMCP mod's own, which puts
--- the mod's events on the bus in-process rather than posting them over HTTP. The mod gets it
--- through balatromcp/event_bus_client.lua.
+-- the mod's events on the bus: in-process, or with jimbot_url over the network in the background. The
+-- mod gets it through balatromcp/event_bus_client.lua.
 --
 -- Invariant: no method throws, blocks or touches math.random (the game's own); every event is sent,
 -- waiting or counted in get_status().
@@ -14,6 +14,7 @@ local name = ...
 local prefix = type(name) == "string" and name:match("^(.*)%.mod_client$") or "jimbot"
 local jimbot = require(prefix)
 local Outbox = require(prefix .. ".outbox")
+local reach = require(prefix .. ".reach")
 local translate = require(prefix .. ".command").for_mod
 
 local Client = {
@@ -38,15 +39,16 @@ local function components()
 end
 
 --- Prepare the client. Options: those of the mod (event_bus_url, max_buffer_size), and jimbot_bus
--- (name of the bus, default $JIMBOT_BUS or "jimbot"), jimbot_library (path), jimbot_direct (true:
--- send_event does not go through the mod's aggregator), logger.
+-- (name of the bus, default $JIMBOT_BUS or "jimbot"), jimbot_url (where to go when there is no such
+-- bus here; true: where event_bus_url points), jimbot_token, jimbot_library, jimbot_client_library,
+-- jimbot_direct (true: send_event does not go through the mod's aggregator), logger.
 function Client:init(config)
     config = type(config) == "table" and config or {}
     self:shutdown()
     self.url = config.event_bus_url
     self.max_buffer_size = tonumber(config.max_buffer_size) or 1000
     self.bus_name = config.jimbot_bus or os.getenv("JIMBOT_BUS") or "jimbot"
-    self.library = config.jimbot_library
+    self.config = config
     self.direct = config.jimbot_direct
     self.logger = config.logger or components().logger
     self:reset()
@@ -60,14 +62,12 @@ function Client:reset()
 end
 
 local function connect(self)
-    local opts = { library = self.library, source = "BalatroMCP", peer_name = "BalatroMCP" }
-    local why
-    self.bus, why = jimbot.open(self.bus_name or "jimbot", opts)
-    self.connected = self.bus ~= nil
+    local name = self.bus_name or "jimbot"
+    self.bus, self.open_error = reach.open(jimbot, name, self.config or {})
+    self.connected = reach.is_up(self.bus)
     self.has_library = jimbot.available()
-    self.open_error = why
     self.since_attempt_s = 0
-    return self.connected
+    return self.bus ~= nil
 end
 
 --- Open the bus and publish a connection_test event.
@@ -179,6 +179,7 @@ function Client:update(dt)
         end
         return
     end
+    self.connected = reach.is_up(self.bus)
     if #self.local_buffer > 0 then
         self:flush_buffer()
     end
@@ -218,7 +219,7 @@ function Client:get_status()
         },
         url = self.url,
         bus = self.bus_name,
-        last_error = self.open_error or outbox.last_error,
+        last_error = self.open_error or outbox.last_error or reach.problem(self.bus),
         stats = self.bus and self.bus:stats() or nil,
         events_sent = outbox.sent,
         events_buffered = outbox.buffered,
@@ -229,17 +230,17 @@ end
 
 --- @return true, "Healthy"; or false and one sentence.
 function Client:check_health()
-    if self.bus then
+    if reach.is_up(self.bus) then
         return true, "Healthy"
     end
-    return false, self.open_error or "not connected"
+    return false, self.open_error or reach.problem(self.bus) or "not connected"
 end
 
---- Send what waits if it goes, and close the bus.
+--- Send what waits if it goes (over the network within half a second), and close the bus.
 function Client:shutdown()
     if self.bus then
         self:flush()
-        self.bus:close()
+        self.bus:close(0.5)
     end
     self.bus, self.connected, self.connection_tested = nil, false, false
 end

@@ -238,7 +238,7 @@ local function create(C, ffi, classes)
         return sub
     end
 
-    return open, copy_event
+    return open, copy_event, type_name
 end
 
 return { create = create }
