@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define EVENT_STATUSES "200 400 413 422 500 503"
+#define EVENT_STATUSES "200 400 413 415 422 500 503"
 
 /* clang-format off */
 static const jbi_route table[] = {
@@ -23,8 +23,16 @@ static const jbi_route table[] = {
     {"GET",     "/api/v1/commands/poll", JBI_SCOPE_COMMAND, "200", jbi_service_poll},
     {"HEAD",    "/api/v1/commands/poll", JBI_SCOPE_COMMAND, "200", jbi_service_poll},
     {"OPTIONS", "/api/v1/commands/poll", JBI_SCOPE_NONE, "204", NULL},
-    {"POST",    "/api/v1/commands",      JBI_SCOPE_COMMAND, "200 400 500 503", jbi_service_command},
+    {"POST",    "/api/v1/commands",      JBI_SCOPE_COMMAND, "200 400 413 415 500 503", jbi_service_command},
     {"OPTIONS", "/api/v1/commands",      JBI_SCOPE_NONE, "204", NULL},
+    {"POST",    "/api/v1/publish",       JBI_SCOPE_PUBLISH, "200 400 413 415 500 503", jbi_service_publish},
+    {"OPTIONS", "/api/v1/publish",       JBI_SCOPE_NONE, "204", NULL},
+    {"GET",     "/api/v1/topics",        JBI_SCOPE_SUBSCRIBE, "200 400", jbi_service_topics},
+    {"HEAD",    "/api/v1/topics",        JBI_SCOPE_SUBSCRIBE, "200 400", jbi_service_topics},
+    {"OPTIONS", "/api/v1/topics",        JBI_SCOPE_NONE, "204", NULL},
+    {"GET",     "/api/v1/subscriptions", JBI_SCOPE_ADMIN, "200", jbi_service_subscriptions},
+    {"HEAD",    "/api/v1/subscriptions", JBI_SCOPE_ADMIN, "200", jbi_service_subscriptions},
+    {"OPTIONS", "/api/v1/subscriptions", JBI_SCOPE_NONE, "204", NULL},
     {"GET",     "/api/v1/stats",         JBI_SCOPE_ADMIN, "200", jbi_service_stats},
     {"HEAD",    "/api/v1/stats",         JBI_SCOPE_ADMIN, "200", jbi_service_stats},
     {"OPTIONS", "/api/v1/stats",         JBI_SCOPE_NONE, "204", NULL},

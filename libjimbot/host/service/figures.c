@@ -91,7 +91,7 @@ static void name(jbi_htext *out, char *bytes, size_t cap)
     jbi_htext_json(out, bytes, n);
 }
 
-static void subscriptions(jbi_service *s, jbi_htext *out)
+void jbi_figures_subscriptions(jbi_service *s, jbi_htext *out)
 {
     jb_sub_stats sub = {.size = sizeof(sub)};
     const char *before = "{";
@@ -133,6 +133,6 @@ void jbi_service_stats(jbi_service *s, const jbi_call *call, jbi_answer *answer)
     commands(s, out);
     http(s, out);
     bus(s, out);
-    subscriptions(s, out);
+    jbi_figures_subscriptions(s, out);
     jbi_htext_str(out, "}\n");
 }

@@ -10,6 +10,7 @@
  * other publishers were faster or the body is larger than the ring, the answer says how many went
  * in; on the retry those with an event_id are recognised by it, those without by the body.
  */
+#include "host/http/unpack.h"
 #include "host/service/service.h"
 
 #include <jansson.h>
@@ -190,7 +191,7 @@ static void answer_done(jbi_service *s, const jbi_call *call, uint32_t n_accepte
     jbi_htext_str(answer->body, "}\n");
 }
 
-void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer)
+static void ingest(jbi_service *s, const jbi_call *call, jbi_answer *answer)
 {
     uint32_t n_accepted = 0;
     uint32_t n_duplicates = 0;
@@ -208,4 +209,12 @@ void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer
         answer_not_now(s, rc, n_accepted, n_duplicates, answer);
     else
         answer_done(s, call, n_accepted, n_duplicates, answer);
+}
+
+void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer)
+{
+    jbi_call plain;
+
+    if (jbi_unpack(call, s->opts->max_body_bytes, &s->unpacked, &plain, answer))
+        ingest(s, &plain, answer);
 }

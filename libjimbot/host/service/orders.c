@@ -8,6 +8,7 @@
  */
 #include "host/service/orders.h"
 
+#include "host/http/unpack.h"
 #include "host/service/service.h"
 
 #include <math.h>
@@ -138,8 +139,12 @@ void jbi_service_command(jbi_service *s, const jbi_call *call, jbi_answer *answe
     json_error_t err;
     jb_command command;
     const char *problem;
-    json_t *root = json_loadb(call->body ? call->body : "", call->body_bytes, 0, &err);
+    jbi_call plain;
+    json_t *root;
 
+    if (!jbi_unpack(call, s->opts->max_body_bytes, &s->unpacked, &plain, answer))
+        return;
+    root = json_loadb(plain.body ? plain.body : "", plain.body_bytes, 0, &err);
     if (!root) {
         jbi_answer_error_at(answer, 400, err.text, err.position > 0 ? (uint64_t)err.position : 0);
         return;

@@ -117,6 +117,7 @@ int jbi_service_init(jbi_service *s, const jb_host_opts *opts, jb_bus *bus, cons
     s->bus = bus;
     s->start_ns = jb_clock_now_ns();
     jbi_htext_init(&s->text, alloc);
+    jbi_htext_init(&s->unpacked, alloc);
     jbi_publish_init(&s->publish, alloc);
     rc = jbi_dedupe_init(&s->dedupe, opts->dedupe_window, alloc);
     s->resume.key = s->dedupe.key;
@@ -146,6 +147,7 @@ void jbi_service_fini(jbi_service *s)
     if (s->queue.alloc)
         jbi_cmdq_fini(&s->queue);
     jbi_htext_fini(&s->text);
+    jbi_htext_fini(&s->unpacked);
     jbi_hmem_free(s->alloc, s->counters.topic_slots,
                   s->counters.n_topic_slots * sizeof(*s->counters.topic_slots));
     s->commands = NULL;

@@ -45,6 +45,7 @@ typedef struct jbi_service {
     jbi_cmdq queue;
     jbi_counters counters;
     jbi_htext text;           /* body of the answer being made */
+    jbi_htext unpacked;       /* body of the request being worked on, when it came compressed */
     jbi_publish publish;      /* the request being published */
     uint32_t max_event_bytes; /* what encoder and bus take */
     jbi_reject rejects[JBI_SERVICE_REJECTS];
@@ -78,5 +79,11 @@ void jbi_service_command(jbi_service *s, const jbi_call *call, jbi_answer *answe
 void jbi_service_poll(jbi_service *s, const jbi_call *call, jbi_answer *answer);
 void jbi_service_stats(jbi_service *s, const jbi_call *call, jbi_answer *answer);
 void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_topics(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_subscriptions(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_publish(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+
+/* The member "subscriptions" of an object that has others: all of the bus, whoever has them. */
+void jbi_figures_subscriptions(jbi_service *s, jbi_htext *out);
 
 #endif
