@@ -65,6 +65,7 @@ static inline int publish_number(jb_bus *bus, const char *topic, uint64_t number
     ck_assert_uint_le(len_bytes, sizeof bytes);
     head.topic_id = topic_of(bus, topic);
     head.type = JB_EVENT_CUSTOM;
+    head.key = (uint32_t)number;
     memcpy(bytes, &number, sizeof number);
     return jb_bus_publish(bus, &head, bytes, len_bytes);
 }
