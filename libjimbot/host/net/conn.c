@@ -266,7 +266,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 static void work(jbi_conn *c, const char *bytes, size_t n)
 {
     c->is_working = true;
-    feed(c, bytes, n);
+    if (n > 0)
+        feed(c, bytes, n);
     flush(c);
     while (c->is_paused && c->state == JBI_CONN_OPEN && !jbi_conn_is_full(c)) {
         c->is_paused = false;

@@ -284,6 +284,32 @@ class WebSockets(AccessCase):
         self.assertIn("pong", w.ask(ping={}))
 
 
+class Streams(AccessCase):
+    def ask(self, token):
+        """Open a stream of events; returns the socket behind its status."""
+        s = self.daemon.connect()
+        self.addCleanup(s.close)
+        s.sendall(get(b"/api/v1/stream?topic=game.>", extra=f"Authorization: Bearer {token}\r\n".encode()))
+        self.assertEqual(s.recv(9), b"HTTP/1.1 ")
+        return s, int(s.recv(3))
+
+    def test_a_stream_wants_subscribe_and_ends_with_its_token(self):
+        (reader, line_reader), (writer, line_writer) = make_token("r", "subscribe"), make_token("w", "publish,admin")
+        self.start("--tokens", self.write(line_reader, line_writer))
+        self.assertEqual(self.ask(writer)[1], 403)
+        self.assertEqual(self.ask("nonsense")[1], 401)
+        s, status = self.ask(reader)
+        self.assertEqual(status, 200)
+        self.write(line_writer)
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.assertTrue(wait_until(lambda: self.ask(reader)[1] == 401))
+        self.status("POST", "/api/v1/events", bearer(writer), json.dumps(event(text="secret")).encode())
+        rest = b""
+        while piece := s.recv(65536):
+            rest += piece
+        self.assertNotIn(b"secret", rest)
+
+
 class Pages(AccessCase):
     def test_a_name_that_is_not_ours_is_refused(self):
         self.start("--allowed-hosts", "jimbot.example, other.example")

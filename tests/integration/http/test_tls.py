@@ -140,16 +140,17 @@ class Tls(TlsCase):
             s.unwrap()  # raises when the server does not say it too
 
     def test_a_client_that_does_not_read_is_held_and_then_gets_all(self):
-        n = 3000
+        n = 1 << 20
         before = self.memory()
         with self.daemon.connect() as s:
             s.settimeout(0.5)
-            data, sent = get(b"/metrics") * n, 0
+            data, sent = get(b"/metrics") * n, 0  # more than all buffers on the way take
             try:
                 while sent < len(data):
                     sent += s.send(data[sent : sent + 16384])
             except TimeoutError:
                 pass
+            self.assertLess(sent, len(data))
             self.assertLess(self.memory() - before, 4 << 20)
             s.settimeout(20)
             asked = sent // len(get(b"/metrics"))
@@ -158,6 +159,9 @@ class Tls(TlsCase):
             self.assertLess(self.memory() - before, 4 << 20)
 
     def memory(self):
+        with open(f"/proc/{self.daemon.process.pid}/maps", encoding="ascii") as f:
+            if "libasan" in f.read():
+                return 0  # it keeps what was freed
         with open(f"/proc/{self.daemon.process.pid}/status", encoding="ascii") as f:
             page = f.read()
         return int(page.split("RssAnon:")[1].split()[0]) << 10
