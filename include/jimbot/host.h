@@ -43,6 +43,12 @@ extern "C" {
 /** A running server. Opaque. */
 typedef struct jb_host jb_host;
 
+/** How jb_host_log_line() writes. */
+enum jb_host_log_format {
+    JB_HOST_LOG_TEXT = 0, /**< "2026-01-31T12:00:00Z warn jimbotd: the line" */
+    JB_HOST_LOG_JSON = 1  /**< {"time":"2026-01-31T12:00:00.123Z","level":"warn","message":"…"} */
+};
+
 /**
  * Options of a host; start from jb_host_opts_init(). Each has a text name for configuration files,
  * environment and flags, see jb_host_opts_key().
@@ -72,7 +78,7 @@ typedef struct jb_host_opts {
     uint32_t command_queue;    /**< commands waiting for a poll, 1 .. 65536; default 1024 */
     uint32_t _reserved;
     char http[256]; /**< address and port, "127.0.0.1:8080", "[::1]:8080", "localhost:0"; port 0:
-                            any */
+                            any; "fd:3": the socket that descriptor is; "": none */
     char bus_name[256];  /**< see jb_bus_open(); default "jimbot" */
     char grpc[256];      /**< one more address and port, which speaks the same; default none, "" */
     char unix_path[256]; /**< path of a Unix socket, mode 0600; default none, "" */
@@ -98,6 +104,14 @@ typedef struct jb_host_opts {
     uint32_t bus_subscriptions; /**< at a time, should bus_name have to be created, 1 .. 1024: each
                                     subscription of a client of the network takes one; default 1024
                                   */
+
+    /** Called on the host's thread after jb_host_reload(): read the settings again into `opts`,
+     * which has those in force. A return below 0, with err->msg, leaves them. Taken over are
+     * log_level, the limits (max_…) and the times; another option that differs is named in the log
+     * and waits for a restart. NULL: settings never change. */
+    int (*reload)(struct jb_host_opts *opts, jb_error *err, void *userdata);
+    void *reload_userdata; /**< handed to reload */
+    uint32_t log_format;   /**< enum jb_host_log_format, for jb_host_log_line(); default TEXT */
     uint32_t _reserved2;
 } jb_host_opts;
 
@@ -141,6 +155,44 @@ JB_API int jb_host_opts_key(uint32_t idx, const char **ret_name, const char **re
  * Since: 0.1
  */
 JB_API int jb_host_opts_set(jb_host_opts *opts, const char *key, const char *value, jb_error *err);
+
+/**
+ * One option as text that jb_host_opts_set() takes.
+ *
+ * @param buf  NUL-terminated on success; 256 bytes are always enough.
+ *
+ * @return 0, or JB_ENOENT (no such option), JB_ETOOBIG (buf is too small), JB_EINVAL (an argument
+ * is NULL).
+ *
+ * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_host_opts_get(const jb_host_opts *opts, const char *key, char *buf, size_t cap);
+
+/**
+ * Look at options as jb_host_create() would, without a bus and without an address: ranges, tokens,
+ * certificates.
+ *
+ * @return 0, or JB_EINVAL, JB_EPARSE, JB_ESYS; err->msg names option or file.
+ *
+ * Threads: any. Blocks: for files. Allocates: yes. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_host_opts_check(const jb_host_opts *opts, jb_error *err);
+
+/**
+ * Write one log line with time and level, for a program's `log`.
+ *
+ * @param program  goes into text lines.   @param buf  NUL-terminated, with a line end; what does
+ *                 not fit is cut off; 2048 bytes always do.
+ *
+ * @return bytes written, without the NUL.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API size_t jb_host_log_line(uint32_t format, const char *program, uint32_t level,
+                               const char *line, char *buf, size_t cap);
 
 /**
  * Set options from a file of `key = value` lines; `;` and `#` begin a comment line; a section
@@ -204,7 +256,7 @@ JB_API int jb_host_run(jb_host *host);
 JB_API void jb_host_stop(jb_host *host);
 
 /**
- * Ask the host to read its tokens and certificates again. A token that is gone is refused from then
+ * Ask the host to read its settings (see jb_host_opts.reload), tokens and certificates again. A token that is gone is refused from then
  * on, also on connections that are open; those keep their certificate. A file that is wrong is
  * logged, and what it said before stays.
  *

@@ -7,6 +7,8 @@
  */
 #include "host/host.h"
 
+#include "host/hconfig.h"
+
 #include "host/text/hmem.h"
 
 #include <stdio.h>
@@ -143,10 +145,46 @@ static int load_tls(jb_host *host, jbi_tls_site **ret_site, jb_error *err)
     return *o->tls_cert ? jbi_tls_site_create(&files, host->alloc, ret_site, err) : 0;
 }
 
-/* Read again what may change while the host runs; what is wrong leaves the old in place. */
-static void reload(jb_host *host)
+static void set_limits(jb_host *host)
 {
-    jbi_tls_site *site;
+    host->limits = (jbi_request_limits){.max_header_bytes = host->opts.max_header_bytes,
+                                        .max_body_bytes = host->opts.max_body_bytes,
+                                        .max_buffered_bytes = host->opts.max_buffered_bytes,
+                                        .n_buffered_bytes = &host->service.counters.n_buffered};
+}
+
+static void tell_change(const char *name, bool is_taken, void *userdata)
+{
+    jb_host *host = userdata;
+
+    jbi_service_log(&host->service, is_taken ? JB_LOG_INFO : JB_LOG_WARN,
+                    is_taken ? "%s has changed" : "%s has changed; that needs a restart", name);
+}
+
+/* Ask the program for its options, and take what may change. */
+static void reload_opts(jb_host *host)
+{
+    jb_host_opts next = host->opts;
+    jb_error err;
+    int rc;
+
+    if (!host->opts.reload)
+        return;
+    jb_error_init(&err);
+    rc = host->opts.reload(&next, &err, host->opts.reload_userdata);
+    if (rc == 0)
+        rc = jbi_hconfig_check(&next, &err);
+    if (rc < 0) {
+        jbi_service_log(&host->service, JB_LOG_ERROR, "the settings stay as they were: %s",
+                        err.msg);
+        return;
+    }
+    jbi_hconfig_change(&host->opts, &next, tell_change, host);
+    set_limits(host);
+}
+
+static void reload_tokens(jb_host *host)
+{
     jb_error err;
 
     if (jbi_gate_load(host, &err) < 0)
@@ -154,6 +192,13 @@ static void reload(jb_host *host)
     else if (*host->opts.tokens)
         jbi_service_log(&host->service, JB_LOG_INFO, "%u tokens read from %s", host->gate.tokens.n,
                         host->opts.tokens);
+}
+
+static void reload_tls(jb_host *host)
+{
+    jbi_tls_site *site;
+    jb_error err;
+
     if (load_tls(host, &site, &err) < 0) {
         jbi_service_log(&host->service, JB_LOG_ERROR, "the certificates stay as they were: %s",
                         err.msg);
@@ -164,6 +209,14 @@ static void reload(jb_host *host)
     if (site)
         jbi_service_log(&host->service, JB_LOG_INFO, "certificate read from %s",
                         host->opts.tls_cert);
+}
+
+/* Read again what may change while the host runs; what is wrong leaves the old in place. */
+static void reload(jb_host *host)
+{
+    reload_opts(host);
+    reload_tokens(host);
+    reload_tls(host);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -191,36 +244,6 @@ static int refuse(jb_error *err, int code, const char *what)
         snprintf(err->msg, sizeof(err->msg), "%s: %s", what, jb_strerror(code));
     }
     return code;
-}
-
-static bool has_end(const char text[256])
-{
-    return memchr(text, 0, 256) != NULL;
-}
-
-static bool is_valid(const jb_host_opts *o)
-{
-    const uint64_t most_ns = (uint64_t)86400 * 1000000000u;
-    const uint64_t times[5] = {o->header_timeout_ns, o->body_timeout_ns, o->idle_timeout_ns,
-                               o->write_timeout_ns, o->drain_timeout_ns};
-
-    for (int i = 0; i < 5; i++) {
-        bool may_be_zero = i == 4; /* stop without a drain */
-
-        if (times[i] > most_ns || (times[i] < 1000000u && !may_be_zero))
-            return false;
-    }
-    return o->max_body_bytes >= 1024 && o->max_body_bytes <= 1u << 30 &&
-           o->max_buffered_bytes >= o->max_body_bytes && o->max_buffered_bytes <= 1ull << 40 &&
-           o->max_header_bytes >= 256 && o->max_header_bytes <= 1u << 20 &&
-           o->max_connections >= 1 && o->max_connections <= 65536 && o->max_streams >= 1 &&
-           o->max_streams <= 65536 && o->max_batch_events >= 1 && o->max_batch_events <= 1000000 &&
-           o->dedupe_window >= 1 && o->dedupe_window <= 1u << 24 && o->command_queue >= 1 &&
-           o->command_queue <= 65536 && o->bus_subscriptions >= 1 && o->bus_subscriptions <= 1024 &&
-           o->log_level <= JB_LOG_ERROR && has_end(o->http) && has_end(o->grpc) &&
-           has_end(o->unix_path) && has_end(o->bus_name) && has_end(o->tls_cert) &&
-           has_end(o->tls_key) && has_end(o->tls_client_ca) && has_end(o->tokens) &&
-           has_end(o->allowed_hosts) && has_end(o->allowed_origins) && o->listen_public <= 1;
 }
 
 static int open_bus(jb_host *host, jb_error *err)
@@ -297,10 +320,7 @@ static int init_service(jb_host *host, jb_error *err)
     rc = jbi_service_init(&host->service, &host->opts, host->bus, host->alloc, err);
     host->has_service = rc == 0;
     host->crowd.key = host->service.dedupe.key;
-    host->limits = (jbi_request_limits){.max_header_bytes = host->opts.max_header_bytes,
-                                        .max_body_bytes = host->opts.max_body_bytes,
-                                        .max_buffered_bytes = host->opts.max_buffered_bytes,
-                                        .n_buffered_bytes = &host->service.counters.n_buffered};
+    set_limits(host);
     return rc < 0 && err->code == 0 ? refuse(err, rc, "set-up") : rc;
 }
 
@@ -316,10 +336,10 @@ static void count_files(jb_host *host)
 
 static int start(jb_host *host, void *uv_loop, jb_error *err)
 {
-    int rc = is_valid(&host->opts) ? 0 : JB_EINVAL;
+    int rc = jbi_hconfig_check(&host->opts, err);
 
     if (rc < 0)
-        return refuse(err, rc, "options");
+        return rc;
     if (!*host->opts.tls_cert != !*host->opts.tls_key)
         return refuse(err, JB_EINVAL, "tls_cert and tls_key: one without the other");
     if (*host->opts.tls_client_ca && !*host->opts.tls_cert)
@@ -342,6 +362,38 @@ static int start(jb_host *host, void *uv_loop, jb_error *err)
     return listen_all(host, err);
 }
 
+/* Options of a caller whose struct may be an older, shorter one. */
+static void take_opts(jb_host *host, const jb_host_opts *opts)
+{
+    jb_host_opts_init(&host->opts, sizeof(host->opts));
+    if (opts)
+        memcpy(&host->opts, opts, opts->size < sizeof(*opts) ? opts->size : sizeof(*opts));
+}
+
+int jb_host_opts_check(const jb_host_opts *opts, jb_error *err)
+{
+    jb_host *host = jbi_hmem_zalloc(&jbi_hmem_libc, sizeof(*host));
+    jb_error own_err;
+    int rc;
+
+    if (!err)
+        err = &own_err;
+    jb_error_init(err);
+    if (!host)
+        return refuse(err, JB_ENOMEM, "jb_host_opts_check");
+    host->alloc = &jbi_hmem_libc;
+    take_opts(host, opts);
+    rc = jbi_hconfig_check(&host->opts, err);
+    if (rc == 0)
+        rc = jbi_gate_load(host, err);
+    if (rc == 0)
+        rc = load_tls(host, &host->tls, err);
+    jbi_gate_fini(&host->gate);
+    jbi_tls_site_unref(host->tls);
+    jbi_hmem_free(&jbi_hmem_libc, host, sizeof(*host));
+    return rc;
+}
+
 int jb_host_create(const jb_host_opts *opts, void *uv_loop, jb_host **ret_host, jb_error *err)
 {
     const jb_alloc *alloc = opts && opts->alloc ? opts->alloc : &jbi_hmem_libc;
@@ -357,9 +409,7 @@ int jb_host_create(const jb_host_opts *opts, void *uv_loop, jb_host **ret_host, 
     host = jbi_hmem_zalloc(alloc, sizeof(*host));
     if (!host)
         return refuse(err, JB_ENOMEM, "jb_host_create");
-    jb_host_opts_init(&host->opts, sizeof(host->opts));
-    if (opts)
-        memcpy(&host->opts, opts, opts->size < sizeof(*opts) ? opts->size : sizeof(*opts));
+    take_opts(host, opts);
     host->alloc_copy = *alloc;
     host->alloc = &host->alloc_copy;
     rc = start(host, uv_loop, err);

@@ -7,6 +7,7 @@
 #include "host/net/address.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,8 +110,7 @@ static bool is_loopback(const struct sockaddr *at)
 }
 
 /* Others may reach it only if that is meant, and they can be told apart. */
-static int permit(const jb_host *host, const struct sockaddr *at, const char *address,
-                  jb_error *err)
+static int permit(jb_host *host, const struct sockaddr *at, const char *address, jb_error *err)
 {
     const jb_host_opts *o = &host->opts;
 
@@ -131,6 +131,45 @@ static int permit(const jb_host *host, const struct sockaddr *at, const char *ad
     return 0;
 }
 
+/* The number in "fd:N", -1 when it is none. */
+static int fd_of(const char *address)
+{
+    char *end;
+    long fd = strncmp(address, "fd:", 3) ? -1 : strtol(address + 3, &end, 10);
+
+    return fd >= 0 && fd < INT_MAX && end > address + 3 && !*end ? (int)fd : -1;
+}
+
+/* Take a socket that whoever started us has bound. */
+static int open_fd(jbi_listener *l, jb_host *host, int fd, const char *address, jb_error *err)
+{
+    struct sockaddr_storage at;
+    socklen_t n = sizeof(at);
+    int rc = getsockname(fd, (struct sockaddr *)&at, &n) < 0 ? -errno : 0;
+
+    if (rc == 0 && (at.ss_family == AF_UNIX) != l->is_unix)
+        return refuse(err, JB_EINVAL, 0, "%s is a socket of another kind%s", address, "");
+    if (rc == 0 && !l->is_unix && permit(host, (struct sockaddr *)&at, address, err) < 0)
+        return JB_EINVAL;
+    if (rc == 0)
+        rc = l->is_unix ? uv_pipe_init(host->loop, &l->io.pipe, 0)
+                        : uv_tcp_init(host->loop, &l->io.tcp);
+    if (rc == 0) {
+        begin(l, host);
+        rc = l->is_unix ? uv_pipe_open(&l->io.pipe, fd) : uv_tcp_open(&l->io.tcp, fd);
+    }
+    if (rc == 0)
+        rc = uv_listen(&l->io.stream, 1024, on_connection);
+    if (rc < 0)
+        return refuse(err, JB_ESYS, -rc, "cannot listen on %.120s: %.80s", address,
+                      uv_strerror(rc));
+    if (l->is_unix)
+        snprintf(l->address, sizeof(l->address), "unix:%s", address);
+    else
+        write_address(l);
+    return 0;
+}
+
 int jbi_listener_open(jbi_listener *l, jb_host *host, const char *address, jb_error *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -139,6 +178,8 @@ int jbi_listener_open(jbi_listener *l, jb_host *host, const char *address, jb_er
     char port[8];
     int rc;
 
+    if (fd_of(address) >= 0)
+        return open_fd(l, host, fd_of(address), address, err);
     if (!split_address(address, name, port))
         return refuse(err, JB_EINVAL, 0, "\"%.120s\" is not an address like 127.0.0.1:8080%s",
                       address, "");
@@ -183,13 +224,15 @@ int jbi_listener_open_unix(jbi_listener *l, jb_host *host, const char *path, jb_
 {
     int rc;
 
+    l->is_unix = true;
+    if (fd_of(path) >= 0)
+        return open_fd(l, host, fd_of(path), path, err);
     if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
         return refuse(err, JB_EINVAL, 0, "\"%.120s\" is too long for a Unix socket%s", path, "");
     remove_stale(path);
     rc = uv_pipe_init(host->loop, &l->io.pipe, 0);
     if (rc == 0) {
         begin(l, host);
-        l->is_unix = true;
         rc = uv_pipe_bind(&l->io.pipe, path);
     }
     /* Before listen(), so that nobody gets in while it is open to others. */

@@ -7,24 +7,10 @@
 #include "host/service/render.h"
 #include "host/text/hmem.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 /* Peeks of one drain: the loop's other clients wait no longer than for this many. */
 enum { DRAIN_ROUNDS = 64, DRAIN_EVENTS = 64 };
-
-void jbi_service_log(const jbi_service *s, uint32_t level, const char *fmt, ...)
-{
-    char line[512];
-    va_list args;
-
-    if (!s->opts->log || level < s->opts->log_level)
-        return;
-    va_start(args, fmt);
-    vsnprintf(line, sizeof(line), fmt, args);
-    va_end(args);
-    s->opts->log(level, line, s->opts->log_userdata);
-}
 
 /* What the size of the bus decides: the largest event, and room to count its topics. */
 static int fit_to_bus(jbi_service *s, jb_error *err)
@@ -200,17 +186,33 @@ void jbi_service_drain_commands(jbi_service *s)
     }
 }
 
-void jbi_service_health(jbi_service *s, const jbi_call *call, jbi_answer *answer)
+static void answer_alive(jbi_service *s, jbi_answer *answer)
 {
-    if (s->is_draining || s->is_bus_broken) {
-        jbi_answer_error(answer, 503,
-                         s->is_draining ? "the host is stopping" : "the bus is broken");
-        answer->retry_after_s = 1;
-        return;
-    }
     jbi_htext_str(answer->body, "{\"status\":\"ok\",\"version\":");
     jbi_htext_json(answer->body, jb_version_string(), strlen(jb_version_string()));
     jbi_htext_str(answer->body, ",\"uptime_s\":");
     jbi_htext_u64(answer->body, (jb_clock_now_ns() - s->start_ns) / 1000000000u);
     jbi_htext_str(answer->body, "}\n");
+}
+
+void jbi_service_health(jbi_service *s, const jbi_call *call, jbi_answer *answer)
+{
+    if (s->is_bus_broken)
+        jbi_answer_error(answer, 503, "the bus is broken");
+    else
+        answer_alive(s, answer);
+}
+
+void jbi_service_ready(jbi_service *s, const jbi_call *call, jbi_answer *answer)
+{
+    const char *problem = s->is_draining     ? "the host is stopping"
+                          : s->is_bus_broken ? "the bus is broken"
+                                             : NULL;
+
+    if (!problem) {
+        answer_alive(s, answer);
+        return;
+    }
+    jbi_answer_error(answer, 503, problem);
+    answer->retry_after_s = 1;
 }

@@ -11,6 +11,7 @@
 #include "host/service/cmdq.h"
 #include "host/service/counters.h"
 #include "host/service/dedupe.h"
+#include "host/service/log.h"
 #include "host/service/publish.h"
 #include "host/service/resume.h"
 #include "jimbot/host.h"
@@ -44,6 +45,7 @@ typedef struct jbi_service {
     uint64_t utc_offset_ns;    /* of the bus: add to an event's time */
     jbi_cmdq queue;
     jbi_counters counters;
+    jbi_log log;
     jbi_htext text;           /* body of the answer being made */
     jbi_htext unpacked;       /* body of the request being worked on, when it came compressed */
     jbi_publish publish;      /* the request being published */
@@ -69,12 +71,13 @@ jb_encoder *jbi_service_encoder(jbi_service *s, uint32_t dialect);
  * is none. */
 uint32_t jbi_service_type(jbi_slice name);
 
-void jbi_service_log(const jbi_service *s, uint32_t level, const char *fmt, ...)
+void jbi_service_log(jbi_service *s, uint32_t level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Handlers, one for each path of the router. */
 void jbi_service_events(jbi_service *s, const jbi_call *call, jbi_answer *answer);
 void jbi_service_health(jbi_service *s, const jbi_call *call, jbi_answer *answer);
+void jbi_service_ready(jbi_service *s, const jbi_call *call, jbi_answer *answer);
 void jbi_service_command(jbi_service *s, const jbi_call *call, jbi_answer *answer);
 void jbi_service_poll(jbi_service *s, const jbi_call *call, jbi_answer *answer);
 void jbi_service_stats(jbi_service *s, const jbi_call *call, jbi_answer *answer);

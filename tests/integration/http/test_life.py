@@ -111,13 +111,13 @@ class Stop(unittest.TestCase):
     def test_a_stopping_daemon_takes_no_new_connection(self):
         d = Daemon()
         with d.connect() as s:
-            s.sendall(b"GET /hea")
+            s.sendall(b"GET /rea")
             self.assertTrue(d.wait_for_connections(1))
             d.process.terminate()
             time.sleep(0.3)
             with self.assertRaises(OSError):
                 d.connect()
-            s.sendall(b"lth HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            s.sendall(b"dy HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.assertEqual(read_answers(s, 1)[0][0], 503)
         self.assertEqual(d.stop(), 0)
 
