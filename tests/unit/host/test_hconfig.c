@@ -2,6 +2,7 @@
  * */
 #include "hsuite.h"
 
+#include "host/service/log.h"
 #include "jimbot/host.h"
 
 #include <stdio.h>
@@ -153,11 +154,66 @@ START_TEST(test_every_key_can_be_listed_and_set)
     uint32_t n = 0;
 
     for (; jb_host_opts_key(n, &name, &arg, &help) == 0; n++) {
-        const char *value = !*arg ? "yes" : !strcmp(name, "log_level") ? "debug" : "4096";
+        const char *value = !*arg                         ? "yes"
+                            : !strcmp(name, "log_level")  ? "debug"
+                            : !strcmp(name, "log_format") ? "json"
+                                                          : "4096";
+        char text[256];
+        char again[256];
 
         ck_assert_int_eq(set(name, value), 0);
+        ck_assert_int_eq(jb_host_opts_get(&opts, name, text, sizeof(text)), 0);
+        ck_assert_int_eq(set(name, text), 0);
+        ck_assert_int_eq(jb_host_opts_get(&opts, name, again, sizeof(again)), 0);
+        ck_assert_str_eq(text, again);
+        ck_assert_int_eq(jb_host_opts_get(&opts, name, again, 2), JB_ETOOBIG);
     }
     ck_assert_uint_ge(n, 16);
+    ck_assert_int_eq(jb_host_opts_get(&opts, "no_such", (char[8]){0}, 8), JB_ENOENT);
+}
+END_TEST
+
+START_TEST(test_a_value_out_of_range_is_named)
+{
+    ck_assert_int_eq(jb_host_opts_check(&opts, &err), 0);
+    opts.max_connections = 0;
+    ck_assert_int_eq(jb_host_opts_check(&opts, &err), JB_EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.msg, "max_connections"));
+    opts.max_connections = 1;
+    memset(opts.bus_name, 'x', sizeof(opts.bus_name));
+    ck_assert_int_eq(jb_host_opts_check(&opts, &err), JB_EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.msg, "bus"));
+}
+END_TEST
+
+START_TEST(test_log_lines_are_one_line_and_sound)
+{
+    char buf[2048];
+    size_t n =
+        jb_host_log_line(JB_HOST_LOG_JSON, "p", JB_LOG_WARN, "a \"b\"\n\x01\xff", buf, sizeof(buf));
+
+    ck_assert_uint_eq(n, strlen(buf));
+    ck_assert_ptr_nonnull(
+        strstr(buf, "\"level\":\"warn\",\"message\":\"a \\\"b\\\"\\u000a\\u0001?\"}\n"));
+    n = jb_host_log_line(JB_HOST_LOG_TEXT, "p", JB_LOG_ERROR, "cut off", buf, 8);
+    ck_assert_uint_eq(n, 7);
+    ck_assert_uint_eq(strlen(buf), 7);
+}
+END_TEST
+
+START_TEST(test_a_flood_of_lines_is_cut_and_counted)
+{
+    const uint64_t second = 1000000000;
+    jbi_log log = {0};
+    uint32_t n = 0;
+
+    for (int i = 0; i < 10000; i++)
+        n += jbi_log_take(&log, second);
+    ck_assert_uint_eq(n, JBI_LOG_BURST);
+    ck_assert_uint_eq(log.n_left_out, 10000 - JBI_LOG_BURST);
+    for (int i = 0; i < 10000; i++)
+        n += jbi_log_take(&log, second + (uint64_t)i * second / 1000);
+    ck_assert_uint_eq(n, JBI_LOG_BURST + 10 * JBI_LOG_PER_S - 1);
 }
 END_TEST
 
@@ -174,7 +230,10 @@ int main(void)
                                   test_a_wrong_line_is_named_and_the_file_changes_nothing,
                                   test_a_missing_file_is_told,
                                   test_the_environment_sets_options,
-                                  test_every_key_can_be_listed_and_set};
+                                  test_every_key_can_be_listed_and_set,
+                                  test_a_value_out_of_range_is_named,
+                                  test_log_lines_are_one_line_and_sound,
+                                  test_a_flood_of_lines_is_cut_and_counted};
     Suite *suite = suite_create("hconfig");
     TCase *tcase = tcase_create("hconfig");
     SRunner *runner = srunner_create(suite);
