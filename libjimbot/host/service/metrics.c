@@ -135,6 +135,10 @@ static void http(jbi_service *s, jbi_htext *out)
         c->n_timeouts);
     one(out, "jimbot_http_received_bytes_total", "counter", "Bytes received.", c->n_in_bytes);
     one(out, "jimbot_http_sent_bytes_total", "counter", "Bytes sent.", c->n_out_bytes);
+    one(out, "jimbot_websocket_received_messages_total", "counter",
+        "Messages received over WebSockets.", c->n_ws_in);
+    one(out, "jimbot_websocket_sent_messages_total", "counter", "Messages sent over WebSockets.",
+        c->n_ws_out);
     one(out, "jimbot_http_connections", "gauge", "Connections open now.", c->n_open);
     one(out, "jimbot_http_buffered_bytes", "gauge", "Bytes of bodies being received.",
         c->n_buffered);
@@ -197,6 +201,32 @@ static void subscriptions(jbi_service *s, jbi_htext *out)
     }
 }
 
+static uint64_t feed_value(const jbi_feed *f, int which)
+{
+    return which == 0 ? f->n_delivered : which == 1 ? f->n_missed : f->n_bytes;
+}
+
+/* Those who read over the network; `slot` joins them to the subscriptions of the bus. */
+static void feeds(const jbi_service *s, jbi_htext *out)
+{
+    static const char *const names[3][2] = {
+        {"jimbot_client_sent_events_total", "Events sent to a client that reads."},
+        {"jimbot_client_missed_events_total", "Events it was told that it missed."},
+        {"jimbot_client_sent_bytes_total", "What its events became on the wire."}};
+    jb_sub_stats sub = {.size = sizeof(sub)};
+
+    for (int which = 0; which < 3; which++) {
+        head(out, names[which][0], "counter", names[which][1]);
+        for (const jbi_feed *f = s->feeds; f; f = f->next) {
+            jb_sub_get_stats(f->sub, &sub);
+            jbi_htext_printf(out, "%s{slot=\"%u\",via=\"%s\",name=", names[which][0], sub.idx,
+                             f->via);
+            label(out, f->name);
+            jbi_htext_printf(out, "} %llu\n", (unsigned long long)feed_value(f, which));
+        }
+    }
+}
+
 void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answer)
 {
     jbi_htext *out = answer->body;
@@ -214,4 +244,5 @@ void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answe
     access(&s->counters, out);
     bus(s, out);
     subscriptions(s, out);
+    feeds(s, out);
 }

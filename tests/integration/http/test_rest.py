@@ -58,6 +58,8 @@ class Lists(DaemonCase):
         names = {s["slot"]: s["name"] for s in answer["subscriptions"]}
         self.assertEqual(names[agent["slot"]], "agent")
         self.assertIn("http-commands", names.values())
+        sent = self.daemon.metrics()["jimbot_client_sent_bytes_total"]
+        self.assertEqual(sent[f'slot="{agent["slot"]}",via="websocket",name="agent"'], agent["bytes"])
 
 
 class Protobuf(DaemonCase):
