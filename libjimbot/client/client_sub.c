@@ -155,6 +155,8 @@ void jb_client_sub_close(jb_client_sub *sub)
     jb_sub_close(sub->near);
     is_shared = atomic_load(&sub->n_refs) > 1;
     atomic_store(&sub->is_closing, true);
+    if (sub->fd >= 0)
+        jbi_os_event_raise(sub->fd); /* who waits on a duplicate wakes */
     if (is_shared)
         jbi_client_wake(c);
     jbi_client_sub_unref(sub);

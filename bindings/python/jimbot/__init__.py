@@ -52,6 +52,7 @@ from ._core import (
     unlink,
     version,
 )
+from ._remote import RemoteBus, RemoteSubscription, connect
 from ._types import EventType
 
 _set_array_factory(as_array)
@@ -85,6 +86,8 @@ __all__ = [
     "Parse",
     "Permission",
     "Proto",
+    "RemoteBus",
+    "RemoteSubscription",
     "Requester",
     "State",
     "Subscription",
@@ -93,6 +96,7 @@ __all__ = [
     "TooBig",
     "Worker",
     "canonical",
+    "connect",
     "encode",
     "now_ns",
     "to_json",

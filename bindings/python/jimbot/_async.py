@@ -9,14 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import typing
 
-from ._core import Batch, Event, Subscription
+from ._core import Batch, Event
+
+
+class Pollable(typing.Protocol):
+    """What an asynchronous iterator asks of a subscription."""
+
+    def poll(self, max_events: int = 1024, timeout: float | None = 0.0) -> Batch:
+        """Take up to max_events."""
+
+    def fileno(self) -> int:
+        """Readable until a poll() finds nothing."""
 
 
 class AsyncEvents:
     """An asynchronous iterator over a subscription, made by ``aiter(sub)``."""
 
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(self, subscription: Pollable) -> None:
         self._fd = -1
         self.subscription = subscription
 

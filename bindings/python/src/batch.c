@@ -57,6 +57,57 @@ jbpy_batch *jbpy_batch_new(jbpy_state *st, const jb_event *events, uint32_t n, P
     return self;
 }
 
+/* Fill one event from the tuple that stands for it; its payload is borrowed. */
+static int read_tuple(PyObject *item, Py_ssize_t n_topics, jb_event *ret)
+{
+    PyObject *payload;
+    unsigned long long sequence, time_ns, n_missed;
+    char *data;
+    Py_ssize_t len;
+
+    *ret = (jb_event){0};
+    if (!PyTuple_Check(item) ||
+        !PyArg_ParseTuple(item, "KKdSIKIIHBB:_batch", &sequence, &time_ns, &ret->source_time,
+                          &payload, &ret->topic_id, &n_missed, &ret->publisher, &ret->key,
+                          &ret->type, &ret->priority, &ret->flags) ||
+        PyBytes_AsStringAndSize(payload, &data, &len) < 0)
+        return -1;
+    if (len > JB_EVENT_MAX_BYTES || (Py_ssize_t)ret->topic_id >= n_topics) {
+        PyErr_SetString(PyExc_ValueError, "_batch: a payload or a topic is out of range");
+        return -1;
+    }
+    ret->sequence = sequence;
+    ret->time_ns = time_ns;
+    ret->n_missed = n_missed;
+    ret->payload = (const uint8_t *)data;
+    ret->len_bytes = (uint32_t)len;
+    return 0;
+}
+
+/* _batch(events, topics): what came over the network, as a Batch. */
+PyObject *jbpy_batch_of(PyObject *module, PyObject *args)
+{
+    PyObject *list, *topics, *batch = NULL;
+    jb_event *events;
+    Py_ssize_t n;
+
+    if (!PyArg_ParseTuple(args, "O!O!:_batch", &PyList_Type, &list, &PyList_Type, &topics))
+        return NULL;
+    n = PyList_Size(list);
+    events = PyMem_Malloc(n > 0 ? (size_t)n * sizeof *events : 1);
+    if (events == NULL)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (read_tuple(PyList_GetItem(list, i), PyList_Size(topics), &events[i]) < 0)
+            goto out_free;
+    }
+    batch = (PyObject *)jbpy_batch_new(PyModule_GetState(module), events, (uint32_t)n, topics);
+
+out_free:
+    PyMem_Free(events);
+    return batch;
+}
+
 PyObject *jbpy_batch_event(jbpy_batch *self, uint32_t idx)
 {
     jbpy_state *st = jbpy_state_of((PyObject *)self);

@@ -178,6 +178,7 @@ void jbpy_workers_shut(jbpy_bus *bus);
 extern PyType_Spec jbpy_batch_spec;
 jbpy_batch *jbpy_batch_new(jbpy_state *st, const jb_event *events, uint32_t n, PyObject *topics);
 PyObject *jbpy_batch_event(jbpy_batch *self, uint32_t idx);
+PyObject *jbpy_batch_of(PyObject *module, PyObject *args);
 
 /* column.c */
 extern PyType_Spec jbpy_column_spec;

@@ -412,6 +412,7 @@ static PyMethodDef core_methods[] = {
     {"unlink", core_unlink, METH_O, "Remove the name of a bus."},
     {"now_ns", core_now_ns, METH_NOARGS, "The clock of Event.time_ns."},
     {"event_types", core_event_types, METH_NOARGS, "Type names and their numbers, as a dict."},
+    {"_batch", jbpy_batch_of, METH_VARARGS, "A Batch of events that did not lie in a ring."},
     {"_set_array_factory", core_set_array_factory, METH_O,
      "What makes an array of a Column; None: memoryview."},
     {"_set_async_factory", core_set_async_factory, METH_O,
