@@ -344,6 +344,9 @@ void jbi_h2_stream_header_end(jbi_h2_stream *s)
         refuse(s, 400, "a request has one authority, and no Host field beside it");
     if (s->status) {
         answer_refused(s);
+    } else if (jbi_grpc.knows(s)) {
+        s->app = &jbi_grpc;
+        s->app->open(s);
     } else {
         set_body_due(s, true);
     }

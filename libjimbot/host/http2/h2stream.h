@@ -27,8 +27,8 @@ typedef struct jbi_h2_stream jbi_h2_stream;
 
 /* Who speaks on streams that are no plain requests. All are called on the loop's thread. */
 typedef struct jbi_h2_app {
-    /* Whether a content-type is its own. */
-    bool (*knows)(const char *content_type, size_t n);
+    /* Whether a request is its own, by its header. */
+    bool (*knows)(const jbi_h2_stream *s);
 
     /* The header is complete: set s->call, or answer. */
     void (*open)(jbi_h2_stream *s);

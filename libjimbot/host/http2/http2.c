@@ -367,6 +367,9 @@ static size_t feed(jbi_conn *c, const char *bytes, size_t n)
         fail(c, n_used);
     else
         give(c);
+    /* There may be more, and the socket may take at once what is there: nobody else would ask. */
+    if (jbi_conn_is_full(c))
+        jbi_conn_wake(c);
     return n;
 }
 

@@ -40,4 +40,7 @@ typedef struct jbi_h2 {
 
 extern const jbi_protocol jbi_http2;
 
+/* Who else speaks on streams; defined in grpc/. */
+extern const jbi_h2_app jbi_grpc;
+
 #endif

@@ -44,3 +44,26 @@ const char *jbi_counters_reason(unsigned reason)
 
     return names[reason];
 }
+
+const char *jbi_counters_grpc_code(uint32_t code)
+{
+    static const char *const names[JBI_COUNTERS_GRPC_CODES] = {"OK",
+                                                               "CANCELLED",
+                                                               "UNKNOWN",
+                                                               "INVALID_ARGUMENT",
+                                                               "DEADLINE_EXCEEDED",
+                                                               "NOT_FOUND",
+                                                               "ALREADY_EXISTS",
+                                                               "PERMISSION_DENIED",
+                                                               "RESOURCE_EXHAUSTED",
+                                                               "FAILED_PRECONDITION",
+                                                               "ABORTED",
+                                                               "OUT_OF_RANGE",
+                                                               "UNIMPLEMENTED",
+                                                               "INTERNAL",
+                                                               "UNAVAILABLE",
+                                                               "DATA_LOSS",
+                                                               "UNAUTHENTICATED"};
+
+    return code < JBI_COUNTERS_GRPC_CODES ? names[code] : "UNKNOWN";
+}

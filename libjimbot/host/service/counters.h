@@ -14,7 +14,7 @@
 
 /* Topics beyond this many, in the order they first came, are counted together as "other": a client
  * that invents topics must not grow the metrics page without bound. */
-enum { JBI_COUNTERS_TOPICS = 512 };
+enum { JBI_COUNTERS_TOPICS = 512, JBI_COUNTERS_GRPC_CODES = 17 };
 
 enum jbi_reject_reason {
     JBI_REJECT_PARSE = 0,    /* the body was not JSON */
@@ -57,6 +57,7 @@ typedef struct jbi_counters {
     uint64_t n_connections;            /* accepted, ever */
     uint64_t n_refused[JBI_REFUSED_N]; /* closed at once, by reason */
     uint64_t n_tried;                  /* events that came in, whatever became of them */
+    uint64_t n_grpc[JBI_COUNTERS_GRPC_CODES]; /* calls ended, by status code */
     uint64_t n_timeouts;
     uint64_t n_access_refused[JBI_GATE_VERDICTS]; /* by verdict */
     uint64_t n_handshakes;                        /* of TLS, that succeeded */
@@ -75,5 +76,6 @@ uint64_t jbi_counters_published(const jbi_counters *c);
 /* Connections closed at once, for whatever reason. */
 uint64_t jbi_counters_refused(const jbi_counters *c);
 const char *jbi_counters_reason(unsigned reason);
+const char *jbi_counters_grpc_code(uint32_t code);
 
 #endif

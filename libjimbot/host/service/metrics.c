@@ -128,6 +128,12 @@ static void http(jbi_service *s, jbi_htext *out)
             jbi_htext_printf(out, "jimbot_http_requests_total{code=\"%u\"} %llu\n", code,
                              (unsigned long long)c->n_answers[code]);
     }
+    head(out, "jimbot_grpc_calls_total", "counter", "Calls of gRPC ended, by status.");
+    for (uint32_t code = 0; code < sizeof(c->n_grpc) / sizeof(c->n_grpc[0]); code++) {
+        if (c->n_grpc[code])
+            jbi_htext_printf(out, "jimbot_grpc_calls_total{code=\"%s\"} %llu\n",
+                             jbi_counters_grpc_code(code), (unsigned long long)c->n_grpc[code]);
+    }
     one(out, "jimbot_http_connections_accepted_total", "counter", "Connections accepted.",
         c->n_connections);
     refused(c, out);

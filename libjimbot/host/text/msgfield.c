@@ -78,3 +78,28 @@ void jbi_msg_close(jbi_htext *out, size_t mark)
     memcpy(out->data + mark, head, n_head);
     out->len += n_head;
 }
+
+uint64_t jbi_msg_value(jbi_slice message, uint32_t number, uint64_t otherwise)
+{
+    jbi_wire in = jbi_wire_of(message.data, message.len);
+    jbi_msg_field f;
+
+    while (jbi_msg_next(&in, &f) > 0) {
+        if (jbi_msg_is_value(&f, number))
+            otherwise = f.value;
+    }
+    return otherwise;
+}
+
+jbi_slice jbi_msg_bytes(jbi_slice message, uint32_t number)
+{
+    jbi_wire in = jbi_wire_of(message.data, message.len);
+    jbi_slice found = {NULL, 0};
+    jbi_msg_field f;
+
+    while (jbi_msg_next(&in, &f) > 0) {
+        if (jbi_msg_is_bytes(&f, number))
+            found = f.bytes;
+    }
+    return found;
+}

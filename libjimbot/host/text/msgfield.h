@@ -33,6 +33,12 @@ static inline bool jbi_msg_is_bytes(const jbi_msg_field *f, uint32_t number)
     return f->number == number && f->type == JBI_WIRE_BYTES;
 }
 
+/* The last value of a varint field in a sound message, or what else it is. */
+uint64_t jbi_msg_value(jbi_slice message, uint32_t number, uint64_t otherwise);
+
+/* The last value of a field of bytes; data is NULL when there is none. */
+jbi_slice jbi_msg_bytes(jbi_slice message, uint32_t number);
+
 /* Append one field. */
 void jbi_msg_put_value(jbi_htext *out, uint32_t number, uint64_t value);
 void jbi_msg_put_bytes(jbi_htext *out, uint32_t number, jbi_slice bytes);

@@ -1,0 +1,61 @@
+/*
+ * health_calls: see health_calls.h. A host that begins to stop ends each Watch with UNAVAILABLE,
+ * which clients take for what it is; before that nothing changes but by the bus breaking, which
+ * the next Check sees.
+ */
+#include "host/grpc/health_calls.h"
+
+#include "host/host.h"
+#include "host/text/msgfield.h"
+
+enum serving { SERVING = 1, NOT_SERVING = 2, SERVICE_UNKNOWN = 3 };
+
+/* Whether some method's path begins with this service. */
+static bool is_service(jbi_slice name)
+{
+    const jbi_grpc_method *m;
+
+    for (uint32_t i = 0; (m = jbi_grpc_method_at(i)); i++) {
+        if (strlen(m->path) > name.len + 1 && !memcmp(m->path + 1, name.data, name.len) &&
+            m->path[name.len + 1] == '/')
+            return true;
+    }
+    return false;
+}
+
+static enum serving status_of(const jbi_grpc_call *call, jbi_slice service)
+{
+    const jbi_service *s = &jbi_grpc_host(call)->service;
+
+    if (service.len && !is_service(service))
+        return SERVICE_UNKNOWN;
+    return s->is_draining || s->is_bus_broken ? NOT_SERVING : SERVING;
+}
+
+static void answer(jbi_grpc_call *call, enum serving status)
+{
+    size_t mark = jbi_grpc_begin(call);
+
+    jbi_msg_put_value(&call->stream->out, 1, status);
+    jbi_grpc_end(call, mark);
+}
+
+bool jbi_grpc_health_check(jbi_grpc_call *call, jbi_slice message)
+{
+    jbi_slice service = jbi_msg_bytes(message, 1);
+    enum serving status = status_of(call, service);
+
+    if (status == SERVICE_UNKNOWN) {
+        jbi_grpc_finish(call, JBI_GRPC_NOT_FOUND, "there is no such service");
+        return true;
+    }
+    answer(call, status);
+    jbi_grpc_finish(call, JBI_GRPC_OK, "%s", "");
+    return true;
+}
+
+bool jbi_grpc_health_watch(jbi_grpc_call *call, jbi_slice message)
+{
+    answer(call, status_of(call, jbi_msg_bytes(message, 1)));
+    return true;
+}
