@@ -45,12 +45,12 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void close_handles(jb_host *host)
 {
-    uv_handle_t *handles[3] = {(uv_handle_t *)&host->sweep, (uv_handle_t *)&host->commands,
-                               (uv_handle_t *)&host->wake};
+    uv_handle_t *handles[] = {(uv_handle_t *)&host->sweep, (uv_handle_t *)&host->commands,
+                              (uv_handle_t *)&host->wake, (uv_handle_t *)&host->turn};
 
     for (int i = 0; i < JBI_LISTENERS_MAX; i++)
         jbi_listener_close(&host->listeners[i]);
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
         if (handles[i]->data && !uv_is_closing(handles[i]))
             uv_close(handles[i], on_handle_closed);
     }
@@ -271,6 +271,19 @@ static int init_loop(jb_host *host, void *uv_loop)
     return host->owns_loop ? 0 : JB_ESYS;
 }
 
+static void on_turn(uv_prepare_t *turn)
+{
+    jb_host *host = turn->data;
+    uint64_t now_ns = uv_hrtime();
+    uint64_t idle_ns = uv_metrics_idle_time(host->loop);
+
+    if (host->turn_ns)
+        jbi_histogram_add(&host->service.counters.turns,
+                          now_ns - host->turn_ns - (idle_ns - host->idle_ns));
+    host->turn_ns = now_ns;
+    host->idle_ns = idle_ns;
+}
+
 /* Each handle's `data` says that it must be closed. */
 static int init_handles(jb_host *host)
 {
@@ -282,6 +295,11 @@ static int init_handles(jb_host *host)
     uv_timer_init(host->loop, &host->sweep);
     host->sweep.data = host;
     host->n_handles++;
+    uv_loop_configure(host->loop, UV_METRICS_IDLE_TIME);
+    uv_prepare_init(host->loop, &host->turn);
+    host->turn.data = host;
+    host->n_handles++;
+    uv_prepare_start(&host->turn, on_turn);
     if (uv_poll_init(host->loop, &host->commands, fd) < 0)
         return JB_ESYS;
     host->commands.data = host;

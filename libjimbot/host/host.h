@@ -30,6 +30,9 @@ struct jb_host {
     uv_timer_t sweep;   /* armed for the earliest deadline of a connection */
     uv_poll_t commands; /* commands have come */
     uv_async_t wake;    /* jb_host_stop() was called */
+    uv_prepare_t turn;  /* the loop is about to wait: a turn ends */
+    uint64_t turn_ns;   /* uv_hrtime() at the end of the one before */
+    uint64_t idle_ns;   /* uv_metrics_idle_time() then */
     jb_bus *bus;
     jbi_service service;
     jbi_request_limits limits;

@@ -8,6 +8,7 @@
 #include "host/sse/sse.h"
 #include "host/ws/handshake.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define EVENT_STATUSES "200 400 413 415 422 500 503"
@@ -53,6 +54,8 @@ static const jbi_route table[] = {
 /* clang-format on */
 
 enum { N_ROUTES = sizeof(table) / sizeof(table[0]) };
+static_assert(sizeof(table) / sizeof(table[0]) <= JBI_COUNTERS_ROUTES,
+              "each route has its figures");
 
 const jbi_route *jbi_router_at(uint32_t idx)
 {
@@ -115,10 +118,14 @@ void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *ans
     jbi_call known = *call;
     const jbi_route *route = admit(method, call, &who, answer);
     uint64_t n_tried = call->host->service.counters.n_tried;
+    uint64_t begun_ns;
 
     known.who = &who;
     if (!route)
         return;
+    begun_ns = jb_clock_now_ns();
     route->handler(&call->host->service, &known, answer);
+    jbi_histogram_add(&call->host->service.counters.requests[route - table],
+                      jb_clock_now_ns() - begun_ns);
     jbi_gate_charge(call->host, &who, n_tried);
 }

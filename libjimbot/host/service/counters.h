@@ -9,12 +9,17 @@
 
 #include "host/http/scope.h"
 
+#include "host/service/histogram.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 /* Topics beyond this many, in the order they first came, are counted together as "other": a client
  * that invents topics must not grow the metrics page without bound. */
 enum { JBI_COUNTERS_TOPICS = 512, JBI_COUNTERS_GRPC_CODES = 17 };
+
+/* Entries of the route table that are timed. */
+enum { JBI_COUNTERS_ROUTES = 64 };
 
 enum jbi_reject_reason {
     JBI_REJECT_PARSE = 0,    /* the body was not JSON */
@@ -41,6 +46,9 @@ enum jbi_refused {
 };
 
 typedef struct jbi_counters {
+    jbi_histogram
+        requests[JBI_COUNTERS_ROUTES]; /* inside the handler, by entry of the route table */
+    jbi_histogram turns;               /* turns of the loop, waiting left out */
     uint64_t n_published[JBI_COUNTERS_TOPICS + 1]; /* by slot; [0] is "other" */
     uint32_t topic_ids[JBI_COUNTERS_TOPICS + 1];   /* of each slot */
     uint16_t *topic_slots;                         /* of each topic id; 0 has none yet */

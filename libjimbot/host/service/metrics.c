@@ -6,6 +6,8 @@
  */
 #include "host/service/service.h"
 
+#include <stdio.h>
+
 static void head(jbi_htext *out, const char *name, const char *type, const char *help)
 {
     jbi_htext_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -150,6 +152,28 @@ static void http(jbi_service *s, jbi_htext *out)
         c->n_buffered);
 }
 
+/* How long handlers and turns of the loop take. Paths nobody asked for are left out. */
+static void times(jbi_service *s, jbi_htext *out)
+{
+    const char *name = "jimbot_http_handler_seconds";
+    const jbi_route *route;
+
+    head(out, name, "histogram", "Time inside the handler of a path, sockets left out.");
+    for (uint32_t i = 0; (route = jbi_router_at(i)); i++) {
+        const jbi_histogram *h = &s->counters.requests[i];
+        char labels[128];
+
+        if (h->sum_ns == 0)
+            continue;
+        snprintf(labels, sizeof(labels), "method=\"%s\",path=\"%s\"", route->method, route->path);
+        jbi_histogram_write(h, name, labels, out);
+    }
+    name = "jimbot_loop_turn_seconds";
+    head(out, name, "histogram",
+         "Time from a turn's first event to its end: how long others may have to wait.");
+    jbi_histogram_write(&s->counters.turns, name, "", out);
+}
+
 static void bus(jbi_service *s, jbi_htext *out)
 {
     jb_bus_stats b = {.size = sizeof(b)};
@@ -246,6 +270,9 @@ void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answe
     events(s, out);
     commands(s, out);
     http(s, out);
+    times(s, out);
+    one(out, "jimbot_log_lines_left_out_total", "counter",
+        "Log lines left out because too many came at once.", s->log.n_left_out);
     tls(&s->counters, out);
     access(&s->counters, out);
     bus(s, out);

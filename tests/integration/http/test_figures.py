@@ -2,10 +2,14 @@
 
 import json
 import shutil
+import socket
 import subprocess
+import tempfile
 import unittest
+import urllib.parse
+import urllib.request
 
-from daemon import DaemonCase, event
+from daemon import DaemonCase, event, wait_until
 
 
 class Figures(DaemonCase):
@@ -79,6 +83,51 @@ class Figures(DaemonCase):
         self.assertTrue(headers["Content-Type"].startswith("text/plain; version=0.0.4"))
         done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
+
+    def test_handlers_and_turns_are_timed(self):
+        for _ in range(5):
+            self.daemon.request("GET", "/health")
+        m = self.daemon.metrics()
+        labels = 'method="GET",path="/health"'
+        self.assertEqual(m["jimbot_http_handler_seconds_count"][labels], 5)
+        counts = [v for k, v in m["jimbot_http_handler_seconds_bucket"].items() if k.startswith(labels)]
+        self.assertEqual(counts, sorted(counts))
+        self.assertEqual(counts[-1], 5)
+        self.assertGreater(m["jimbot_http_handler_seconds_sum"][labels], 0)
+        self.assertGreaterEqual(m["jimbot_loop_turn_seconds_count"][""], 5)
+        self.assertLess(m["jimbot_loop_turn_seconds_sum"][""], 20)
+
+    @unittest.skipUnless(shutil.which("prometheus"), "prometheus is not installed")
+    def test_a_real_prometheus_scrapes_it(self):
+        self.daemon.post("/api/v1/events/batch", [event(), event("HEARTBEAT")])
+        with tempfile.TemporaryDirectory() as folder:
+            with socket.create_server(("127.0.0.1", 0)) as s:
+                port = s.getsockname()[1]
+            with open(f"{folder}/p.yml", "w", encoding="ascii") as f:
+                f.write("global: {scrape_interval: 200ms, scrape_timeout: 200ms}\nscrape_configs:\n- job_name: j\n"
+                        f"  static_configs: [{{targets: ['127.0.0.1:{self.daemon.port}']}}]\n")
+            words = ["prometheus", f"--config.file={folder}/p.yml", f"--storage.tsdb.path={folder}/data",
+                     f"--web.listen-address=127.0.0.1:{port}"]
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                found = wait_until(lambda: self.ask(port, "sum(jimbot_events_published_total)") == "2", 30)
+                self.assertTrue(found)
+                self.assertEqual(self.ask(port, "up"), "1")
+                self.assertEqual(self.ask(port, "sum(scrape_samples_scraped) > bool 50"), "1")
+            finally:
+                process.terminate()
+                process.wait(20)
+
+    @staticmethod
+    def ask(port, query):
+        """The value of one sample, None while there is none."""
+        try:
+            url = f"http://127.0.0.1:{port}/api/v1/query?query=" + urllib.parse.quote(query)
+            with urllib.request.urlopen(url, timeout=5) as r:
+                found = json.load(r)["data"]["result"]
+        except OSError:
+            return None
+        return found[0]["value"][1] if found else None
 
 
 if __name__ == "__main__":
