@@ -108,6 +108,7 @@ static void set_deadline(jbi_conn *c)
              (part == JBI_CONN_WRITE && !has_sent))
         return;
     c->part = part;
+    c->is_late = false;
     c->deadline_ms = now + patience;
     if (part == JBI_CONN_BODY && c->deadline_ms > c->begun_ms + 10 * patience)
         c->deadline_ms = c->begun_ms + 10 * patience;
@@ -357,6 +358,11 @@ void jbi_conn_sweep(jbi_conn *c)
         set_deadline(c);
     if (uv_now(c->host->loop) < c->deadline_ms)
         return;
+    /* The loop may have been busy with others while the bytes were waiting: it reads once more. */
+    if (!c->is_late) {
+        c->is_late = true;
+        return;
+    }
     if (is_open &&
         (c->part == JBI_CONN_HEADER || c->part == JBI_CONN_BODY || c->part == JBI_CONN_STREAM)) {
         c->protocol->expire(c);

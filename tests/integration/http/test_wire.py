@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 import unittest
 
@@ -216,6 +217,18 @@ class Slow(DaemonCase):
         status, seconds = self.trickle(get(extra=b"X: " + b"y" * 400 + b"\r\n"))
         self.assertEqual(status, 408)
         self.assertLess(seconds, 3)
+
+    def test_a_pipeline_that_takes_longer_than_a_header_may_is_answered_whole(self):
+        n = 20000
+        with self.daemon.connect() as s:
+            sender = threading.Thread(target=s.sendall, args=(get(b"/metrics") * n,))
+            sender.start()
+            tail, answers = b"", 0
+            while answers < n and (piece := s.recv(1 << 20)):
+                answers += (tail + piece).count(b"HTTP/1.1 200 OK") - tail.count(b"HTTP/1.1 200 OK")
+                tail = piece[-14:]
+            sender.join(10)
+        self.assertEqual(answers, n)
 
     def test_a_silent_body_is_408(self):
         with self.daemon.connect() as s:
