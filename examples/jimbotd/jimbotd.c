@@ -8,9 +8,11 @@
 #include "settings.h"
 #include "systemd.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { EXIT_ADDRESS = 3, EXIT_BUS = 4 };
 
@@ -48,6 +50,8 @@ static int on_reload(jb_host_opts *opts, jb_error *err, void *userdata)
         return rc;
     systemd_sockets(&next);
     log_format = next.log_format;
+    if (((const settings *)userdata)->is_grpc_default)
+        memcpy(next.grpc, opts->grpc, sizeof(next.grpc)); /* or none, where it was taken */
     next.bus = opts->bus;
     *opts = next;
     return 0;
@@ -79,11 +83,26 @@ static int open_bus(const jb_host_opts *opts, jb_bus **ret_bus)
     return EXIT_BUS;
 }
 
-static int serve(const jb_host_opts *opts)
+/* A second daemon on a machine starts too: without the address for gRPC that nobody asked for. */
+static int create(jb_host_opts *opts, bool is_grpc_default, jb_host **ret_host, jb_error *err)
+{
+    char line[256];
+    int rc = jb_host_create(opts, NULL, ret_host, err);
+
+    if (rc != JB_ESYS || err->os_errno != EADDRINUSE || !is_grpc_default || !opts->grpc[0] ||
+        !strstr(err->msg, opts->grpc))
+        return rc;
+    snprintf(line, sizeof(line), "%.150s: gRPC is served on the other addresses alone", err->msg);
+    on_log(JB_LOG_WARN, line, NULL);
+    opts->grpc[0] = '\0';
+    return jb_host_create(opts, NULL, ret_host, err);
+}
+
+static int serve(jb_host_opts *opts, bool is_grpc_default)
 {
     jb_error err;
     jb_host *host;
-    int rc = jb_host_create(opts, NULL, &host, &err);
+    int rc = create(opts, is_grpc_default, &host, &err);
 
     if (rc < 0) {
         fprintf(stderr, "jimbotd: %s\n", err.msg);
@@ -121,7 +140,7 @@ int main(int argc, char **argv)
     opts.reload_userdata = &from;
     rc = open_bus(&opts, &opts.bus);
     if (rc == 0)
-        rc = serve(&opts);
+        rc = serve(&opts, from.is_grpc_default);
     jb_bus_close(opts.bus);
     return rc;
 }

@@ -145,19 +145,24 @@ static int apply_flags(int argc, char **argv, const flags *f, jb_host_opts *opts
 }
 
 /* Fill in defaults, file, environment and flags. */
-int settings_read(const settings *from, jb_host_opts *opts, jb_error *err)
+int settings_read(settings *from, jb_host_opts *opts, jb_error *err)
 {
+    static const char unsaid[] = "?"; /* no address */
     flags f;
     int rc = 0;
 
     make_flags(&f);
     jb_host_opts_init(opts, sizeof(*opts));
+    snprintf(opts->grpc, sizeof(opts->grpc), "%s", unsaid);
     if (from->config && *from->config)
         rc = jb_host_opts_load_file(opts, from->config, err);
     if (rc == 0)
         rc = jb_host_opts_load_env(opts, err);
     if (rc == 0)
         rc = apply_flags(from->argc, from->argv, &f, opts, err);
+    from->is_grpc_default = strcmp(opts->grpc, unsaid) == 0;
+    if (from->is_grpc_default)
+        snprintf(opts->grpc, sizeof(opts->grpc), "127.0.0.1:50051");
     return rc;
 }
 

@@ -15,7 +15,8 @@ enum { EXIT_USAGE = 2 };
 typedef struct settings {
     int argc;
     char **argv;
-    const char *config; /* file, NULL none */
+    const char *config;   /* file, NULL none */
+    bool is_grpc_default; /* nobody said where gRPC is: this daemon's own choice may fail */
 } settings;
 
 /* Look at the flags and fill in opts. Returns -1 to go on, or an exit code: --help and its like
@@ -23,6 +24,6 @@ typedef struct settings {
 int settings_begin(settings *s, int argc, char **argv, jb_host_opts *opts);
 
 /* Fill in opts from everywhere. Returns 0, or below 0 with err->msg. */
-int settings_read(const settings *s, jb_host_opts *opts, jb_error *err);
+int settings_read(settings *s, jb_host_opts *opts, jb_error *err);
 
 #endif

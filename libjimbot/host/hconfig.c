@@ -45,7 +45,8 @@ typedef struct key {
 static const key keys[] = {
     {"http", "ADDRESS:PORT", "where to listen; port 0 takes a free one (127.0.0.1:8080)",
      KIND_TEXT, AT(http), 0, 0, false},
-    {"grpc", "ADDRESS:PORT", "one more address, or none; both speak everything (none)",
+    {"grpc", "ADDRESS:PORT", "one more address, or none; both speak everything (none; "
+     "jimbotd: 127.0.0.1:50051)",
      KIND_TEXT, AT(grpc), 0, 0, false},
     {"unix", "PATH", "a Unix socket, or none (none)", KIND_TEXT, AT(unix_path), 0, 0, false},
     {"bus", "NAME", "name or path of the bus, made when there is none (jimbot)",

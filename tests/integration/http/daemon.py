@@ -35,7 +35,7 @@ class Daemon:
         self.bus = bus
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("JIMBOTD_")}
         self.env.update(env or {}, JIMBOT_SHM_DIR=self.shm)
-        words = [JIMBOTD, "--http", "127.0.0.1:0", "--bus", bus, *flags]
+        words = [JIMBOTD, "--http", "127.0.0.1:0", "--grpc", "none", "--bus", bus, *flags]
         self.process = subprocess.Popen(
             words, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

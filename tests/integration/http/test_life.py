@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from daemon import JIMBOTD, Daemon, DaemonCase, event, read_answers
+from daemon import JIMBOTD, Daemon, DaemonCase, event, read_answers, read_line
 
 
 def run(*flags, env=None):
@@ -52,6 +52,28 @@ class Start(unittest.TestCase):
         self.assertEqual(done.returncode, 3)
         self.assertIn(address, done.stderr)
         self.assertIn("in use", done.stderr)
+
+    def test_an_address_for_grpc_that_somebody_else_has_ends_it_only_if_asked_for(self):
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", 50051))
+                s.listen()
+            except OSError:
+                pass  # somebody has it, which is as good
+            done = run("--http", "127.0.0.1:0", "--grpc", "127.0.0.1:50051")
+            self.assertEqual(done.returncode, 3)
+            self.assertIn("127.0.0.1:50051", done.stderr)
+            with tempfile.TemporaryDirectory() as shm:
+                process = subprocess.Popen(
+                    [JIMBOTD, "--http", "127.0.0.1:0", "--bus", "two"],
+                    env={**os.environ, "JIMBOT_SHM_DIR": shm}, text=True,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                )
+                self.assertIn("listens on", read_line(process))
+                process.terminate()
+                _, log = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn("127.0.0.1:50051", log)
 
     def test_a_bus_that_cannot_be_opened_is_exit_4(self):
         with tempfile.NamedTemporaryFile() as f:
