@@ -168,6 +168,18 @@ static void hold(jbi_conn *c, const char *bytes, size_t n)
     c->n_held = n;
 }
 
+/* The handshake is over: note whose certificate came, before the first request, which may lie in
+ * the same bytes. */
+static void heed_secured(jbi_conn *c)
+{
+    if (!jbi_tls_is_secured(c->tls) || c->is_secured)
+        return;
+    c->is_secured = true;
+    c->part = JBI_CONN_NONE;
+    c->peer.has_cert = jbi_tls_client_name(c->tls, c->peer.name, sizeof(c->peer.name));
+    c->host->service.counters.n_handshakes++;
+}
+
 /* Feed until the bytes are used up, the connection ends, or the client owes us some reading; only
  * then are fewer used. */
 static size_t feed_plain(void *userdata, const char *bytes, size_t n)
@@ -175,6 +187,8 @@ static size_t feed_plain(void *userdata, const char *bytes, size_t n)
     jbi_conn *c = userdata;
     size_t n_used = 0;
 
+    if (c->tls)
+        heed_secured(c);
     while (n_used < n && c->state == JBI_CONN_OPEN && !jbi_conn_is_full(c))
         n_used += c->protocol->feed(c, bytes + n_used, n - n_used);
     return c->state == JBI_CONN_OPEN ? n_used : n;
@@ -186,12 +200,7 @@ static void heed_tls(jbi_conn *c)
     jbi_counters *n = &c->host->service.counters;
     enum jbi_tls_state state = jbi_tls_state(c->tls);
 
-    if (jbi_tls_is_secured(c->tls) && !c->is_secured) {
-        c->is_secured = true;
-        c->part = JBI_CONN_NONE;
-        c->peer.has_cert = jbi_tls_client_name(c->tls, c->peer.name, sizeof(c->peer.name));
-        n->n_handshakes++;
-    }
+    heed_secured(c);
     if (state <= JBI_TLS_READY)
         return;
     if (state != JBI_TLS_ENDED) {
