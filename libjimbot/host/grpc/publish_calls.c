@@ -61,7 +61,7 @@ static bool run(jbi_grpc_call *call, jbi_slice message, uint32_t events_number, 
     const char *problem;
     int rc;
 
-    jbi_publish_begin(s);
+    jbi_publish_begin(s, &call->who);
     jbi_publish_trace(s, &call->stream->fields);
     problem = jbi_publish_add_request(s, message, events_number, from_idx, &is_together);
     if (problem) {

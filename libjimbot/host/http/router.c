@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
+#define POST_STATUSES "200 400 413 415 500 503"
 #define EVENT_STATUSES "200 400 413 415 422 500 503"
 
 /* clang-format off */
@@ -24,9 +25,9 @@ static const jbi_route table[] = {
     {"GET",     "/api/v1/commands/poll", JBI_SCOPE_COMMAND, "200", jbi_service_poll},
     {"HEAD",    "/api/v1/commands/poll", JBI_SCOPE_COMMAND, "200", jbi_service_poll},
     {"OPTIONS", "/api/v1/commands/poll", JBI_SCOPE_NONE, "204", NULL},
-    {"POST",    "/api/v1/commands",      JBI_SCOPE_COMMAND, "200 400 413 415 500 503", jbi_service_command},
+    {"POST",    "/api/v1/commands",      JBI_SCOPE_COMMAND, POST_STATUSES, jbi_service_command},
     {"OPTIONS", "/api/v1/commands",      JBI_SCOPE_NONE, "204", NULL},
-    {"POST",    "/api/v1/publish",       JBI_SCOPE_PUBLISH, "200 400 413 415 500 503", jbi_service_publish},
+    {"POST",    "/api/v1/publish",       JBI_SCOPE_PUBLISH, POST_STATUSES, jbi_service_publish},
     {"OPTIONS", "/api/v1/publish",       JBI_SCOPE_NONE, "204", NULL},
     {"GET",     "/api/v1/topics",        JBI_SCOPE_SUBSCRIBE, "200 400", jbi_service_topics},
     {"HEAD",    "/api/v1/topics",        JBI_SCOPE_SUBSCRIBE, "200 400", jbi_service_topics},

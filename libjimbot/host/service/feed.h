@@ -12,7 +12,7 @@
  *             len = c->out.open.len;
  *             append n events
  *             if (jbi_feed_take(feed, n, c->out.open.len - len) == JB_EEVICTED)
- *                 c->out.open.len = len; // they may have been torn; the next peek says what is gone
+ *                 c->out.open.len = len; // they may have been torn; the next peek tells of it
  *         if (n < 0) the feed has ended: close it and say so
  *
  * Invariant: an event is peeked at, taken, and counted in this order; it is never taken before its

@@ -40,7 +40,7 @@ static int read_body(jbi_service *s, const jbi_call *call, jb_error *err)
     int rc =
         jb_encoder_batch_begin(s->encoder, call->body ? call->body : "", call->body_bytes, err);
 
-    jbi_publish_begin(s);
+    jbi_publish_begin(s, call->who);
     s->n_rejects = 0;
     if (rc < 0)
         return rc;
@@ -95,9 +95,11 @@ static int publish_all(jbi_service *s, const jbi_call *call, uint32_t *ret_accep
         bool is_there = i < n_before || jbi_publish_is_known(s, e);
         int rc = is_there ? 0 : jbi_publish_one(s, e, 0);
 
-        if (rc == JB_ETOOBIG) {
-            reject(s, s->publish.events[i].idx, JBI_REJECT_TOO_BIG, 0,
-                   "the event is larger than the bus takes");
+        if (rc == JB_ETOOBIG || rc == JB_EPERM) {
+            bool is_big = rc == JB_ETOOBIG;
+
+            reject(s, s->publish.events[i].idx, is_big ? JBI_REJECT_TOO_BIG : JBI_REJECT_EVENT, 0,
+                   is_big ? "the event is larger than the bus takes" : jbi_publish_no_command);
             continue;
         }
         if (rc < 0) {

@@ -6,6 +6,7 @@
  */
 #include "host/service/publish.h"
 
+#include "host/access/gate.h"
 #include "host/service/service.h"
 #include "host/text/hmem.h"
 
@@ -35,11 +36,12 @@ void jbi_publish_fini(jbi_publish *p)
     p->events = NULL;
 }
 
-void jbi_publish_begin(jbi_service *s)
+void jbi_publish_begin(jbi_service *s, const jbi_who *who)
 {
     jbi_publish *p = &s->publish;
 
     p->n = 0;
+    p->may_command = who->scopes & JBI_SCOPE_COMMAND;
     p->trace.is_there = false;
     jbi_htext_reset(&p->notes, KEEP_BYTES);
     jbi_htext_reset(&p->copies, KEEP_BYTES);
@@ -268,6 +270,9 @@ static int make_head(jbi_service *s, const jb_encoded *e, uint32_t key, jb_event
 
     *ret_head = (jb_event_head){
         .type = e->type, .priority = e->priority, .source_time = e->source_time, .key = key};
+    *ret_overflow = false;
+    if (!s->publish.may_command && !strncmp(e->topic, "command.", strlen("command.")))
+        return JB_EPERM;
     rc = jb_bus_topic(s->bus, e->topic, e->topic_bytes, &ret_head->topic_id);
     *ret_overflow = rc == JB_ELIMIT;
     if (rc == JB_ELIMIT) {
@@ -339,6 +344,9 @@ bool jbi_publish_has_room(jbi_service *s)
     return want == 0 || jb_bus_wait_space(s->bus, want, 0) != JB_ETIMEDOUT;
 }
 
+const char *const jbi_publish_no_command =
+    "an event on a topic of commands is a command, for which the scope is missing";
+
 /* Give an event the outcome of a refusal of the bus. Returns what is wrong with the bus itself. */
 static int settle_refused(jbi_service *s, jbi_pending *e, int rc)
 {
@@ -348,6 +356,9 @@ static int settle_refused(jbi_service *s, jbi_pending *e, int rc)
         return 0;
     case JB_ETOOBIG:
         settle(s, e, JBI_OUTCOME_TOO_BIG, "the event is larger than the bus takes");
+        return 0;
+    case JB_EPERM:
+        settle(s, e, JBI_OUTCOME_INVALID, jbi_publish_no_command);
         return 0;
     case JB_EINVAL:
         settle(s, e, JBI_OUTCOME_INVALID,
@@ -435,7 +446,7 @@ static void batch_add(jbi_service *s, batch *b, jbi_pending *e)
     }
     rc = make_head(s, &e->event, e->key, &b->heads[b->n], &is_overflow);
     if (rc < 0) {
-        settle_refused(s, e, JB_EINVAL);
+        settle_refused(s, e, rc == JB_EPERM ? rc : JB_EINVAL);
         return;
     }
     b->payloads[b->n] = e->event.data;

@@ -4,7 +4,7 @@
  *
  * The events of one request are added one by one, then published in their order:
  *
- *     jbi_publish_begin(s);
+ *     jbi_publish_begin(s, who);
  *     problem = jbi_publish_add_request(s, message, 1, &is_all_or_none); // or _add_…(), or both
  *     jbi_publish_run(s, flags, &sum);
  *     jbi_publish_write(s, 1, out); // PublishResponse.results
@@ -19,6 +19,7 @@
 #include "host/service/messages.h"
 
 struct jbi_service;
+struct jbi_who;
 
 /* The numbers of jimbot.v1.PublishOutcome. */
 enum jbi_outcome {
@@ -68,14 +69,16 @@ typedef struct jbi_publish {
     uint32_t cap;
     jbi_htext notes;  /* each with its NUL; begins with one byte that is none */
     jbi_htext copies; /* of events an encoder made */
+    bool may_command; /* who publishes may send commands */
     jbi_trace trace;  /* of the request */
 } jbi_publish;
 
 void jbi_publish_init(jbi_publish *p, const jb_alloc *alloc);
 void jbi_publish_fini(jbi_publish *p);
 
-/* Forget the request before. */
-void jbi_publish_begin(struct jbi_service *s);
+/* Forget the request before. What is added is published in the name of `who`: without the scope for
+ * commands nothing reaches a topic of commands. */
+void jbi_publish_begin(struct jbi_service *s, const struct jbi_who *who);
 
 /* What is published one by one is in the span that the request's `traceparent` names, unless the
  * event says another one itself. A field that is no trace context of version 00 is ignored. */
@@ -115,8 +118,9 @@ void jbi_publish_write_json(const struct jbi_service *s, jbi_htext *out);
 const char *jbi_publish_note(const struct jbi_service *s, const jbi_pending *event);
 
 /* Publish one event at once, if it is not a duplicate (jbi_publish_is_known()). Returns as
- * jb_bus_publish(); JB_EINVAL when its topic is none. */
+ * jb_bus_publish(); JB_EINVAL when its topic is none, JB_EPERM when it is one of commands and may not be. */
 int jbi_publish_one(struct jbi_service *s, const jb_encoded *event, uint32_t key);
+extern const char *const jbi_publish_no_command;
 
 /* Whether it was published before, by its event_id. */
 bool jbi_publish_is_known(struct jbi_service *s, const jb_encoded *event);

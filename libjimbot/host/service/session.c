@@ -20,9 +20,10 @@
 typedef struct sub {
     jbi_session *session;
     jbi_feed *feed;
-    uint64_t *unacked; /* sequences, max_unacked of them; NULL: no acknowledgement is wanted */
+    uint64_t *unacked; /* sequences, with room for cap_unacked */
     uint32_t n_unacked;
-    uint32_t max_unacked;
+    uint32_t cap_unacked;
+    uint32_t max_unacked; /* 0: no acknowledgement is wanted */
     uint32_t id;
     uint32_t max_events;
     uint32_t dialect;
@@ -65,7 +66,7 @@ static void close_sub(sub *u)
     const jb_alloc *alloc = u->session->host->alloc;
 
     jbi_feed_close(u->feed);
-    jbi_hmem_free(alloc, u->unacked, u->max_unacked * sizeof(*u->unacked));
+    jbi_hmem_free(alloc, u->unacked, u->cap_unacked * sizeof(*u->unacked));
     jbi_hmem_free(alloc, u, sizeof(*u));
 }
 
@@ -123,14 +124,11 @@ static int open_sub(jbi_session *s, const jbi_session_req *r, sub **ret_sub, jb_
                .max_events = r->subscribe.max_events,
                .max_unacked = r->max_unacked,
                .dialect = r->dialect};
-    if (r->max_unacked)
-        u->unacked = jbi_hmem_alloc(s->host->alloc, r->max_unacked * sizeof(*u->unacked));
     jbi_msg_feed_opts(&r->subscribe, &opts);
     opts.via = s->via;
     if (!opts.name.len)
         opts.name = jbi_slice_str(s->name);
-    rc = r->max_unacked && !u->unacked ? JB_ENOMEM
-                                       : jbi_feed_open(s->host, &opts, on_feed, u, &u->feed, err);
+    rc = jbi_feed_open(s->host, &opts, on_feed, u, &u->feed, err);
     if (rc < 0)
         close_sub(u);
     else
@@ -185,11 +183,11 @@ static void publish(jbi_session *s, const jbi_session_req *r, const jbi_answerer
         jbi_answer_published(a);
 }
 
-static void command(const jbi_session_req *r, const jbi_answerer *a)
+static void command(jbi_session *s, const jbi_session_req *r, const jbi_answerer *a)
 {
     int rc = jbi_orders_send(a->service, &r->command);
 
-    jbi_publish_begin(a->service);
+    jbi_publish_begin(a->service, &s->who);
     a->service->counters.n_commands += rc == 0;
     if (rc == JB_EINVAL)
         jbi_answer_fault(a, JBI_FAULT_INVALID_ARGUMENT, jbi_orders_rule, NULL);
@@ -264,7 +262,7 @@ static void perform(jbi_session *s, const jbi_session_req *r, const jbi_answerer
         ack(s, r);
         break;
     case JBI_STEP_COMMAND:
-        command(r, a);
+        command(s, r, a);
         break;
     default:
         ping(r, a);
@@ -284,7 +282,7 @@ bool jbi_session_request(jbi_session *s, jbi_slice message, jbi_htext *out)
 
     /* The rest is filled in by whoever reads a step that has it. */
     memset(&r, 0, offsetof(jbi_session_req, subscribe));
-    jbi_publish_begin(a.service);
+    jbi_publish_begin(a.service, &s->who);
     is_read = a.is_json ? jbi_session_read_json(a.service, message, &r)
                         : jbi_session_read_proto(a.service, message, &r);
     a.request_id = r.request_id;
@@ -313,18 +311,38 @@ static uint32_t add_events(const jbi_answerer *a, const sub *u, const jb_event *
     return i;
 }
 
+/* How many events may be delivered now, with room to remember them. */
+static uint32_t window(sub *u)
+{
+    uint32_t want = u->max_events < JBI_FEED_EVENTS ? u->max_events : JBI_FEED_EVENTS;
+    uint32_t cap = u->cap_unacked ? u->cap_unacked * 2 : JBI_FEED_EVENTS;
+    uint64_t *grown;
+
+    if (u->max_unacked == 0)
+        return want;
+    if (want > u->max_unacked - u->n_unacked)
+        want = u->max_unacked - u->n_unacked;
+    if (want <= u->cap_unacked - u->n_unacked)
+        return want;
+    grown = jbi_hmem_realloc(u->session->host->alloc, u->unacked,
+                             u->cap_unacked * sizeof(*u->unacked), cap * sizeof(*u->unacked));
+    if (grown) {
+        u->unacked = grown;
+        u->cap_unacked = cap;
+    }
+    return want < u->cap_unacked - u->n_unacked ? want : u->cap_unacked - u->n_unacked;
+}
+
 /* Append a delivery of a subscription. 1, 0 when there is none, JB_EEVICTED when what was read may
  * have been torn and is taken back, or the code it ended with. */
 static int deliver(sub *u, const jbi_answerer *a)
 {
     const size_t n_before = a->out->len;
-    uint32_t n_max = u->max_events;
+    const uint32_t n_max = window(u);
     const jb_event *events;
     size_t mark;
     int n;
 
-    if (u->unacked && u->max_unacked - u->n_unacked < n_max)
-        n_max = u->max_unacked - u->n_unacked;
     if (n_max == 0)
         return 0;
     n = jbi_feed_peek(u->feed, &events, n_max);
@@ -338,7 +356,7 @@ static int deliver(sub *u, const jbi_answerer *a)
         jbi_render_forget(a->service);
         return JB_EEVICTED;
     }
-    for (int i = 0; u->unacked && i < n; i++)
+    for (int i = 0; u->max_unacked && i < n; i++)
         u->unacked[u->n_unacked++] = events[i].sequence;
     return 1;
 }

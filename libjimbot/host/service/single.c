@@ -75,7 +75,7 @@ static void publish(jbi_service *s, const jbi_call *call, const jbi_msg_outgoing
     jbi_publish_sum sum;
     int rc;
 
-    jbi_publish_begin(s);
+    jbi_publish_begin(s, call->who);
     jbi_publish_trace(s, call->fields);
     rc = jbi_publish_add_outgoing(s, event);
     if (rc == 0)

@@ -76,12 +76,31 @@ class Tokens(AccessCase):
             ("GET", "/api/v1/commands/poll", "command", None),
             ("GET", "/api/v1/stats", "admin", None),
             ("GET", "/metrics", "admin", None),
+            ("GET", "/api/v1/subscriptions", "admin", None),
+            ("GET", "/api/v1/topics", "subscribe", None),
         ):
             self.assertEqual(self.status(method, path, None, sent), 401, path)
             for name, token in self.tokens.items():
                 with self.subTest(path=path, token=name):
                     want = 200 if name == scope else 403
                     self.assertEqual(self.status(method, path, bearer(token), sent), want)
+
+    def test_an_event_is_no_way_around_the_scope_for_commands(self):
+        command = {"type": "COMMAND", "payload": {"name": "play_hand"}}
+        moved = {"event": event(), "topic": "command.play_hand"}
+        publish = bearer(self.tokens["publish"])
+        status = self.status("POST", "/api/v1/events", publish, json.dumps(command).encode())
+        self.assertEqual(status, 400)
+        status = self.status("POST", "/api/v1/events", publish, json.dumps([command, event()]).encode())
+        self.assertEqual(status, 422)
+        ws = WebSocket(self.daemon, fields=publish)
+        self.addCleanup(ws.close)
+        for more in ({}, {"all_or_none": True}):
+            answer = ws.ask(publish={"events": [moved, {"event": command}, {"event": event()}], **more})
+            self.assertEqual([r["outcome"][16:] for r in answer["published"]["results"]],
+                             ["INVALID", "INVALID", "ACCEPTED"])
+        poll = self.daemon.request("GET", "/api/v1/commands/poll", None, bearer(self.tokens["command"]))
+        self.assertEqual(poll[2], b"")
 
     def test_health_wants_none(self):
         self.assertEqual(self.status("GET", "/health"), 200)

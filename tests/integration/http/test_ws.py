@@ -142,6 +142,17 @@ class Flow(WsCase):
         ws.send({"ack": {"sequence": 3}})
         self.assertEqual([e["sequence"] for e in ws.events(2)], [4, 5])
 
+    def test_a_wide_window_is_as_wide_as_it_says(self):
+        ws = self.open()
+        ws.subscribe("game.>", max_unacked=150)
+        for _ in range(2):
+            ws.publish(*[event(n=i) for i in range(100)])
+        got = ws.events(150)
+        self.assertEqual(len(got), 150)
+        self.assertTrue(ws.is_quiet())
+        ws.send({"ack": {"sequence": 100}})
+        self.assertEqual([e["sequence"] for e in ws.events(50)], list(range(151, 201)))
+
     def test_a_full_bus_is_told_at_once_and_nothing_is_lost(self):
         slow, ws = self.open(), self.open()
         slow.subscribe(">", max_unacked=1, policy="lossless")
