@@ -118,7 +118,8 @@ void jbi_publish_write_json(const struct jbi_service *s, jbi_htext *out);
 const char *jbi_publish_note(const struct jbi_service *s, const jbi_pending *event);
 
 /* Publish one event at once, if it is not a duplicate (jbi_publish_is_known()). Returns as
- * jb_bus_publish(); JB_EINVAL when its topic is none, JB_EPERM when it is one of commands and may not be. */
+ * jb_bus_publish(); JB_EINVAL when its topic is none, JB_EPERM when it is one of commands and the
+ * scope for those is missing, which the sentence says. */
 int jbi_publish_one(struct jbi_service *s, const jb_encoded *event, uint32_t key);
 extern const char *const jbi_publish_no_command;
 

@@ -21,7 +21,7 @@ bool jbi_ws_accept(const char *key, size_t n, char to[29])
     unsigned char digest[SHA_DIGEST_LENGTH];
     unsigned char nonce[18];
 
-    if (n != 24 || key[22] != '=' || key[23] != '=' ||
+    if (n != 24 || key[22] != '=' || key[23] != '=' || memchr(key, '=', 22) ||
         EVP_DecodeBlock(nonce, (const unsigned char *)key, 24) != 18)
         return false;
     memcpy(text, key, 24);

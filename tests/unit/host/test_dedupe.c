@@ -127,7 +127,25 @@ START_TEST(test_siphash_gives_the_reference_values)
 }
 END_TEST
 
+START_TEST(test_what_was_added_last_can_be_forgotten)
+{
+    ck_assert_int_eq(jbi_dedupe_init(&window, 4, &jbi_hmem_libc), 0);
+    for (unsigned i = 0; i < 6; i++)
+        add_number(i);
+    jbi_dedupe_undo(&window, 2);
+    ck_assert(has("id-2") && has("id-3") && !has("id-4") && !has("id-5"));
+    add("x");
+    add("y");
+    ck_assert(has("id-2") && has("id-3") && has("x") && has("y"));
+    jbi_dedupe_undo(&window, 100);
+    ck_assert(!has("id-2") && !has("id-3") && !has("x") && !has("y"));
+    add("z");
+    ck_assert(has("z"));
+    jbi_dedupe_fini(&window);
+}
+END_TEST
+
 HSUITE_MAIN("dedupe", test_an_added_id_is_found, test_the_oldest_id_leaves_a_full_window,
             test_a_window_of_one_holds_the_last, test_many_rounds_keep_exactly_the_window,
             test_long_ids_that_differ_late_are_different, test_an_empty_id_is_no_id,
-            test_siphash_gives_the_reference_values)
+            test_siphash_gives_the_reference_values, test_what_was_added_last_can_be_forgotten)
