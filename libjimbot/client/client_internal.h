@@ -149,6 +149,10 @@ struct jb_client {
 int jbi_client_thread_start(jb_client *c, jb_error *err);
 void jbi_client_thread_join(jb_client *c);
 
+/* The loop and what runs on it, without the thread; for tests that say themselves what comes in. */
+int jbi_client_loop_init(jb_client *c);
+void jbi_client_loop_fini(jb_client *c);
+
 /* The connection speaks the protocol. */
 void jbi_client_up(jb_client *c);
 

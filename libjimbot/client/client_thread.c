@@ -339,7 +339,7 @@ static void run(void *arg)
     uv_run(&c->loop, UV_RUN_DEFAULT);
 }
 
-static int init_loop(jb_client *c)
+int jbi_client_loop_init(jb_client *c)
 {
     static const jbi_line_owner owner = {on_connected, on_received, on_lost, NULL};
     jbi_line_owner mine = owner;
@@ -358,11 +358,14 @@ static int init_loop(jb_client *c)
     uv_timer_init(&c->loop, &c->farewell);
     c->wake.data = c->phase.data = c->retry.data = c->poll.data = c->farewell.data = c;
     mine.userdata = c;
+    c->carrier = &jbi_carrier_ws;
+    jbi_client_random(&c->random, sizeof(c->random));
+    c->random |= 1;
     jbi_line_init(&c->line, &c->loop, &mine, c->alloc);
     return 0;
 }
 
-static void fini_loop(jb_client *c)
+void jbi_client_loop_fini(jb_client *c)
 {
     uv_walk(&c->loop, on_walk, NULL);
     uv_run(&c->loop, UV_RUN_DEFAULT);
@@ -373,20 +376,17 @@ static void fini_loop(jb_client *c)
 int jbi_client_thread_start(jb_client *c, jb_error *err)
 {
     sigset_t all, before;
-    int rc = init_loop(c);
+    int rc = jbi_client_loop_init(c);
 
     if (rc < 0)
         return jbi_error_os(err, JB_ESYS, -rc, "a loop for the client's thread");
-    c->carrier = &jbi_carrier_ws;
-    jbi_client_random(&c->random, sizeof(c->random));
-    c->random |= 1;
     /* Signals are the program's own; SIGPIPE of a socket that closed is nobody's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = uv_thread_create(&c->thread, run, c);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc < 0) {
-        fini_loop(c);
+        jbi_client_loop_fini(c);
         return jbi_error_os(err, JB_ESYS, -rc, "a thread for the client");
     }
     return 0;
@@ -399,5 +399,5 @@ void jbi_client_thread_join(jb_client *c)
     /* A line that failed before it could connect has begun nothing on its carrier. */
     if (c->carrier)
         c->carrier->end(c);
-    fini_loop(c);
+    jbi_client_loop_fini(c);
 }

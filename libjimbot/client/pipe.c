@@ -123,6 +123,7 @@ uint32_t jbi_pipe_pin(jbi_pipe *p)
     do {
         head = atomic_load(&p->head);
     } while (!atomic_compare_exchange_weak(&p->ends, &ends, ends_of(tail_of(ends), head)));
+    p->pinned = head;
     return tail_of(ends);
 }
 
@@ -130,7 +131,8 @@ void *jbi_pipe_next(jbi_pipe *p, uint32_t *place, uint32_t *ret_bytes)
 {
     uint32_t at = *place;
 
-    if (at == (uint32_t)atomic_load_explicit(&p->ends, memory_order_relaxed))
+    /* Not the pin in `ends`: where nothing is pinned the writer may move that any time. */
+    if (at == p->pinned)
         return NULL;
     *place = place_after(p, at);
     if (*word_at(p, at) == SKIP)

@@ -23,7 +23,9 @@ typedef struct jbi_pipe {
     uint32_t n_units;      /* a power of two */
     uint32_t claimed;      /* writer: place of the open claim */
     uint32_t claimed_next; /* writer: place after it */
-    uint8_t _pad0[44];
+    uint8_t _pad0[36];
+    uint32_t pinned; /* reader: end of what it pinned last */
+    uint8_t _pad3[60];
     _Atomic uint32_t head; /* writer: after the last record */
     uint8_t _pad1[60];
     _Atomic uint64_t ends; /* both: tail << 32 | pin */
