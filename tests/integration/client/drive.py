@@ -30,9 +30,10 @@ subprocess.run(
     + [os.path.join(PROTO, "jimbot/v1", name) for name in sorted(os.listdir(PROTO + "/jimbot/v1")) if name.endswith(".proto")],
     check=True,
 )
-if "jimbot" in sys.modules:  # the package of that name has no `v1` of its own
-    sys.modules["jimbot"].__path__.append(os.path.join(made, "jimbot"))
-sys.path.insert(0, made)
+try:  # where the package jimbot is, it hides what was made: it has no `v1` of its own
+    importlib.import_module("jimbot").__path__.append(os.path.join(made, "jimbot"))
+except ImportError:
+    sys.path.insert(0, made)
 pb = importlib.import_module("jimbot.v1.event_bus_pb2")
 event_pb = importlib.import_module("jimbot.v1.event_pb2")
 
