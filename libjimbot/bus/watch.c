@@ -4,8 +4,9 @@
  * the publisher may be any other.
  *
  * Invariant: a subscription is armed only while its sleeper's bit is set and it was found empty
- * after that, all under its lock; and the thread reads the wake word before it looks at them. So a
- * commit either is seen by that look, or changes the word before the thread sleeps on it.
+ * after that, all under its lock, or while the thread rests and will do both; and the thread reads
+ * the wake word before it looks at them. So a commit either is seen by that look, or changes the
+ * word before the thread sleeps on it.
  */
 #include "bus/watch.h"
 
@@ -22,6 +23,21 @@
 /* A stream of unwanted events may outrun us. Then the thread comes back to it, and what was about
  * to be armed stays readable. */
 enum { ROUNDS_MAX = 16 };
+
+/* Events that nobody here wants wake the thread all the same. When it was woken in vain, and shortly
+ * before too, it rests with nobody's bit set: a stream of such events costs its publishers one call
+ * in each rest and not one each. What is wanted waits for the end of the rest. */
+#define BUSY_NS     UINT64_C(1000000)
+#define REST_MIN_NS UINT64_C(10000)
+#define REST_MAX_NS UINT64_C(80000)
+
+/* What a look at a watched subscription found; of several the greatest counts. */
+enum look {
+    LOOK_NOTHING, /* nothing new */
+    LOOK_WANTED,  /* what its user wants */
+    LOOK_VAIN,    /* only what he does not want */
+    LOOK_AGAIN    /* unwanted events come faster than it looks */
+};
 
 struct jbi_watcher {
     pthread_mutex_t lock; /* of the list; taken before that of a watch */
@@ -93,58 +109,107 @@ int jbi_watch_settle(jb_sub *sub, int rc)
     return 0;
 }
 
-/* The thread's look at one of them. False when it should look again at once: not in here, since its
- * user may be waiting for the lock. */
-static bool look(struct jbi_watch *watch)
+/* The thread's look at one of them; is_rested: its bit is not set. After LOOK_AGAIN it should look
+ * at once: not in here, since its user may be waiting for the lock. */
+static enum look look(struct jbi_watch *watch, bool is_rested)
 {
     jb_sub *sub = watch->sub;
     struct jbi_ring *ring = &sub->bus->ring;
-    uint64_t position;
-    int rc = 0;
+    enum look seen = LOOK_NOTHING;
 
     pthread_mutex_lock(&watch->lock);
     if (atomic_load_explicit(&watch->is_armed, memory_order_relaxed)) {
-        position = sub->cursor.position;
+        uint64_t position = sub->cursor.position;
+        bool is_new;
+
         jbi_ring_unblock(ring, position);
-        if (!jbi_mark_is_pending(ring, jbi_ring_mark_load(ring, position), position)) {
+        is_new = !jbi_mark_is_pending(ring, jbi_ring_mark_load(ring, position), position);
+        if (is_new || is_rested) {
+            int rc;
+
             /* While we look nobody needs to wake us. */
             jbi_ring_forget_sleeper(ring, sub->idx);
             rc = look_until_quiet(sub);
-            if (rc && rc != JB_EAGAIN) {
+            seen = rc == JB_EAGAIN ? LOOK_AGAIN : rc ? LOOK_WANTED : is_new ? LOOK_VAIN : seen;
+            if (seen == LOOK_WANTED) {
                 raise_fd(watch);
                 disarm(watch);
             }
         }
     }
     pthread_mutex_unlock(&watch->lock);
-    return rc != JB_EAGAIN;
+    return seen;
+}
+
+static enum look look_at_all(struct jbi_watcher *watcher, bool is_rested, bool *ret_idle)
+{
+    enum look most = LOOK_NOTHING;
+
+    pthread_mutex_lock(&watcher->lock);
+    for (struct jbi_watch *watch = watcher->first; watch; watch = watch->next) {
+        enum look seen = look(watch, is_rested);
+
+        most = seen > most ? seen : most;
+    }
+    *ret_idle = !watcher->first;
+    pthread_mutex_unlock(&watcher->lock);
+    return most;
+}
+
+/* Nobody wakes us for a while, but for who asks the word to change. */
+static void rest(jb_bus *bus, uint32_t word, uint64_t rest_ns)
+{
+    pthread_mutex_lock(&bus->watcher->lock);
+    for (struct jbi_watch *watch = bus->watcher->first; watch; watch = watch->next) {
+        pthread_mutex_lock(&watch->lock);
+        if (atomic_load_explicit(&watch->is_armed, memory_order_relaxed))
+            jbi_ring_forget_sleeper(&bus->ring, watch->sub->idx);
+        pthread_mutex_unlock(&watch->lock);
+    }
+    pthread_mutex_unlock(&bus->watcher->lock);
+    jbi_ring_sleep_on(&bus->ring, word, rest_ns);
+}
+
+/* How long to rest when the next event comes soon, after that look. */
+static uint64_t next_rest(uint64_t rest_ns, enum look seen)
+{
+    if (seen < LOOK_VAIN)
+        return 0;
+    if (rest_ns == 0)
+        return REST_MIN_NS;
+    return rest_ns * 2 < REST_MAX_NS ? rest_ns * 2 : REST_MAX_NS;
 }
 
 static void *watch_all(void *userdata)
 {
     jb_bus *bus = userdata;
     struct jbi_watcher *watcher = bus->watcher;
-    uint64_t look_up_ns = LOOK_UP_MIN_NS;
+    uint64_t look_up_ns = LOOK_UP_MIN_NS, rest_ns = 0, woken_ns = 0;
     uint32_t last_word = jbi_ring_wake_word(&bus->ring);
 
     for (;;) {
         uint32_t word = jbi_ring_wake_word(&bus->ring);
-        bool is_quiet = true, is_idle;
+        bool is_woken = word != last_word, is_rested = false, is_idle;
+        enum look seen;
 
-        if (word != last_word)
+        if (is_woken) {
+            uint64_t now_ns = jbi_os_monotonic_ns();
+
             look_up_ns = LOOK_UP_MIN_NS;
-        else if (look_up_ns < LOOK_UP_MAX_NS)
+            is_rested = rest_ns != 0 && now_ns - woken_ns < BUSY_NS;
+            if (is_rested)
+                rest(bus, word, rest_ns);
+            woken_ns = now_ns;
+            word = jbi_ring_wake_word(&bus->ring);
+        } else if (look_up_ns < LOOK_UP_MAX_NS) {
             look_up_ns *= 2;
+        }
         last_word = word;
-
         if (atomic_load_explicit(&watcher->is_over, memory_order_acquire))
             return NULL;
-        pthread_mutex_lock(&watcher->lock);
-        for (struct jbi_watch *watch = watcher->first; watch; watch = watch->next)
-            is_quiet = look(watch) && is_quiet;
-        is_idle = !watcher->first;
-        pthread_mutex_unlock(&watcher->lock);
-        if (is_quiet)
+        seen = look_at_all(watcher, is_rested, &is_idle);
+        rest_ns = next_rest(rest_ns, seen);
+        if (seen != LOOK_AGAIN)
             jbi_ring_sleep_on(&bus->ring, word, is_idle ? UINT64_MAX : look_up_ns);
     }
 }
