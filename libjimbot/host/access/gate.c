@@ -202,6 +202,11 @@ enum jbi_verdict jbi_gate_may(jb_host *host, jbi_who *who, uint32_t scope)
     return count(host, who->kind == JBI_WHO_NOBODY ? JBI_GATE_UNKNOWN : JBI_GATE_FORBIDDEN);
 }
 
+enum jbi_verdict jbi_gate_known(jb_host *host, const jbi_who *who)
+{
+    return count(host, who->kind == JBI_WHO_NOBODY ? JBI_GATE_UNKNOWN : JBI_GATE_OPEN);
+}
+
 enum jbi_verdict jbi_gate_take(jb_host *host, const jbi_who *who)
 {
     jbi_limit *l = &host->gate.limit;

@@ -71,6 +71,9 @@ enum jbi_verdict jbi_gate_origin(struct jb_host *host, const jbi_conn *c, const 
 enum jbi_verdict jbi_gate_admit(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
                                 uint32_t scope, jbi_who *ret_who);
 
+/* Whether it is anybody known, for what is asked of a whole session. A refusal is counted. */
+enum jbi_verdict jbi_gate_known(struct jb_host *host, const jbi_who *who);
+
 /* Whether someone may ask for one thing more at this rate; if so it is charged. jbi_gate_check()
  * and _admit() have asked for the request as a whole, when it wants a scope. */
 enum jbi_verdict jbi_gate_take(struct jb_host *host, const jbi_who *who);

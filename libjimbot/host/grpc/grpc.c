@@ -364,6 +364,8 @@ static void begin(jbi_grpc_call *call)
     enum jbi_verdict verdict = jbi_gate_check(jbi_grpc_host(call), s->h2->conn, &s->fields,
                                               call->method->scope, &call->who);
 
+    if (verdict == JBI_GATE_OPEN && call->method->is_session)
+        verdict = jbi_gate_known(jbi_grpc_host(call), &call->who);
     if (verdict != JBI_GATE_OPEN)
         jbi_grpc_finish(call, (uint32_t)jbi_gate_grpc_status(verdict), "%s",
                         jbi_gate_problem(verdict));

@@ -41,6 +41,7 @@ typedef struct jbi_grpc_method {
     const char *path; /* "/jimbot.v1.EventBus/Publish" */
     uint32_t scope;   /* enum jbi_scope */
     bool is_unary;    /* the client sends exactly one message */
+    bool is_session;  /* what a message needs is asked for each; for it all, the client is known */
     bool is_endless;  /* it ends with the client alone, so a stop of the host ends it at once */
 
     /* Take a message. False: not now; it comes again, after jbi_grpc_retry_at() or when the client

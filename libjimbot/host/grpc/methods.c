@@ -25,7 +25,7 @@ static const jbi_grpc_method methods[] = {
      .message = jbi_grpc_subscribe, .fill = jbi_grpc_subscribe_fill,
      .tick = jbi_grpc_subscribe_tick,
      .close = jbi_grpc_subscribe_close},
-    {.path = "/jimbot.v1.EventBus/Session", .is_endless = true,
+    {.path = "/jimbot.v1.EventBus/Session", .is_session = true, .is_endless = true,
      .message = jbi_grpc_session, .end = jbi_grpc_session_end, .fill = jbi_grpc_session_fill,
      .close = jbi_grpc_session_close},
     {.path = "/jimbot.v1.EventBus/ListTopics", .scope = JBI_SCOPE_SUBSCRIBE, .is_unary = true,

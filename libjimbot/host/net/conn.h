@@ -106,7 +106,7 @@ struct jbi_conn {
     bool is_at_eof;       /* the client sends no more */
     bool is_shut;         /* we send no more */
     bool is_working;      /* inside the protocol: a wake-up is looked at when it returns */
-    bool is_late; /* its deadline had passed at the last sweep */
+    bool is_late;         /* its deadline had passed at the last sweep */
     bool is_woken;
     bool is_secured; /* the TLS handshake is over */
 };

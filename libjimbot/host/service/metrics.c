@@ -96,7 +96,7 @@ static void tls(const jbi_counters *c, jbi_htext *out)
                          (unsigned long long)c->n_tls_errors[i]);
 }
 
-static void access(const jbi_counters *c, jbi_htext *out)
+static void refusals(const jbi_counters *c, jbi_htext *out)
 {
     static const char *const reasons[JBI_GATE_VERDICTS] = {"",     "token",  "scope",
                                                            "host", "origin", "rate"};
@@ -274,7 +274,7 @@ void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answe
     one(out, "jimbot_log_lines_left_out_total", "counter",
         "Log lines left out because too many came at once.", s->log.n_left_out);
     tls(&s->counters, out);
-    access(&s->counters, out);
+    refusals(&s->counters, out);
     bus(s, out);
     subscriptions(s, out);
     feeds(s, out);

@@ -102,7 +102,7 @@ void jbi_ws_handshake(jbi_service *s, const jbi_call *call, jbi_answer *answer)
         refuse_version(answer);
         return;
     }
-    if (call->who->kind == JBI_WHO_NOBODY) {
+    if (jbi_gate_known(call->host, call->who) != JBI_GATE_OPEN) {
         jbi_gate_refuse(call->host, JBI_GATE_UNKNOWN, call->who, answer);
         return;
     }

@@ -36,8 +36,11 @@ def make(name, **fields):
 class Bus:
     """A channel, with each method of the service as an attribute."""
 
-    def __init__(self, target, options=(), compression=None):
-        self.channel = grpc.insecure_channel(target, options=list(options), compression=compression)
+    def __init__(self, target, options=(), compression=None, credentials=None):
+        if credentials:
+            self.channel = grpc.secure_channel(target, credentials, list(options), compression)
+        else:
+            self.channel = grpc.insecure_channel(target, list(options), compression)
         for method in POOL.FindServiceByName(SERVICE).methods:
             setattr(self, method.name, self.stub(method))
 

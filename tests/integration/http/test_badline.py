@@ -122,7 +122,8 @@ class Rest(LineCase):
             for words in (["--json", body, url + "/api/v1/events/batch"], [url + "/metrics"]):
                 with self.subTest(name, words=words[-1]):
                     done = subprocess.run(
-                        ["curl", "-sS", "--http2-prior-knowledge", "-w", "%{http_version} %{http_code}", "-o", "/dev/null", *words],
+                        ["curl", "-sS", "--http2-prior-knowledge", "-o", "/dev/null",
+                         "-w", "%{http_version} %{http_code}", *words],
                         capture_output=True, text=True, timeout=30, check=False,
                     )  # fmt: skip
                     self.assertEqual(done.stdout, "2 200", done.stderr)

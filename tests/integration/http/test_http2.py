@@ -90,7 +90,8 @@ class ByHand(DaemonCase):
     def test_what_only_begins_like_http2_is_http1(self):
         for text in (b"P", b"PRI * HTTP/1.1\r\nHost: x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSMX"):
             with self.daemon.connect() as s:
-                s.sendall(text + (b"OST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n" if text == b"P" else b""))
+                rest = b"OST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+                s.sendall(text + (rest if text == b"P" else b""))
                 s.settimeout(10)
                 self.assertIn(b"HTTP/1.1 404" if text == b"P" else b"HTTP/1.1 ", s.recv(65536))
 
