@@ -89,7 +89,8 @@ int jbi_os_event_create(int *ret_fd);
 void jbi_os_event_raise(int fd);
 void jbi_os_event_clear(int fd);
 
-/* A thread that takes no signals. */
+/* A thread that takes no signals, and that takes no core from a thread that runs when it is woken.
+ */
 struct jbi_os_thread {
     unsigned long id;
 };

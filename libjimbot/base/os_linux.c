@@ -443,6 +443,9 @@ int jbi_os_thread_start(void *(*fn)(void *), void *userdata, const char *name,
     if (rc)
         return rc;
     (void)pthread_setname_np(thread, name);
+    /* Where it shares a core with a publisher, each event would cost two switches of threads: the
+     * one that is woken takes the core at once. So it waits until the core is free or its turn. */
+    (void)pthread_setschedparam(thread, SCHED_BATCH, &(struct sched_param){.sched_priority = 0});
     ret_thread->id = thread;
     return 0;
 }

@@ -64,18 +64,15 @@ void jbi_grpc_wake(jbi_grpc_call *call)
 
 /* --- what goes out */
 
-static nghttp2_nv content_type(void)
-{
-    return jbi_h2_nv("content-type", "application/grpc", strlen("application/grpc"));
-}
-
 void jbi_grpc_start(jbi_grpc_call *call)
 {
-    nghttp2_nv fields[4] = {jbi_h2_nv(":status", "200", 3), content_type(),
-                            jbi_h2_nv("grpc-accept-encoding", "identity,gzip", 13),
-                            jbi_h2_nv("grpc-encoding", "gzip", 4)};
+    nghttp2_nv fields[4] = {jbi_h2_literal(":status", "200"),
+                            jbi_h2_literal("content-type", "application/grpc"),
+                            jbi_h2_literal("grpc-accept-encoding", "identity,gzip"),
+                            jbi_h2_literal("grpc-encoding", "gzip")};
 
-    jbi_h2_answer(call->stream, fields, call->is_gzip_out ? 4 : 3, false);
+    if (!call->stream->is_answered)
+        jbi_h2_answer(call->stream, fields, call->is_gzip_out ? 4 : 2, false);
 }
 
 size_t jbi_grpc_waiting(const jbi_grpc_call *call)
@@ -137,12 +134,13 @@ static size_t write_message(const char *message, char *to, size_t cap)
 
 static void submit_status(jbi_grpc_call *call, bool is_alone)
 {
-    char code[12];
+    static const char *const codes[] = {"0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
+                                        "9", "10", "11", "12", "13", "14", "15", "16"};
     char message[sizeof(call->problem) * 3];
-    int n_code = snprintf(code, sizeof(code), "%u", call->code);
     size_t n_message = write_message(call->problem, message, sizeof(message));
-    nghttp2_nv fields[4] = {jbi_h2_nv(":status", "200", 3), content_type(),
-                            jbi_h2_nv("grpc-status", code, (size_t)n_code),
+    nghttp2_nv fields[4] = {jbi_h2_literal(":status", "200"),
+                            jbi_h2_literal("content-type", "application/grpc"),
+                            jbi_h2_literal("grpc-status", codes[call->code]),
                             jbi_h2_nv("grpc-message", message, n_message)};
     size_t n = n_message ? 4 : 3;
 
@@ -159,16 +157,10 @@ static void close_method(jbi_grpc_call *call)
     call->state = NULL;
 }
 
-void jbi_grpc_finish(jbi_grpc_call *call, uint32_t code, const char *fmt, ...)
+static void finish(jbi_grpc_call *call, uint32_t code)
 {
     jbi_h2_stream *s = call->stream;
-    va_list args;
 
-    if (call->is_finished)
-        return;
-    va_start(args, fmt);
-    vsnprintf(call->problem, sizeof(call->problem), fmt, args);
-    va_end(args);
     call->is_finished = true;
     call->is_blocked = false;
     call->code = code;
@@ -182,6 +174,24 @@ void jbi_grpc_finish(jbi_grpc_call *call, uint32_t code, const char *fmt, ...)
     } else {
         submit_status(call, true);
     }
+}
+
+void jbi_grpc_done(jbi_grpc_call *call)
+{
+    if (!call->is_finished)
+        finish(call, JBI_GRPC_OK);
+}
+
+void jbi_grpc_finish(jbi_grpc_call *call, uint32_t code, const char *fmt, ...)
+{
+    va_list args;
+
+    if (call->is_finished)
+        return;
+    va_start(args, fmt);
+    vsnprintf(call->problem, sizeof(call->problem), fmt, args);
+    va_end(args);
+    finish(call, code);
 }
 
 static void on_trailer(jbi_h2_stream *s)

@@ -102,7 +102,8 @@ void jbi_grpc_drop(jbi_grpc_call *call, size_t mark);
 /* Bytes the client has not read. */
 size_t jbi_grpc_waiting(const jbi_grpc_call *call);
 
-/* End it: only the first status counts. The method is closed at once. */
+/* End it, with OK or another status: only the first counts. The method is closed at once. */
+void jbi_grpc_done(jbi_grpc_call *call);
 void jbi_grpc_finish(jbi_grpc_call *call, uint32_t code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

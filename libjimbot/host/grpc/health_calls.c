@@ -50,7 +50,7 @@ bool jbi_grpc_health_check(jbi_grpc_call *call, jbi_slice message)
         return true;
     }
     answer(call, status);
-    jbi_grpc_finish(call, JBI_GRPC_OK, "%s", "");
+    jbi_grpc_done(call);
     return true;
 }
 

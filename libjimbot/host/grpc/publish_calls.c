@@ -99,7 +99,7 @@ static void answer_publish(jbi_grpc_call *call)
         jbi_htext_add(&call->stream->out, p->results.data, p->results.len);
     jbi_publish_write(service_of(call), 1, &call->stream->out);
     jbi_grpc_end(call, mark);
-    jbi_grpc_finish(call, JBI_GRPC_OK, "%s", "");
+    jbi_grpc_done(call);
 }
 
 bool jbi_grpc_publish(jbi_grpc_call *call, jbi_slice message)
@@ -166,7 +166,7 @@ bool jbi_grpc_publish_stream(jbi_grpc_call *call, jbi_slice message)
 
 void jbi_grpc_publish_stream_end(jbi_grpc_call *call)
 {
-    jbi_grpc_finish(call, JBI_GRPC_OK, "%s", "");
+    jbi_grpc_done(call);
 }
 
 /* --- PublishMany */
@@ -225,5 +225,5 @@ void jbi_grpc_publish_many_end(jbi_grpc_call *call)
     jbi_msg_put_value(out, 4, call->n_messages);
     jbi_htext_add(out, p->refusals.data, p->refusals.len);
     jbi_grpc_end(call, mark);
-    jbi_grpc_finish(call, JBI_GRPC_OK, "%s", "");
+    jbi_grpc_done(call);
 }

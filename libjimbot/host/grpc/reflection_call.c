@@ -205,5 +205,5 @@ bool jbi_grpc_reflection(jbi_grpc_call *call, jbi_slice message)
 
 void jbi_grpc_reflection_end(jbi_grpc_call *call)
 {
-    jbi_grpc_finish(call, JBI_GRPC_OK, "%s", "");
+    jbi_grpc_done(call);
 }

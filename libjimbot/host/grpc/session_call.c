@@ -49,7 +49,7 @@ bool jbi_grpc_session(jbi_grpc_call *call, jbi_slice message)
 
 void jbi_grpc_session_end(jbi_grpc_call *call)
 {
-    jbi_grpc_finish(call, JBI_GRPC_OK, "%s", "");
+    jbi_grpc_done(call);
 }
 
 void jbi_grpc_session_fill(jbi_grpc_call *call)

@@ -78,6 +78,6 @@ bool jbi_grpc_list_topics(jbi_grpc_call *call, jbi_slice message)
         jbi_msg_put_text(out, 2, token);
     }
     jbi_grpc_end(call, mark);
-    jbi_grpc_finish(call, JBI_GRPC_OK, "%s", "");
+    jbi_grpc_done(call);
     return true;
 }

@@ -169,6 +169,14 @@ nghttp2_nv jbi_h2_nv(const char *name, const char *value, size_t n_value)
                         .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME};
 }
 
+nghttp2_nv jbi_h2_literal(const char *name, const char *value)
+{
+    nghttp2_nv field = jbi_h2_nv(name, value, strlen(value));
+
+    field.flags |= NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    return field;
+}
+
 void jbi_h2_answer(jbi_h2_stream *s, const nghttp2_nv *fields, size_t n, bool is_last)
 {
     nghttp2_data_provider provider = {.source = {.ptr = s}, .read_callback = on_read};

@@ -120,7 +120,8 @@ void jbi_h2_wake_at(jbi_h2_stream *s, uint64_t at_ms);
 /* End the stream at once, whatever is still to be sent. */
 void jbi_h2_abort(jbi_h2_stream *s, uint32_t error_code);
 
-/* A field whose name is a literal. */
+/* A field whose name is a literal; and one whose value is, too. */
 nghttp2_nv jbi_h2_nv(const char *name, const char *value, size_t n_value);
+nghttp2_nv jbi_h2_literal(const char *name, const char *value);
 
 #endif
