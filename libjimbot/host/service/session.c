@@ -9,6 +9,7 @@
 
 #include "host/access/gate.h"
 #include "host/host.h"
+#include "host/service/alarm.h"
 #include "host/service/orders.h"
 #include "host/service/render.h"
 #include "host/service/session_answer.h"
@@ -16,6 +17,10 @@
 #include "host/text/hmem.h"
 
 #include <stdio.h>
+
+/* Bounds of a quiet time that is told. */
+#define IDLE_MAX_NS UINT64_C(86400000000000)
+enum { IDLE_MIN_MS = 10 };
 
 typedef struct sub {
     jbi_session *session;
@@ -27,7 +32,9 @@ typedef struct sub {
     uint32_t id;
     uint32_t max_events;
     uint32_t dialect;
-    bool is_ready; /* there may be something to peek at */
+    uint64_t idle_ms;  /* after so long without events an empty delivery; 0: none */
+    uint64_t quiet_ms; /* when that is, on the loop's clock */
+    bool is_ready;     /* there may be something to peek at */
 } sub;
 
 struct jbi_session {
@@ -37,6 +44,7 @@ struct jbi_session {
     const char *via;
     uint32_t form;
     jbi_who who;
+    jbi_alarm *alarm; /* for empty deliveries; NULL until one is asked for */
     uint32_t n_subs;
     uint32_t turn; /* whose it is */
     sub *subs[JBI_SESSION_SUBS];
@@ -76,6 +84,7 @@ void jbi_session_close(jbi_session *s)
         return;
     for (uint32_t i = 0; i < s->n_subs; i++)
         close_sub(s->subs[i]);
+    jbi_alarm_destroy(s->alarm);
     jbi_hmem_free(s->host->alloc, s, sizeof(*s));
 }
 
@@ -103,6 +112,39 @@ static void on_feed(jbi_feed *feed, void *userdata)
     u->session->wake(u->session->userdata);
 }
 
+static void on_alarm(void *userdata)
+{
+    jbi_session *s = userdata;
+
+    s->wake(s->userdata);
+}
+
+/* Have the alarm go off when the first of them has been quiet for long enough. */
+static void set_alarm(jbi_session *s)
+{
+    uint64_t at_ms = UINT64_MAX;
+
+    for (uint32_t i = 0; i < s->n_subs; i++) {
+        if (s->subs[i]->idle_ms && s->subs[i]->quiet_ms < at_ms)
+            at_ms = s->subs[i]->quiet_ms;
+    }
+    if (s->alarm && at_ms != UINT64_MAX)
+        jbi_alarm_at(s->alarm, at_ms);
+}
+
+/* Begin to count the time without events. False when there is no memory for the alarm. */
+static bool start_idle(jbi_session *s, sub *u, uint64_t idle_ns)
+{
+    if (idle_ns == 0)
+        return true;
+    if (!s->alarm)
+        s->alarm = jbi_alarm_create(s->host, on_alarm, s);
+    u->idle_ms = (idle_ns < IDLE_MAX_NS ? idle_ns : IDLE_MAX_NS) / 1000000u;
+    u->idle_ms = u->idle_ms < IDLE_MIN_MS ? IDLE_MIN_MS : u->idle_ms;
+    u->quiet_ms = uv_now(s->host->loop) + u->idle_ms;
+    return s->alarm != NULL;
+}
+
 static uint32_t fault_of(int rc)
 {
     return rc == JB_EINVAL                      ? JBI_FAULT_INVALID_ARGUMENT
@@ -128,7 +170,9 @@ static int open_sub(jbi_session *s, const jbi_session_req *r, sub **ret_sub, jb_
     opts.via = s->via;
     if (!opts.name.len)
         opts.name = jbi_slice_str(s->name);
-    rc = jbi_feed_open(s->host, &opts, on_feed, u, &u->feed, err);
+    rc = start_idle(s, u, r->subscribe.idle_ns)
+             ? jbi_feed_open(s->host, &opts, on_feed, u, &u->feed, err)
+             : JB_ENOMEM;
     if (rc < 0)
         close_sub(u);
     else
@@ -155,6 +199,7 @@ static void subscribe(jbi_session *s, const jbi_session_req *r, const jbi_answer
         jbi_answer_fault(a, fault_of(rc), err.msg[0] ? err.msg : jb_strerror(rc), id);
     } else {
         s->subs[s->n_subs++] = u;
+        set_alarm(s);
         jbi_answer_subscribed(a, u->id, u->feed->first);
     }
 }
@@ -356,9 +401,29 @@ static int deliver(sub *u, const jbi_answerer *a)
         jbi_render_forget(a->service);
         return JB_EEVICTED;
     }
+    u->quiet_ms = uv_now(u->session->host->loop) + u->idle_ms;
     for (int i = 0; u->max_unacked && i < n; i++)
         u->unacked[u->n_unacked++] = events[i].sequence;
     return 1;
+}
+
+/* Append an empty delivery of a subscription that was quiet for long enough, if there is one. */
+static bool say_quiet(jbi_session *s, const jbi_answerer *a)
+{
+    uint64_t now_ms = uv_now(s->host->loop);
+
+    for (uint32_t i = 0; s->alarm && i < s->n_subs; i++) {
+        sub *u = s->subs[i];
+
+        if (u->idle_ms == 0 || now_ms < u->quiet_ms)
+            continue;
+        u->quiet_ms = now_ms + u->idle_ms;
+        jbi_answer_delivery_end(a, jbi_answer_delivery(a, u->id));
+        return true;
+    }
+    if (s->alarm)
+        set_alarm(s);
+    return false;
 }
 
 bool jbi_session_next(jbi_session *s, jbi_htext *out)
@@ -392,5 +457,5 @@ bool jbi_session_next(jbi_session *s, jbi_htext *out)
         }
         return true;
     }
-    return false;
+    return say_quiet(s, &a);
 }

@@ -17,7 +17,8 @@
  *
  * A request is answered at once, by at most one response, and never by waiting: an event that finds
  * no room has the outcome FULL. Deliveries are made when the connection has room for them, a
- * subscription after the other, at most max_events and about JBI_SESSION_DELIVERY_BYTES in each.
+ * subscription after the other, at most max_events and about JBI_SESSION_DELIVERY_BYTES in each; an
+ * empty one after idle_ns without events.
  *
  * Invariant: an event is delivered once to a subscription of the session, in the order of the feed;
  * never more than max_unacked are delivered and not acknowledged. A request that cannot be done

@@ -116,6 +116,17 @@ class Session(WsCase):
         ws.close()
         self.assertTrue(wait_until(lambda: n_subs() == before))
 
+    def test_a_quiet_subscription_says_so_when_asked_to(self):
+        ws = self.open()
+        ws.subscribe("game.>", subscription_id=1, idle_ns=100_000_000)
+        ws.subscribe("game.>", subscription_id=2)
+        self.assertEqual([ws.next()["delivery"] for _ in range(3)], [{"subscription_id": 1, "events": []}] * 3)
+        ws.publish(event())
+        self.assertEqual([e["sequence"] for e in ws.events(2)], [1, 1])
+        ws.ask(unsubscribe={"subscription_id": 1})
+        ws.aside.clear()
+        self.assertTrue(ws.is_quiet())
+
     def test_an_event_the_dialect_cannot_say_is_null_and_not_lost(self):
         ws = self.open()
         ws.ask(subscribe={"dialect": "balatrobot", "request": {"patterns": [">"]}})
