@@ -1,6 +1,7 @@
 """A session over WebSocket: what is asked for and what comes back."""
 
 import json
+import time
 import unittest
 
 from daemon import DaemonCase, event, wait_until
@@ -236,6 +237,25 @@ class Flow(WsCase):
                 last = e
         self.assertEqual((n_read + n_missed, last["sequence"]), (n + 1, n + 1))
         self.assertGreater(n_missed, 0)
+
+
+class Hold(WsCase):
+    FLAGS = ("--bus-bytes", "65536", "--write-timeout", "0.5")
+
+    def test_who_does_not_read_holds_publishers_back_no_longer_than_a_write_may_take(self):
+        stuck, ws = self.open(), self.open()
+        stuck.subscribe(">", policy="lossless")
+        big = event(pad="x" * 8000)
+        # Its socket takes some; the bus is full for good only when that has stopped.
+        n, n_full = 0, 0
+        while n_full < 10:
+            is_full = ws.publish(big) == ["FULL"]
+            n, n_full = n + (not is_full), n_full + 1 if is_full else 0
+            time.sleep(0.01 if is_full else 0)
+        self.assertGreater(n, 20)
+        self.assertTrue(wait_until(lambda: ws.publish(big) == ["ACCEPTED"]))
+        self.assertGreaterEqual(self.daemon.metrics()["jimbot_http_timeouts_total"][""], 1)
+        self.assertIsNone(stuck.close_code())
 
 
 if __name__ == "__main__":

@@ -154,6 +154,25 @@ class Frames(DaemonCase):
         self.assertEqual(self.daemon.metrics()["jimbot_http_buffered_bytes"][""], 0)
 
 
+class Busy(DaemonCase):
+    FLAGS = ("--max-body-bytes", "600000", "--max-buffered-bytes", "1M")
+
+    def test_messages_being_received_share_a_limit(self):
+        sockets = [WebSocket(self.daemon) for _ in range(3)]
+        half = frame(TEXT, b"[" + b" " * 500000, fin=False)
+        for ws in sockets:
+            self.addCleanup(ws.close)
+        for ws in sockets[:2]:
+            ws.send_raw(half)
+        buffered = "jimbot_http_buffered_bytes"
+        self.assertTrue(wait_until(lambda: self.daemon.metrics()[buffered][""] > 1000000))
+        sockets[2].send_raw(half)
+        self.assertEqual(sockets[2].close_code(), 1013)
+        sockets[0].send_raw(frame(0, b"]"))
+        self.assertEqual(sockets[0].recv()["fault"]["code"], 3)
+        self.assertTrue(wait_until(lambda: self.daemon.metrics()[buffered][""] < 600000))
+
+
 class Silence(DaemonCase):
     FLAGS = ("--idle-timeout", "0.4")
 
