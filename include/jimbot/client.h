@@ -1,6 +1,6 @@
 /**
  * jimbot/client.h: the bus from afar (libjimbot-client): publish, subscribe and send commands over
- * a WebSocket or HTTP to a jimbotd, or straight through shared memory, with one set of calls.
+ * a WebSocket, gRPC or HTTP to a jimbotd, or straight through shared memory, with one set of calls.
  *
  * @code
  *     jb_client *client;
@@ -42,8 +42,9 @@
  * have to wait for that.
  *  - Handles do not survive fork().
  *
- * Addresses: `ws://HOST[:PORT]`, `wss://…`, `unix:PATH` (a WebSocket over a Unix socket), `http://…`
- * and `https://…` (events are posted, commands polled, nothing else can be subscribed to), and
+ * Addresses: `ws://HOST[:PORT]`, `wss://…`, `unix:PATH` (a WebSocket over a Unix socket),
+ * `grpc://HOST[:PORT]` and `grpcs://…` (the call Session of jimbot.v1.EventBus), `http://…` and
+ * `https://…` (events are posted, commands polled, nothing else can be subscribed to), and
  * `shm://NAME`: the bus of that name on this machine, without a thread and without a server.
  *
  * Threads: a jb_client may be used by any number of threads at once; a jb_client_sub by one at a
@@ -211,7 +212,8 @@ enum jb_client_state {
 enum jb_client_way {
     JB_CLIENT_BY_WEBSOCKET = 0,
     JB_CLIENT_BY_HTTP = 1, /**< asked for, or JB_CLIENT_REST_FALLBACK */
-    JB_CLIENT_BY_MEMORY = 2
+    JB_CLIENT_BY_MEMORY = 2,
+    JB_CLIENT_BY_GRPC = 3
 };
 
 /**

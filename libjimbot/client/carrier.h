@@ -1,11 +1,11 @@
 /*
- * carrier: how a client's session gets over a connection: WebSocket, or HTTP requests.
+ * carrier: how a client's session gets over a connection: WebSocket, gRPC, or HTTP requests.
  *
  * A carrier is told that the connection stands, what comes in, and when there may be something to
  * do; it says jbi_client_up(), jbi_client_fail() or jbi_client_fault(), and never closes anything
  * itself.
  *
- * Invariant: bytes of the server are looked at only by llhttp and wslay, and what they make of them
+ * Invariant: bytes of the server are looked at only by llhttp, wslay and nghttp2, and what they make of them
  * is bounded: a header of 16 KiB, an answer or message of JBI_CARRIER_MESSAGE_MAX.
  */
 #ifndef JBI_CLIENT_CARRIER_H
@@ -16,6 +16,7 @@
 enum { JBI_CARRIER_MESSAGE_MAX = 16 * 1024 * 1024 };
 
 struct wslay_event_context;
+struct nghttp2_session;
 
 typedef struct jbi_carrier {
     uint32_t way;                /* enum jb_client_way */
@@ -23,13 +24,16 @@ typedef struct jbi_carrier {
     void (*feed)(jb_client *c, const char *bytes, size_t n);
     void (*eof)(jb_client *c);  /* the server closed; NULL: nothing to be made of it */
     void (*pump)(jb_client *c); /* up: send what there is to send */
-    void (*ping)(jb_client *c); /* make the server say something */
-    void (*bye)(jb_client *c);  /* up: say goodbye */
-    void (*end)(jb_client *c);  /* forget the connection */
+    void (*send)(jb_client *c, const jbi_htext *message); /* one of the session; NULL: has none */
+    void (*resume)(jb_client *c);                         /* an inbox has room again: read on */
+    void (*ping)(jb_client *c);                           /* make the server say something */
+    void (*bye)(jb_client *c);                            /* up: say goodbye */
+    void (*end)(jb_client *c);                            /* forget the connection */
 } jbi_carrier;
 
 extern const jbi_carrier jbi_carrier_ws;
 extern const jbi_carrier jbi_carrier_rest;
+extern const jbi_carrier jbi_carrier_grpc;
 
 typedef struct jbi_ws {
     struct wslay_event_context *frames;
@@ -38,7 +42,6 @@ typedef struct jbi_ws {
     size_t in_at;
     char key[32];
     bool is_upgraded;
-    bool is_stalled; /* an inbox is full: read no more */
 } jbi_ws;
 
 enum jbi_rest_call { JBI_REST_NONE, JBI_REST_EVENTS, JBI_REST_COMMAND, JBI_REST_POLL };
@@ -50,11 +53,18 @@ typedef struct jbi_rest {
     bool is_poll_due;
 } jbi_rest;
 
-/* Send one message of the session; the WebSocket's. */
-void jbi_ws_send(jb_client *c, const jbi_htext *message);
-
-/* Read on what came, after an inbox has room again. */
-void jbi_ws_resume(jb_client *c);
+typedef struct jbi_grpc {
+    struct nghttp2_session *h2;
+    jbi_htext out; /* messages with their prefixes, not in a frame yet */
+    size_t out_at;
+    jbi_htext in; /* the same of the server, not read yet */
+    size_t in_at;
+    size_t n_unconsumed; /* bytes whose window was not given back, because an inbox is full */
+    int32_t stream;
+    uint32_t status; /* grpc-status, once it came */
+    uint16_t http_status;
+    bool has_status;
+} jbi_grpc;
 
 /* session: what is said over a carrier that moves messages. */
 void jbi_session_begin(jb_client *c);

@@ -111,7 +111,7 @@ static int init_far(jb_client *c, jb_error *err)
     jbi_htext_init(&c->message, c->alloc);
     jbi_htext_init(&c->held, c->alloc);
     if (c->url.is_tls)
-        rc = jbi_line_tls_context(&c->opts, &c->tls_ctx, err);
+        rc = jbi_line_tls_context(&c->opts, c->url.scheme == JBI_URL_GRPC, &c->tls_ctx, err);
     return rc < 0 ? rc : jbi_client_thread_start(c, err);
 }
 

@@ -126,6 +126,7 @@ struct jb_client {
     const jbi_carrier *carrier;
     jbi_ws ws;
     jbi_rest rest;
+    jbi_grpc grpc;
     jbi_batch batch;
     jbi_htext message; /* being made */
     jbi_htext held;    /* messages that wait for room in an inbox: length, bytes, … */
@@ -140,6 +141,7 @@ struct jb_client {
     bool is_fault;    /* because the server sent nonsense */
     bool is_up;
     bool is_pinged;
+    bool is_stalled;  /* an inbox is full: nothing more is read */
     bool is_retrying; /* the retry timer runs */
     bool is_rest_next;
     bool is_finished;

@@ -182,7 +182,7 @@ static void take_line(jb_client *c, const char *line, size_t n)
 
 static void take_commands(jb_client *c, const jbi_htext *body)
 {
-    const char *at = body->data, *end = at + body->len;
+    const char *at = body->len ? body->data : "", *end = at + body->len;
 
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));

@@ -48,7 +48,7 @@ static void say(jb_client *c)
     if (c->message.is_broken)
         jbi_client_fail(c, JB_ENOMEM, "no memory for a message");
     else
-        jbi_ws_send(c, &c->message);
+        c->carrier->send(c, &c->message);
     jbi_htext_reset(&c->message, 2 * JBI_BATCH_BYTES);
 }
 
@@ -520,7 +520,7 @@ static void hold(jb_client *c, const void *bytes, size_t n)
     jbi_htext_add(&c->held, bytes, n);
     if (c->held.is_broken)
         jbi_client_fail(c, JB_ENOMEM, "no memory for a message");
-    c->ws.is_stalled = true;
+    c->is_stalled = true;
 }
 
 void jbi_session_take(jb_client *c, const void *bytes, size_t n)
@@ -541,17 +541,19 @@ static void pump_held(jb_client *c)
             return;
         c->held_at += sizeof(len) + len;
     }
-    if (!c->ws.is_stalled)
+    if (!c->is_stalled)
         return;
     jbi_htext_reset(&c->held, 64 * 1024);
     c->held_at = 0;
-    jbi_ws_resume(c);
+    c->is_stalled = false;
+    c->carrier->resume(c);
 }
 
 void jbi_session_begin(jb_client *c)
 {
     jbi_htext_reset(&c->held, 64 * 1024);
     c->held_at = 0;
+    c->is_stalled = false;
     c->batch.n_sent = 0;
     for (uint32_t i = 0; i < JBI_CLIENT_SUBS; i++) {
         jb_client_sub *s = atomic_load(&c->subs[i]);
@@ -579,7 +581,7 @@ void jbi_session_sweep(jb_client *c)
 void jbi_session_pump(jb_client *c)
 {
     pump_held(c);
-    if (jbi_line_backlog(&c->line) > BACKLOG_MAX)
+    if (jbi_line_backlog(&c->line) + c->grpc.out.len - c->grpc.out_at > BACKLOG_MAX)
         return;
     for (uint32_t i = 0; i < JBI_CLIENT_SUBS && !c->is_failed && !c->is_retrying; i++)
         pump_sub(c, i);

@@ -168,10 +168,16 @@ static void on_silence(uv_timer_t *timer)
     turn(c);
 }
 
+static const jbi_carrier *carrier_of(const jb_client *c)
+{
+    if (c->url.scheme == JBI_URL_GRPC)
+        return &jbi_carrier_grpc;
+    return c->url.scheme == JBI_URL_HTTP || c->is_rest_next ? &jbi_carrier_rest : &jbi_carrier_ws;
+}
+
 static void begin_connect(jb_client *c)
 {
-    c->carrier =
-        c->url.scheme == JBI_URL_HTTP || c->is_rest_next ? &jbi_carrier_rest : &jbi_carrier_ws;
+    c->carrier = carrier_of(c);
     c->is_rest_next = false;
     set_state(c, JB_CLIENT_CONNECTING, 0);
     uv_timer_start(&c->phase, on_connect_timeout, ms_of(c->opts.connect_timeout_ns), 0);

@@ -23,7 +23,7 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t n, int 
     jb_client *c = data;
     size_t left = c->ws.in.len - c->ws.in_at;
 
-    if (left == 0 || c->ws.is_stalled || c->is_failed) {
+    if (left == 0 || c->is_stalled || c->is_failed) {
         wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
         return -1;
     }
@@ -107,7 +107,7 @@ static void begin(jb_client *c)
     jbi_reply_init(&w->reply, c->alloc);
     jbi_htext_init(&w->in, c->alloc);
     w->in_at = 0;
-    w->is_upgraded = w->is_stalled = false;
+    w->is_upgraded = false;
     jbi_client_random(nonce, sizeof(nonce));
     EVP_EncodeBlock((unsigned char *)w->key, nonce, sizeof(nonce));
     if (wslay_event_context_client_init(&w->frames, &callbacks, c) != 0) {
@@ -215,14 +215,13 @@ static void feed(jb_client *c, const char *bytes, size_t n)
         jbi_client_fail(c, JB_ENOMEM, "no memory for what came in");
     else
         read_frames(c);
-    jbi_line_pause(&c->line, w->is_stalled);
+    jbi_line_pause(&c->line, c->is_stalled);
 }
 
-void jbi_ws_resume(jb_client *c)
+static void resume(jb_client *c)
 {
-    c->ws.is_stalled = false;
     read_frames(c);
-    jbi_line_pause(&c->line, c->ws.is_stalled);
+    jbi_line_pause(&c->line, c->is_stalled);
 }
 
 static void queue(jb_client *c, uint8_t opcode, const void *bytes, size_t n)
@@ -233,7 +232,7 @@ static void queue(jb_client *c, uint8_t opcode, const void *bytes, size_t n)
         jbi_client_fail(c, JB_ECLOSED, "the session is closing");
 }
 
-void jbi_ws_send(jb_client *c, const jbi_htext *message)
+static void send_message(jb_client *c, const jbi_htext *message)
 {
     queue(c, WSLAY_BINARY_FRAME, message->data, message->len);
 }
@@ -264,6 +263,8 @@ const jbi_carrier jbi_carrier_ws = {.way = JB_CLIENT_BY_WEBSOCKET,
                                     .begin = begin,
                                     .feed = feed,
                                     .pump = jbi_session_pump,
+                                    .send = send_message,
+                                    .resume = resume,
                                     .ping = ping,
                                     .bye = bye,
                                     .end = end};

@@ -36,9 +36,9 @@ static int load_files(SSL_CTX *ctx, const jb_client_opts *opts, jb_error *err)
     return 0;
 }
 
-int jbi_line_tls_context(const jb_client_opts *opts, SSL_CTX **ret_ctx, jb_error *err)
+int jbi_line_tls_context(const jb_client_opts *opts, bool is_h2, SSL_CTX **ret_ctx, jb_error *err)
 {
-    static const unsigned char http1[] = "\x08http/1.1";
+    static const unsigned char http1[] = "\x08http/1.1", http2[] = "\x02h2";
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     int rc;
 
@@ -46,7 +46,8 @@ int jbi_line_tls_context(const jb_client_opts *opts, SSL_CTX **ret_ctx, jb_error
         return jbi_error_set(err, JB_ENOMEM, "no memory for TLS");
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_alpn_protos(ctx, http1, sizeof(http1) - 1);
+    SSL_CTX_set_alpn_protos(ctx, is_h2 ? http2 : http1,
+                            (unsigned)(is_h2 ? sizeof(http2) : sizeof(http1)) - 1);
     SSL_CTX_set_verify(ctx, opts->flags & JB_CLIENT_TLS_ANY ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
                        NULL);
     rc = load_files(ctx, opts, err);

@@ -23,7 +23,7 @@ typedef struct jbi_line_tls {
 
 /* What all connections of a client share. Returns 0, JB_ESYS (a file that cannot be used; err names
  * it) or JB_ENOMEM. */
-int jbi_line_tls_context(const jb_client_opts *opts, SSL_CTX **ret_ctx, jb_error *err);
+int jbi_line_tls_context(const jb_client_opts *opts, bool is_h2, SSL_CTX **ret_ctx, jb_error *err);
 
 /* Returns 0 or JB_ENOMEM. */
 int jbi_line_tls_begin(jbi_line_tls *t, SSL_CTX *ctx, const jbi_url *url);

@@ -15,9 +15,10 @@ static const struct scheme {
     uint32_t scheme;
     bool is_tls;
 } schemes[] = {
-    {"ws://", "80", JBI_URL_WS, false},     {"wss://", "443", JBI_URL_WS, true},
-    {"http://", "80", JBI_URL_HTTP, false}, {"https://", "443", JBI_URL_HTTP, true},
-    {"unix:", "", JBI_URL_UNIX, false},     {"shm://", "", JBI_URL_SHM, false},
+    {"ws://", "80", JBI_URL_WS, false},        {"wss://", "443", JBI_URL_WS, true},
+    {"http://", "80", JBI_URL_HTTP, false},    {"https://", "443", JBI_URL_HTTP, true},
+    {"grpc://", "50051", JBI_URL_GRPC, false}, {"grpcs://", "443", JBI_URL_GRPC, true},
+    {"unix:", "", JBI_URL_UNIX, false},        {"shm://", "", JBI_URL_SHM, false},
 };
 
 static bool copy(char *to, size_t cap, const char *from, size_t n)
@@ -90,8 +91,9 @@ int jbi_url_parse(const char *text, jbi_url *ret, jb_error *err)
             s = &schemes[i];
     }
     if (!s)
-        return jbi_error_set(
-            err, JB_EINVAL, "an address begins with ws:// wss:// http:// https:// unix: or shm://");
+        return jbi_error_set(err, JB_EINVAL,
+                             "an address begins with ws:// wss:// grpc:// grpcs:// http:// "
+                             "https:// unix: or shm://");
     at = text + strlen(s->prefix);
     end = at + strlen(at);
     url.scheme = s->scheme;

@@ -9,7 +9,7 @@
 
 #include "jimbot/base.h"
 
-enum jbi_url_scheme { JBI_URL_WS, JBI_URL_HTTP, JBI_URL_UNIX, JBI_URL_SHM };
+enum jbi_url_scheme { JBI_URL_WS, JBI_URL_HTTP, JBI_URL_GRPC, JBI_URL_UNIX, JBI_URL_SHM };
 
 typedef struct jbi_url {
     uint32_t scheme; /* enum jbi_url_scheme */

@@ -13,7 +13,7 @@ ROOM = re.compile(r"^subdir\('(\w+)'\)\s*# on ([\w, ]+)$", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 # Libraries that live behind one room's walls.
 GUESTS = [(r"pb(_\w+)?\.h$|.*\.pb\.h$", ("schema",)),
-          (r"(uv|llhttp|jansson|ini|zlib|zstd|wslay/wslay)\.h$|openssl/", ("host", "client"))]
+          (r"(uv|llhttp|jansson|ini|zlib|zstd|wslay/wslay|nghttp2/nghttp2)\.h$|openssl/", ("host", "client"))]
 
 
 def read_rooms(root):

@@ -2,7 +2,7 @@
  * Bytes that claim to come from a server, through a client that has no socket and no thread.
  *
  * The first byte says what the rest is: an answer to the upgrade, frames behind it, one message of
- * a session, or answers to posts and polls over HTTP. What must hold: nothing crashes and nothing
+ * a session, answers to posts and polls over HTTP, or HTTP/2. What must hold: nothing crashes and nothing
  * is leaked; the counters add up; the bytes whole or in small pieces lead to the same end.
  */
 #include "client/client_internal.h"
@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { ANSWER, FRAMES, MESSAGE, POSTS, POLLS, N_KINDS };
+enum { ANSWER, FRAMES, MESSAGE, POSTS, POLLS, CALL, N_KINDS };
 
 /* MONEY_CHANGED with the event_id "a" or "b". */
 static const uint8_t first[] = {0x08, 0x04, 0x12, 0x01, 'a'};
@@ -103,7 +103,9 @@ static uint64_t read_all(jb_client_sub *sub)
 
 static void begin(jb_client *c, unsigned kind)
 {
-    c->carrier = kind >= POSTS ? &jbi_carrier_rest : &jbi_carrier_ws;
+    c->carrier = kind == CALL    ? &jbi_carrier_grpc
+                 : kind >= POSTS ? &jbi_carrier_rest
+                                 : &jbi_carrier_ws;
     c->carrier->begin(c);
     if (kind == FRAMES || kind == MESSAGE) {
         c->ws.is_upgraded = true;

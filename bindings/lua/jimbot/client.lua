@@ -12,7 +12,7 @@ local BATCH = 64
 local empty = {}
 
 local states = { [0] = "connecting", [1] = "up", [2] = "backing off" }
-local ways = { [0] = "websocket", [1] = "http", [2] = "memory" }
+local ways = { [0] = "websocket", [1] = "http", [2] = "memory", [3] = "grpc" }
 
 -- The calls of a bus that publish.lua and command.lua make, made on a client.
 local function face(C, K)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _POLICIES = ("lossless", "latest", "conflate")
 _STATES = ("connecting", "up", "backing off")
-_WAYS = ("websocket", "http", "memory")
+_WAYS = ("websocket", "http", "memory", "grpc")
 _SLICE_NS = 50_000_000  # longest wait without a look at signals
 _T = typing.TypeVar("_T")
 
@@ -269,8 +269,8 @@ class RemoteBus:
                 return False
 
     def status(self) -> dict[str, Any]:
-        """state ('connecting', 'up', 'backing off'), way ('websocket', 'http', 'memory'), seconds in
-        this state, failures in a row, error: why the last connection ended, or None."""
+        """state ('connecting', 'up', 'backing off'), way ('websocket', 'grpc', 'http'), seconds in this
+        state, failures in a row, error: why the last connection ended, or None."""
         state, way, failures, ns, code, message = self._do(self._client.status)
         return {
             "state": _STATES[state],
@@ -372,8 +372,8 @@ def connect(
     idle: float = 0.0,
     poll: float = 0.0,
 ) -> Bus | RemoteBus:
-    """The bus at an address: "ws://HOST:PORT", "wss://…", "unix:PATH", "http://…", "https://…", or
-    "shm://NAME", which is Bus.open(NAME). Returns at once, whether there is a server or not.
+    """The bus at an address: "ws://HOST:PORT", "wss://…", "unix:PATH", "grpc://…", "grpcs://…",
+    "http://…", "https://…", or "shm://NAME", which is Bus.open(NAME). Returns at once, whether there is a server or not.
 
     Options as jb_client_opts in jimbot/client.h, times in seconds; 0: the default. Raises
     NotImplementedError where the package was built without libjimbot-client, Invalid for what is no

@@ -4,9 +4,11 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -47,15 +49,20 @@ class DaemonCase(ClientCase):
 
 
 class Killed(DaemonCase):
+    SCHEME = "ws"
+
+    def url(self, place):
+        return f"{self.SCHEME}://{place}"
+
     def test_a_daemon_killed_again_and_again(self):
         daemon = self.start()
         place = f"{daemon.host}:{daemon.port}"
         self.hold(daemon)
         reader, publisher = self.drive(), self.drive()
-        reader.open("ws://" + place)
+        reader.open(self.url(place))
         reader.say("subscribe", "game.>", "now", 64)
         self.assertEqual(reader.say("live", 5)["live"], 1)
-        publisher.open("ws://" + place)
+        publisher.open(self.url(place))
         rng = random.Random(5)
         for round_ in range(6):
             publisher.say("publish", 300, f"r{round_}")
@@ -77,7 +84,7 @@ class Killed(DaemonCase):
     def test_one_that_stands_still_blocks_nobody(self):
         daemon = self.start()
         drive = self.drive()
-        drive.open(f"ws://{daemon.host}:{daemon.port}", buffer_bytes=1 << 20, idle_ns=200_000_000)
+        drive.open(self.url(f"{daemon.host}:{daemon.port}"), buffer_bytes=1 << 20, idle_ns=200_000_000)
         drive.wait(lambda stats: stats["connects"] == 1)
         daemon.process.send_signal(signal.SIGSTOP)
         answer = drive.say("publish", 20000, "a")
@@ -90,7 +97,7 @@ class Killed(DaemonCase):
 
     def test_a_small_ring_with_a_lossless_reader_loses_nothing(self):
         daemon = self.start("--bus-bytes", "65536")
-        url = f"ws://{daemon.host}:{daemon.port}"
+        url = self.url(f"{daemon.host}:{daemon.port}")
         reader, publisher = self.drive(), self.drive()
         reader.open(url)
         reader.say("subscribe", "game.>", "now", 16, 65536, 0)
@@ -103,6 +110,43 @@ class Killed(DaemonCase):
         self.assertEqual(publisher.stats()["accepted"], 5000)
 
 
+class KilledByGrpc(Killed):
+    SCHEME = "grpc"
+
+    def test_commands_and_large_events(self):
+        daemon = self.start()
+        drive = self.drive()
+        drive.open(self.url(f"{daemon.host}:{daemon.port}"), buffer_bytes=8 << 20)
+        drive.say("subscribe", "command.>,game.>", "now", 256, 8 << 20)
+        drive.say("live", 5)
+        drive.say("publish", 5, "big", 900_000)
+        drive.say("command", "select_card", "3")
+        self.assertEqual(drive.say("flush", 10)["rc"], 0)
+        self.assertEqual([event["id"] for event in drive.take(5)], ids("big", 5))
+        self.assertEqual([event["topic"] for event in drive.take(1)], ["command.select_card"])
+        self.assertEqual(drive.say("status")["way"], 3)
+
+    def test_what_is_no_grpc_is_said(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve():
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                except OSError:
+                    return
+                with peer:
+                    peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    while peer.recv(4096):
+                        pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        drive = self.drive()
+        drive.open(self.url(f"127.0.0.1:{listener.getsockname()[1]}"))
+        drive.wait(lambda stats: stats["faults"] > 0)
+
+
 class Secured(DaemonCase):
     def setUp(self):
         super().setUp()
@@ -111,10 +155,10 @@ class Secured(DaemonCase):
 
     def test_a_good_certificate(self):
         daemon = self.start(*self.certs.flags())
-        for host in ("127.0.0.1", "localhost"):
+        for address in ("wss://127.0.0.1", "wss://localhost", "grpcs://localhost"):
             drive = self.drive()
-            drive.open(f"wss://{host}:{daemon.port}", tls_ca=self.certs.ca)
-            drive.say("publish", 2000, host)
+            drive.open(f"{address}:{daemon.port}", tls_ca=self.certs.ca)
+            drive.say("publish", 2000, address)
             self.assertEqual(drive.say("flush", 10)["rc"], 0, drive.say("status"))
             self.assertEqual(drive.stats()["accepted"], 2000)
 
@@ -171,6 +215,13 @@ class Secured(DaemonCase):
         self.assertEqual(good.say("flush", 5)["rc"], 0, good.say("status"))
         bad.open(f"ws://{daemon.host}:{daemon.port}")
         self.assertEqual(self.code_of(bad)["code"], -16)
+        good, bad = self.drive(), self.drive()
+        good.open(f"grpc://{daemon.host}:{daemon.port}", token=token)
+        good.wait(lambda stats: stats["connects"] == 1)
+        bad.open(f"grpc://{daemon.host}:{daemon.port}")
+        bad.say("publish", 3, "b")
+        bad.wait(lambda stats: stats["refused"] == 3 or bad.say("status")["code"] == -16)
+        self.assertEqual(bad.stats()["accepted"], 0)
 
 
 if __name__ == "__main__":
