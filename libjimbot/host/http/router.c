@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define POST_STATUSES "200 400 413 415 500 503"
+#define POST_STATUSES  "200 400 413 415 500 503"
 #define EVENT_STATUSES "200 400 413 415 422 500 503"
 
 /* clang-format off */

@@ -65,6 +65,26 @@ class Tls(TlsCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(json.loads(done.stdout)["accepted"], 1)
 
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_http_2_is_agreed_on_where_it_is_spoken(self):
+        context = self.certs.client()
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with context.wrap_socket(self.plain(), server_hostname="localhost") as s:
+            agreed = s.selected_alpn_protocol()
+        done = subprocess.run(
+            ["curl", "-sS", "--http2", "--cacert", self.certs.ca, "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
+             f"https://localhost:{self.daemon.port}/health"],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        self.assertEqual(done.stdout, "2 200" if agreed == "h2" else "1.1 200", done.stderr)
+
+    def test_a_client_that_offers_nothing_of_ours_is_served_without_agreement(self):
+        self.daemon.tls.set_alpn_protocols(["spdy/1"])
+        with self.daemon.connect() as s:
+            self.assertIsNone(s.selected_alpn_protocol())
+            s.sendall(get())
+            self.assertEqual(read_answers(s, 1)[0][0], 200)
+
     def test_old_versions_are_refused_and_counted(self):
         context = self.certs.client()
         context.set_ciphers("ALL:@SECLEVEL=0")
