@@ -184,6 +184,24 @@ class Flow(WsCase):
         self.assertEqual(ws.publish(event(event_id="a"), event(event_id="a"), all_or_none=True),
                          ["ACCEPTED", "DUPLICATE"])
 
+    def test_one_that_never_acknowledges_is_overtaken_when_it_said_so(self):
+        stuck, ws = self.open(), self.open()
+        stuck.subscribe(">", policy="lossless", max_unacked=1, evict_after_ns=200_000_000)
+        n, is_full = 0, False
+        while n < 200:
+            outcomes = ws.publish(*[event(pad="x" * 500) for _ in range(10)])
+            n += outcomes.count("ACCEPTED")
+            is_full = is_full or "FULL" in outcomes
+            time.sleep(0.01 if "FULL" in outcomes else 0)
+        self.assertTrue(is_full)
+        seen = missed = 0
+        while seen + missed < n:
+            for e in stuck.events(1):
+                seen, missed = seen + 1, missed + e.get("n_missed", 0)
+                self.assertEqual(e["sequence"], seen + missed)
+                stuck.send({"ack": {"sequence": e["sequence"]}})
+        self.assertGreater(missed, 0)
+
     def test_more_than_the_bus_takes_at_once_is_too_big(self):
         ws = self.open()
         self.assertEqual(set(ws.publish(*[event(pad="z" * 4000)] * 8, all_or_none=True)), {"TOO_BIG"})
