@@ -143,6 +143,7 @@ static bool is(const uint8_t *text, size_t n, const char *word)
     return n == strlen(word) && memcmp(text, word, n) == 0;
 }
 
+/* nghttp2 says what it is called with. NOLINTNEXTLINE(readability-function-size) */
 static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_bytes, const uint8_t *value, size_t value_bytes, uint8_t flags,
                      void *userdata)

@@ -2,8 +2,9 @@
  * Bytes that claim to come from a server, through a client that has no socket and no thread.
  *
  * The first byte says what the rest is: an answer to the upgrade, frames behind it, one message of
- * a session, answers to posts and polls over HTTP, or HTTP/2. What must hold: nothing crashes and nothing
- * is leaked; the counters add up; the bytes whole or in small pieces lead to the same end.
+ * a session, answers to posts and polls over HTTP, or HTTP/2. What must hold: nothing crashes and
+ * nothing is leaked; the counters add up; the bytes whole or in small pieces lead to the same end,
+ * as long as neither way ends early.
  */
 #include "client/client_internal.h"
 #include "host/text/hmem.h"

@@ -373,7 +373,8 @@ def connect(
     poll: float = 0.0,
 ) -> Bus | RemoteBus:
     """The bus at an address: "ws://HOST:PORT", "wss://…", "unix:PATH", "grpc://…", "grpcs://…",
-    "http://…", "https://…", or "shm://NAME", which is Bus.open(NAME). Returns at once, whether there is a server or not.
+    "http://…", "https://…", or "shm://NAME", which is Bus.open(NAME). Returns at once, whether
+    there is a server or not.
 
     Options as jb_client_opts in jimbot/client.h, times in seconds; 0: the default. Raises
     NotImplementedError where the package was built without libjimbot-client, Invalid for what is no

@@ -6,6 +6,7 @@ The schema's Python is made by protoc when this is imported.
 
 import asyncio
 import atexit
+import glob
 import importlib
 import json
 import os
@@ -26,8 +27,7 @@ PROTO = os.environ.get("JIMBOT_PROTO", "proto")
 made = tempfile.mkdtemp(prefix="jimbot-client-")
 atexit.register(shutil.rmtree, made, ignore_errors=True)
 subprocess.run(
-    ["protoc", "-I" + PROTO, "--python_out=" + made]
-    + [os.path.join(PROTO, "jimbot/v1", name) for name in sorted(os.listdir(PROTO + "/jimbot/v1")) if name.endswith(".proto")],
+    ["protoc", "-I" + PROTO, "--python_out=" + made, *sorted(glob.glob(PROTO + "/jimbot/v1/*.proto"))],
     check=True,
 )
 try:  # where the package jimbot is, it hides what was made: it has no `v1` of its own
