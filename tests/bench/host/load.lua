@@ -1,5 +1,5 @@
 -- Load for wrk: POST bodies from the environment, a new event_id in each place marked @.
--- Prints one line "RESULT requests errors p50_us p99_us seconds" for bench_http.py.
+-- Prints one line "RESULT requests errors p50_us p99_us seconds" for host.py.
 local before, parts, n = os.getenv("BENCH_HEAD"), {}, 0
 local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
 for part in (file:read("*a") .. "@"):gmatch("([^@]*)@") do
