@@ -167,7 +167,7 @@ START_TEST(test_a_worker_may_die_at_any_step)
         memset(told, 0, N_STEPPED * sizeof *told);
         bus = segment_open(jb_bus_create, 0, 0);
         for (uint64_t i = 0; i < N_STEPPED; i++)
-            ck_assert_int_eq(publish_number(bus, "a.b", i, len_of(i)), 0);
+            ck_assert_int_eq(publish_keyed(bus, "a.b", (uint32_t)i, i, len_of(i)), 0);
         if (_i == 1)
             jb_worker_leave(join(bus, 0));
         steps_left = n;
@@ -297,7 +297,7 @@ static uint32_t publish_under_fire(pid_t *pids, uint64_t ack_timeout_ns)
                 n_killed++;
             }
         }
-        if (i < N_EVENTS && publish_number(bus, "a.b", i, len_of(i)) == 0)
+        if (i < N_EVENTS && publish_keyed(bus, "a.b", (uint32_t)i, i, len_of(i)) == 0)
             i++;
         else
             sched_yield();

@@ -57,17 +57,22 @@ static inline uint32_t topic_of(jb_bus *bus, const char *name)
 }
 
 /* Publish a 64-bit number, padded to len_bytes. */
-static inline int publish_number(jb_bus *bus, const char *topic, uint64_t number, size_t len_bytes)
+static inline int publish_keyed(jb_bus *bus, const char *topic, uint32_t key, uint64_t number,
+                                size_t len_bytes)
 {
-    jb_event_head head = {0};
+    jb_event_head head = {.key = key};
     uint8_t bytes[4096] = {0};
 
     ck_assert_uint_le(len_bytes, sizeof bytes);
     head.topic_id = topic_of(bus, topic);
     head.type = JB_EVENT_CUSTOM;
-    head.key = (uint32_t)number;
     memcpy(bytes, &number, sizeof number);
     return jb_bus_publish(bus, &head, bytes, len_bytes);
+}
+
+static inline int publish_number(jb_bus *bus, const char *topic, uint64_t number, size_t len_bytes)
+{
+    return publish_keyed(bus, topic, 0, number, len_bytes);
 }
 
 static inline uint64_t number_of(const jb_event *event)
