@@ -3,10 +3,14 @@
  * way jb_sub_wait() sleeps for one: only the process that waits can write to its descriptor, while
  * the publisher may be any other.
  *
+ * Publishers do not know who wants what, so each event would wake the thread for every armed
+ * subscription, a system call and a switch apiece. So one that was woken for nothing rests: its bit
+ * stays clear and the thread comes back by the clock, until it finds that events have ceased.
+ *
  * Invariant: a subscription is armed only while its sleeper's bit is set and it was found empty
- * after that, all under its lock, or while the thread rests and will do both; and the thread reads
- * the wake word before it looks at them. So a commit either is seen by that look, or changes the
- * word before the thread sleeps on it.
+ * after that, all under its lock, or while it rests and the thread sleeps no longer than a rest;
+ * and the thread reads the wake word before it looks at them. So a commit either is seen by that
+ * look, or changes the word before the thread sleeps on it, or is seen after the rest.
  */
 #include "bus/watch.h"
 
@@ -20,24 +24,13 @@
 #define LOOK_UP_MIN_NS UINT64_C(50000000)
 #define LOOK_UP_MAX_NS UINT64_C(1600000000)
 
+/* A rest, the first and the longest: how late a wanted event among unwanted ones may be found. */
+#define REST_MIN_NS UINT64_C(100000)
+#define REST_MAX_NS UINT64_C(400000)
+
 /* A stream of unwanted events may outrun us. Then the thread comes back to it, and what was about
  * to be armed stays readable. */
 enum { ROUNDS_MAX = 16 };
-
-/* Events that nobody here wants wake the thread all the same. When it was woken in vain, and shortly
- * before too, it rests with nobody's bit set: a stream of such events costs its publishers one call
- * in each rest and not one each. What is wanted waits for the end of the rest. */
-#define BUSY_NS     UINT64_C(1000000)
-#define REST_MIN_NS UINT64_C(10000)
-#define REST_MAX_NS UINT64_C(80000)
-
-/* What a look at a watched subscription found; of several the greatest counts. */
-enum look {
-    LOOK_NOTHING, /* nothing new */
-    LOOK_WANTED,  /* what its user wants */
-    LOOK_VAIN,    /* only what he does not want */
-    LOOK_AGAIN    /* unwanted events come faster than it looks */
-};
 
 struct jbi_watcher {
     pthread_mutex_t lock; /* of the list; taken before that of a watch */
@@ -101,6 +94,7 @@ int jbi_watch_settle(jb_sub *sub, int rc)
     watch->is_raised = false;
     pthread_mutex_lock(&watch->lock);
     atomic_store_explicit(&watch->is_armed, true, memory_order_relaxed);
+    watch->is_resting = false;
     if (look_until_quiet(sub)) {
         raise_fd(watch);
         disarm(watch);
@@ -109,108 +103,113 @@ int jbi_watch_settle(jb_sub *sub, int rc)
     return 0;
 }
 
-/* The thread's look at one of them; is_rested: its bit is not set. After LOOK_AGAIN it should look
- * at once: not in here, since its user may be waiting for the lock. */
-static enum look look(struct jbi_watch *watch, bool is_rested)
+/* What the thread may do after a look. */
+enum pace { PACE_SLEEP, PACE_REST, PACE_AGAIN };
+
+static void show(struct jbi_watch *watch)
+{
+    raise_fd(watch);
+    disarm(watch);
+}
+
+/* Pass over what nobody wants of it. While we look, and rest, nobody needs to wake us. */
+static enum pace pass_over(struct jbi_watch *watch)
 {
     jb_sub *sub = watch->sub;
     struct jbi_ring *ring = &sub->bus->ring;
-    enum look seen = LOOK_NOTHING;
+    uint64_t position = sub->cursor.position;
+
+    jbi_ring_forget_sleeper(ring, sub->idx);
+    watch->is_resting = true;
+    if (jbi_sub_look(sub)) {
+        show(watch);
+        return PACE_SLEEP;
+    }
+    /* A rest must not let the ring run full behind one that holds publishers back. */
+    return sub->cursor.position - position > ring->capacity_bytes / 8 ? PACE_AGAIN : PACE_REST;
+}
+
+/* Events have ceased: let publishers wake us again. */
+static enum pace end_rest(struct jbi_watch *watch)
+{
+    int rc = look_until_quiet(watch->sub);
+
+    watch->is_resting = rc == JB_EAGAIN;
+    if (rc && rc != JB_EAGAIN)
+        show(watch);
+    return rc == JB_EAGAIN ? PACE_REST : PACE_SLEEP;
+}
+
+/* The thread's look at one of them. It looks again by itself, not in here, since its user may be
+ * waiting for the lock. */
+static enum pace look(struct jbi_watch *watch, bool has_rested)
+{
+    struct jbi_ring *ring = &watch->sub->bus->ring;
+    uint64_t position;
+    enum pace pace = PACE_SLEEP;
 
     pthread_mutex_lock(&watch->lock);
     if (atomic_load_explicit(&watch->is_armed, memory_order_relaxed)) {
-        uint64_t position = sub->cursor.position;
-        bool is_new;
-
+        position = watch->sub->cursor.position;
         jbi_ring_unblock(ring, position);
-        is_new = !jbi_mark_is_pending(ring, jbi_ring_mark_load(ring, position), position);
-        if (is_new || is_rested) {
-            int rc;
-
-            /* While we look nobody needs to wake us. */
-            jbi_ring_forget_sleeper(ring, sub->idx);
-            rc = look_until_quiet(sub);
-            seen = rc == JB_EAGAIN ? LOOK_AGAIN : rc ? LOOK_WANTED : is_new ? LOOK_VAIN : seen;
-            if (seen == LOOK_WANTED) {
-                raise_fd(watch);
-                disarm(watch);
-            }
-        }
+        if (!jbi_mark_is_pending(ring, jbi_ring_mark_load(ring, position), position))
+            pace = pass_over(watch);
+        else if (watch->is_resting)
+            pace = has_rested ? end_rest(watch) : PACE_REST;
     }
     pthread_mutex_unlock(&watch->lock);
-    return seen;
+    return pace;
 }
 
-static enum look look_at_all(struct jbi_watcher *watcher, bool is_rested, bool *ret_idle)
+/* How long the thread may sleep when nobody wakes it. */
+struct patience {
+    uint64_t look_up_ns;
+    uint64_t rest_ns;
+    uint32_t word; /* the wake word at the last look */
+};
+
+static uint64_t sleep_ns(struct patience *p, enum pace pace, uint32_t word)
 {
-    enum look most = LOOK_NOTHING;
+    uint64_t rest_ns = p->rest_ns;
 
-    pthread_mutex_lock(&watcher->lock);
-    for (struct jbi_watch *watch = watcher->first; watch; watch = watch->next) {
-        enum look seen = look(watch, is_rested);
-
-        most = seen > most ? seen : most;
-    }
-    *ret_idle = !watcher->first;
-    pthread_mutex_unlock(&watcher->lock);
-    return most;
-}
-
-/* Nobody wakes us for a while, but for who asks the word to change. */
-static void rest(jb_bus *bus, uint32_t word, uint64_t rest_ns)
-{
-    pthread_mutex_lock(&bus->watcher->lock);
-    for (struct jbi_watch *watch = bus->watcher->first; watch; watch = watch->next) {
-        pthread_mutex_lock(&watch->lock);
-        if (atomic_load_explicit(&watch->is_armed, memory_order_relaxed))
-            jbi_ring_forget_sleeper(&bus->ring, watch->sub->idx);
-        pthread_mutex_unlock(&watch->lock);
-    }
-    pthread_mutex_unlock(&bus->watcher->lock);
-    jbi_ring_sleep_on(&bus->ring, word, rest_ns);
-}
-
-/* How long to rest when the next event comes soon, after that look. */
-static uint64_t next_rest(uint64_t rest_ns, enum look seen)
-{
-    if (seen < LOOK_VAIN)
-        return 0;
-    if (rest_ns == 0)
-        return REST_MIN_NS;
-    return rest_ns * 2 < REST_MAX_NS ? rest_ns * 2 : REST_MAX_NS;
+    if (word != p->word || pace == PACE_REST)
+        p->look_up_ns = LOOK_UP_MIN_NS;
+    else if (p->look_up_ns < LOOK_UP_MAX_NS)
+        p->look_up_ns *= 2;
+    p->word = word;
+    if (pace != PACE_REST)
+        p->rest_ns = REST_MIN_NS;
+    else if (p->rest_ns < REST_MAX_NS)
+        p->rest_ns *= 2;
+    return pace == PACE_REST ? rest_ns : p->look_up_ns;
 }
 
 static void *watch_all(void *userdata)
 {
     jb_bus *bus = userdata;
     struct jbi_watcher *watcher = bus->watcher;
-    uint64_t look_up_ns = LOOK_UP_MIN_NS, rest_ns = 0, woken_ns = 0;
-    uint32_t last_word = jbi_ring_wake_word(&bus->ring);
+    enum pace pace = PACE_SLEEP;
+    struct patience patience = {LOOK_UP_MIN_NS, REST_MIN_NS, jbi_ring_wake_word(&bus->ring)};
 
     for (;;) {
         uint32_t word = jbi_ring_wake_word(&bus->ring);
-        bool is_woken = word != last_word, is_rested = false, is_idle;
-        enum look seen;
+        bool has_rested = pace == PACE_REST, is_idle;
+        uint64_t timeout_ns;
 
-        if (is_woken) {
-            uint64_t now_ns = jbi_os_monotonic_ns();
-
-            look_up_ns = LOOK_UP_MIN_NS;
-            is_rested = rest_ns != 0 && now_ns - woken_ns < BUSY_NS;
-            if (is_rested)
-                rest(bus, word, rest_ns);
-            woken_ns = now_ns;
-            word = jbi_ring_wake_word(&bus->ring);
-        } else if (look_up_ns < LOOK_UP_MAX_NS) {
-            look_up_ns *= 2;
-        }
-        last_word = word;
         if (atomic_load_explicit(&watcher->is_over, memory_order_acquire))
             return NULL;
-        seen = look_at_all(watcher, is_rested, &is_idle);
-        rest_ns = next_rest(rest_ns, seen);
-        if (seen != LOOK_AGAIN)
-            jbi_ring_sleep_on(&bus->ring, word, is_idle ? UINT64_MAX : look_up_ns);
+        pace = PACE_SLEEP;
+        pthread_mutex_lock(&watcher->lock);
+        for (struct jbi_watch *watch = watcher->first; watch; watch = watch->next) {
+            enum pace its_pace = look(watch, has_rested);
+
+            pace = its_pace > pace ? its_pace : pace;
+        }
+        is_idle = !watcher->first;
+        pthread_mutex_unlock(&watcher->lock);
+        timeout_ns = sleep_ns(&patience, pace, word);
+        if (pace != PACE_AGAIN)
+            jbi_ring_sleep_on(&bus->ring, word, is_idle ? UINT64_MAX : timeout_ns);
     }
 }
 

@@ -2,8 +2,8 @@
  * watch.h: a descriptor that tells when a subscription has something to show.
  *
  * Invariant: a watched subscription is armed, and then nothing is shown of it, its descriptor is
- * not readable and the watcher may look at it under the lock; or its descriptor is readable and it
- * is its user's alone. Only its user arms it, so he who finds it not armed needs no lock.
+ * not readable and the watcher may look at it under the lock, woken by publishers or, while it
+ * rests, by the clock; or its descriptor is readable and it is its user's alone. Only its user arms it, so he who finds it not armed needs no lock.
  */
 #ifndef JBI_BUS_WATCH_H
 #define JBI_BUS_WATCH_H
@@ -15,6 +15,7 @@ struct jbi_watch {
     jb_sub *sub;
     pthread_mutex_t lock;
     _Atomic bool is_armed; /* written under the lock */
+    bool is_resting;       /* under the lock: publishers need not wake the thread for it */
     bool is_raised;        /* of whoever may use the subscription */
     int fd;
 };

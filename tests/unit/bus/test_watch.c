@@ -6,6 +6,7 @@
 #include "support/suite.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -158,6 +159,29 @@ START_TEST(test_unwanted_events_neither_wake_it_nor_hold_publishers_back)
     ck_assert(!is_readable(fd, 100));
     publish_number(bus, "b.x", 1, 8);
     ck_assert(is_readable(fd, 5000));
+}
+END_TEST
+
+/* Each of them a system call would be many times what publishing costs. */
+START_TEST(test_a_stream_of_unwanted_events_wakes_nobody_each_time)
+{
+    enum { N_UNWANTED = 50000 };
+    uint32_t before = jbi_ring_wake_word(&bus->ring);
+
+    for (uint64_t i = 0; i < N_UNWANTED;) {
+        if (publish_number(bus, "b.c", i, 16) == 0)
+            i++;
+        else
+            sched_yield();
+    }
+    ck_assert_uint_lt(jbi_ring_wake_word(&bus->ring) - before, N_UNWANTED / 20);
+    ck_assert_int_eq(publish_number(bus, "a.b", 1, 16), 0);
+    ck_assert(is_readable(fd, 10000));
+    ck_assert_int_eq(take_all(sub), 1);
+    /* And when the stream has ceased, publishers wake it again. */
+    for (int i = 0; i < 1000 && !sleepers(); i++)
+        usleep(10000);
+    ck_assert_uint_ne(sleepers(), 0);
 }
 END_TEST
 
@@ -336,6 +360,7 @@ int main(void)
     tcase_add_test(tc, test_any_process_wakes_it);
     tcase_add_test(tc, test_nobody_is_woken_for_one_that_is_readable);
     tcase_add_test(tc, test_unwanted_events_neither_wake_it_nor_hold_publishers_back);
+    tcase_add_test(tc, test_a_stream_of_unwanted_events_wakes_nobody_each_time);
     tcase_add_test(tc, test_it_waits_beside_jb_sub_wait);
     tcase_add_test(tc, test_a_look_at_nothing_changes_nothing);
     tcase_add_test(tc, test_it_serves_every_way_of_reading);
