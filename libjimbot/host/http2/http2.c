@@ -71,27 +71,20 @@ static void drop_stream(jbi_h2 *h2, jbi_h2_stream *s)
 
 /* --- time */
 
-static void on_timer(uv_timer_t *timer);
-
 static void arm(jbi_h2 *h2, uint64_t at_ms)
 {
-    uint64_t now_ms = uv_now(h2->conn->host->loop);
-
-    if (!h2->timer || (h2->timer_ms && h2->timer_ms <= at_ms))
+    if (h2->alarm_ms && h2->alarm_ms <= at_ms)
         return;
-    h2->timer_ms = at_ms;
-    uv_timer_start(&h2->timer->timer, on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+    h2->alarm_ms = at_ms;
+    jbi_alarm_at(h2->alarm, at_ms);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_alarm(void *userdata)
 {
-    jbi_h2 *h2 = ((jbi_h2_timer *)timer->data)->h2;
-    uint64_t now_ms;
+    jbi_h2 *h2 = userdata;
+    uint64_t now_ms = uv_now(h2->conn->host->loop);
 
-    if (!h2)
-        return;
-    now_ms = uv_now(h2->conn->host->loop);
-    h2->timer_ms = 0;
+    h2->alarm_ms = 0;
     for (jbi_h2_stream *s = h2->streams; s; s = s->next) {
         if (s->at_ms && s->at_ms <= now_ms) {
             s->at_ms = 0;
@@ -103,37 +96,14 @@ static void on_timer(uv_timer_t *timer)
     jbi_conn_wake(h2->conn);
 }
 
-static bool make_timer(jbi_h2 *h2)
-{
-    struct jb_host *host = h2->conn->host;
-    jbi_h2_timer *t = jbi_hmem_zalloc(host->alloc, sizeof(*t));
-
-    if (!t)
-        return false;
-    uv_timer_init(host->loop, &t->timer);
-    t->timer.data = t;
-    t->host = host;
-    t->h2 = h2;
-    host->n_handles++;
-    h2->timer = t;
-    return true;
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    jbi_h2_timer *t = handle->data;
-    struct jb_host *host = t->host;
-
-    jbi_hmem_free(host->alloc, t, sizeof(*t));
-    jbi_host_handle_closed(host);
-}
-
 void jbi_h2_wake_at(jbi_h2_stream *s, uint64_t at_ms)
 {
     s->at_ms = at_ms;
     if (!at_ms)
         return;
-    if (!s->h2->timer && !make_timer(s->h2)) {
+    if (!s->h2->alarm)
+        s->h2->alarm = jbi_alarm_create(s->h2->conn->host, on_alarm, s->h2);
+    if (!s->h2->alarm) {
         jbi_h2_abort(s, NGHTTP2_INTERNAL_ERROR);
         return;
     }
@@ -306,10 +276,7 @@ static void close_session(jbi_conn *c)
         free_stream(h2, s);
     }
     nghttp2_session_del(h2->session);
-    if (h2->timer) {
-        h2->timer->h2 = NULL;
-        uv_close((uv_handle_t *)&h2->timer->timer, on_timer_closed);
-    }
+    jbi_alarm_destroy(h2->alarm);
     jbi_hmem_free(c->host->alloc, h2, sizeof(*h2));
 }
 

@@ -10,13 +10,7 @@
 
 #include "host/http2/h2stream.h"
 #include "host/net/conn.h"
-
-/* Timer of a session; it outlives the session until libuv has let go of it. */
-typedef struct jbi_h2_timer {
-    uv_timer_t timer;
-    struct jb_host *host;
-    struct jbi_h2 *h2; /* NULL when the session is gone */
-} jbi_h2_timer;
+#include "host/service/alarm.h"
 
 typedef struct jbi_h2 {
     jbi_conn *conn;
@@ -24,8 +18,8 @@ typedef struct jbi_h2 {
     nghttp2_mem mem;
     jbi_h2_stream *streams;
     jbi_h2_stream *spare; /* closed ones, to be used again */
-    jbi_h2_timer *timer;  /* made when first wanted */
-    uint64_t timer_ms;    /* when it goes off, 0: it is not armed */
+    jbi_alarm *alarm;     /* made when first wanted */
+    uint64_t alarm_ms;    /* when it goes off, 0: it is not armed */
     uint64_t reset_ms;    /* when the bucket was last looked at */
     uint64_t drain_ms;    /* when the client was told that this ends, 0: not */
     uint32_t n_resets;    /* streams the client has reset, less what the bucket let go since */
