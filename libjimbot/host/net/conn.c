@@ -87,7 +87,8 @@ static uint64_t patience_ms(const jbi_conn *c, enum jbi_conn_part part)
 }
 
 /* Move the deadline after something happened. A header has one from its first byte, however it
- * trickles; a body one from its last byte and a tenfold one from its first. */
+ * trickles; a body one from its last byte and a tenfold one from its first. Pieces of a TLS record
+ * are nothing that happened before it is whole. */
 static void set_deadline(jbi_conn *c)
 {
     uint64_t now = uv_now(c->host->loop);
@@ -104,7 +105,7 @@ static void set_deadline(jbi_conn *c)
     c->n_sent_seen = n_sent;
     if (part != c->part)
         c->begun_ms = now;
-    else if (part == JBI_CONN_HEADER || part == JBI_CONN_LAST ||
+    else if (part == JBI_CONN_HEADER || part == JBI_CONN_LAST || c->is_barren ||
              (part == JBI_CONN_WRITE && !has_sent))
         return;
     c->part = part;
@@ -187,6 +188,7 @@ static size_t feed_plain(void *userdata, const char *bytes, size_t n)
     jbi_conn *c = userdata;
     size_t n_used = 0;
 
+    c->is_barren = false;
     if (c->tls)
         heed_secured(c);
     while (n_used < n && c->state == JBI_CONN_OPEN && !jbi_conn_is_full(c))
@@ -216,9 +218,10 @@ static void heed_tls(jbi_conn *c)
 /* Work through what came from the socket; what there is no use for yet is held. */
 static void feed(jbi_conn *c, const char *bytes, size_t n)
 {
-    size_t n_used =
-        c->tls ? jbi_tls_feed(c->tls, bytes, n, feed_plain, c) : feed_plain(c, bytes, n);
+    size_t n_used;
 
+    c->is_barren = c->tls != NULL;
+    n_used = c->tls ? jbi_tls_feed(c->tls, bytes, n, feed_plain, c) : feed_plain(c, bytes, n);
     if (c->state == JBI_CONN_OPEN && (n_used < n || (c->tls && jbi_tls_is_holding(c->tls))))
         hold(c, bytes + n_used, n - n_used);
     if (c->tls && c->state == JBI_CONN_OPEN)
@@ -276,6 +279,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 static void work(jbi_conn *c, const char *bytes, size_t n)
 {
     c->is_working = true;
+    c->is_barren = false;
     if (n > 0)
         feed(c, bytes, n);
     flush(c);

@@ -109,6 +109,7 @@ struct jbi_conn {
     bool is_late;         /* its deadline had passed at the last sweep */
     bool is_woken;
     bool is_secured; /* the TLS handshake is over */
+    bool is_barren;  /* what was read last was no plaintext */
 };
 
 /* Accept from a listener. False when there was no memory: the listener has to try again. */

@@ -16,7 +16,7 @@ typedef struct jbi_peer {
                             whole; of a Unix socket the user id */
     bool is_local;       /* a Unix socket's peer of our own user, or root */
     bool has_cert;
-    char name[64]; /* common name of the verified certificate */
+    char name[64]; /* common name of the verified certificate, "" when it has none */
 } jbi_peer;
 
 /* What the kernel knows of the peer of an accepted socket. */

@@ -406,17 +406,18 @@ bool jbi_tls_client_name(const jbi_tls *t, char *name, size_t cap)
     int at = subject ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
     unsigned char *text = NULL;
     int n;
-    bool is_good;
 
-    if (at < 0 || SSL_get_verify_result(t->ssl) != X509_V_OK)
+    name[0] = '\0';
+    if (!cert || SSL_get_verify_result(t->ssl) != X509_V_OK)
         return false;
+    if (at < 0)
+        return true;
     n = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
     /* A name with a NUL in it could be read as another one. */
-    is_good = n > 0 && (size_t)n < cap && !memchr(text, 0, (size_t)n);
-    if (is_good) {
+    if (n > 0 && (size_t)n < cap && !memchr(text, 0, (size_t)n)) {
         memcpy(name, text, (size_t)n);
         name[n] = '\0';
     }
     OPENSSL_free(text);
-    return is_good;
+    return true;
 }

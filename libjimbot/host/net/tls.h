@@ -71,7 +71,8 @@ int jbi_tls_seal(jbi_tls *t, jbi_htext *text);
 /* The next seal is the last; it says so to the client. */
 void jbi_tls_end(jbi_tls *t);
 
-/* The common name of the client's verified certificate into `name`; false when it showed none. */
+/* The common name of the client's verified certificate into `name`, "" when it has none that can be
+ * used; false when it showed no certificate. */
 bool jbi_tls_client_name(const jbi_tls *t, char *name, size_t cap);
 
 #endif

@@ -33,14 +33,14 @@ class Certs:
         )  # fmt: skip
         return self.path(name + ".pem")
 
-    def signed(self, name, ca="ca", days=2):
-        """A certificate for localhost and 127.0.0.1 whose subject is `name`: (certificate, key)."""
+    def signed(self, name, ca="ca", days=2, subject=None):
+        """A certificate for localhost and 127.0.0.1 of the common name `name`: (certificate, key)."""
         stem = self.path(name)
         with open(stem + ".ext", "w", encoding="ascii") as f:
             f.write("subjectAltName=DNS:localhost,DNS:jimbot.test,IP:127.0.0.1\n")
         self.openssl(
-            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" + name,
-            "-keyout", stem + ".key", "-out", stem + ".csr",
+            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-subj", subject or "/CN=" + name, "-keyout", stem + ".key", "-out", stem + ".csr",
         )  # fmt: skip
         self.openssl(
             "x509", "-req", "-in", stem + ".csr", "-CA", self.path(ca + ".pem"), "-CAkey", self.path(ca + ".key"),

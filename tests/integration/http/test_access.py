@@ -253,6 +253,16 @@ class Peers(AccessCase):
         self.assertTrue(wait_until(lambda: ask("guest") == 403))
         self.assertEqual([ask("trainer"), ask(None, bearer(token))], [200, 200])
 
+    def test_a_certificate_without_a_common_name_is_of_the_authority_all_the_same(self):
+        certs = Certs()
+        self.addCleanup(certs.close)
+        certs.signed("nameless", subject="/O=nobody")
+        flags = (*certs.flags(), "--tls-client-ca", certs.ca)
+        self.start(*flags, tls=certs.client("nameless"))
+        self.assertEqual(self.status("GET", "/metrics"), 200)
+        self.start(*flags, "--tokens", self.write("cn:trainer admin"), tls=certs.client("nameless"))
+        self.assertEqual(self.status("GET", "/metrics"), 403)
+
 
 PERMISSION_DENIED, RESOURCE_EXHAUSTED = 7, 8
 BEAT = {"type": "HEARTBEAT"}

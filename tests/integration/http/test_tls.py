@@ -72,7 +72,8 @@ class Tls(TlsCase):
         with context.wrap_socket(self.plain(), server_hostname="localhost") as s:
             agreed = s.selected_alpn_protocol()
         done = subprocess.run(
-            ["curl", "-sS", "--http2", "--cacert", self.certs.ca, "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
+            ["curl", "-sS", "--http2", "--cacert", self.certs.ca, "-o", "/dev/null",
+             "-w", "%{http_version} %{http_code}",
              f"https://localhost:{self.daemon.port}/health"],
             capture_output=True, text=True, timeout=20, check=False,
         )  # fmt: skip
@@ -207,7 +208,7 @@ class Tls(TlsCase):
 
 
 class Slow(TlsCase):
-    FLAGS = ("--header-timeout", "0.4")
+    FLAGS = ("--header-timeout", "0.4", "--idle-timeout", "0.8")
 
     def test_a_handshake_that_does_not_come_to_its_end_is_closed(self):
         with self.plain() as s:
@@ -216,6 +217,36 @@ class Slow(TlsCase):
             self.assertEqual(s.recv(100), b"")
             self.assertLess(time.monotonic() - start, 5)
         self.assertEqual(self.daemon.metrics()["jimbot_http_timeouts_total"][""], 1)
+
+
+    def test_a_record_that_trickles_is_no_sign_of_life(self):
+        ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = self.certs.client().wrap_bio(ours, theirs, server_hostname="localhost")
+        with self.plain() as s:
+            done = False
+            while not done:
+                try:
+                    client.do_handshake()
+                    done = True
+                except ssl.SSLWantReadError:
+                    s.sendall(theirs.read())
+                    ours.write(s.recv(65536))
+            s.sendall(theirs.read())
+            client.write(get())
+            start, closed = time.monotonic(), False
+            s.settimeout(0.1)
+            for byte in theirs.read()[:-1]:
+                try:
+                    s.sendall(bytes([byte]))
+                    closed = s.recv(65536) == b""
+                except TimeoutError:
+                    continue
+                except OSError:
+                    closed = True
+                if closed:
+                    break
+            self.assertTrue(closed)
+            self.assertLess(time.monotonic() - start, 4)
 
 
 class Reload(TlsCase):
