@@ -154,8 +154,11 @@ static void on_silence(uv_timer_t *timer)
 {
     jb_client *c = timer->data;
     uint64_t idle = ms_of(c->opts.idle_ns);
-    uint64_t silent = uv_now(&c->loop) - c->heard_ms;
+    uint64_t silent;
 
+    if (c->is_stalled)
+        c->heard_ms = uv_now(&c->loop); /* nobody listens, so nobody is silent */
+    silent = uv_now(&c->loop) - c->heard_ms;
     if (c->is_pinged && silent >= 2 * idle) {
         jbi_client_fail(c, JB_ETIMEDOUT, "the server fell silent");
     } else if (silent >= idle && !c->is_pinged) {

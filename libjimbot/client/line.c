@@ -259,6 +259,8 @@ void jbi_line_send(jbi_line *l, const void *bytes, size_t n)
         jbi_htext_add(&l->open, bytes, n);
     else if (jbi_line_tls_write(&l->tls, bytes, n))
         jbi_line_tls_drain(&l->tls, &l->open);
+    else
+        l->open.is_broken = true; /* the flush that follows ends it */
 }
 
 /* Write what goes at once without libuv's queue; returns how much, or an error. */

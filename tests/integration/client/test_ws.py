@@ -253,6 +253,20 @@ class Bounds(ClientCase):
         self.assertLess(drive.stats()["received"], 64)
         self.assertEqual([e["id"] for e in drive.take(400)], ids("a", 400))
 
+    def test_a_server_that_is_not_listened_to_is_not_called_silent(self):
+        bus = Bus()
+        server = self.serve(bus)
+        publisher, drive = self.drive(), self.drive()
+        drive.open(server.url, idle_ns=50_000_000)
+        drive.say("subscribe", "game.>", "now", 60000, 65536)
+        drive.say("live", 5)
+        publisher.open(server.url)
+        publisher.say("publish", 100, "a", 2000)
+        drive.wait(lambda stats: stats["received"] > 10)
+        time.sleep(0.5)
+        self.assertEqual(drive.stats()["connects"], 1)
+        self.assertEqual([e["id"] for e in drive.take(100)], ids("a", 100))
+
     def test_an_event_larger_than_the_inbox_counts_as_missed(self):
         bus = Bus()
         server = self.serve(bus)
