@@ -171,6 +171,7 @@ local function create(C, ffi, classes)
             lag_events = tonumber(stats.lag_events),
             evict_after_ns = tonumber(stats.evict_after_ns),
             held_since_ns = tonumber(stats.held_since_ns),
+            next_sequence = tonumber(stats.next_sequence),
         }
     end
 

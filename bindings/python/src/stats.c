@@ -43,7 +43,7 @@ static const figure sub_figures[] = {
     OF_SUB(idx),        OF_SUB(peer),           OF_SUB(n_delivered),   OF_SUB(n_filtered),
     OF_SUB(n_missed),   OF_SUB(n_conflated),    OF_SUB(n_evicted),     OF_SUB(lag_bytes),
     OF_SUB(lag_events), OF_SUB(evict_after_ns), OF_SUB(held_since_ns), OF_SUB(flags),
-    OF_SUB(group),      {NULL, 0, 0},
+    OF_SUB(group),      OF_SUB(next_sequence),  {NULL, 0, 0},
 };
 
 static const figure asker_figures[] = {
