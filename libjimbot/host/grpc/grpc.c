@@ -300,10 +300,11 @@ static uint16_t refusal(const jbi_h2_stream *s)
     size_t n = 0;
     const char *type = jbi_fields_get(&s->fields, JBI_FIELD_CONTENT_TYPE, &n);
     size_t n_base = strlen("application/grpc");
-    const char *rest = type + n_base;
+    const char *rest;
 
     if (!type || n < n_base || memcmp(type, "application/grpc", n_base) != 0)
         return 415;
+    rest = type + n_base;
     n -= n_base;
     if (n > 0 && *rest != ';' &&
         !(n >= 6 && !memcmp(rest, "+proto", 6) && (n == 6 || rest[6] == ';')))

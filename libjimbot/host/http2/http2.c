@@ -127,16 +127,17 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t n_name, const uint8_t *value, size_t n_value, uint8_t flags,
-                     void *userdata)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
+                     nghttp2_rcbuf *value, uint8_t flags, void *userdata)
 {
     jbi_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    nghttp2_vec n = nghttp2_rcbuf_get_buf(name);
+    nghttp2_vec v = nghttp2_rcbuf_get_buf(value);
 
     /* Nobody here looks at the trailer of a request. */
     if (!s || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    return jbi_h2_stream_field(s, (const char *)name, n_name, (const char *)value, n_value);
+    return jbi_h2_stream_field(s, (const char *)n.base, n.len, (const char *)v.base, v.len);
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes,
@@ -230,7 +231,7 @@ static int make_session(jbi_h2 *h2)
     if (nghttp2_session_callbacks_new(&callbacks) < 0)
         return rc;
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
@@ -378,7 +379,7 @@ static void expire(jbi_conn *c)
         h2->is_pinged = true;
         nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
     }
-    give(c);
+    jbi_conn_wake(c);
 }
 
 /* First a GOAWAY that refuses nothing, because requests may be on their way; one sweep later one

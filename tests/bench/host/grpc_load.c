@@ -4,8 +4,8 @@
  *
  *     grpc_load ADDRESS PORT unary|stream SECONDS IN_FLIGHT EVENT_BYTES
  *
- * Prints one JSON object: calls or messages answered, the time, latency of unary calls. Each message
- * is a PublishRequest (PublishManyRequest has the same fields) of one event.
+ * Prints one JSON object: calls or messages answered, the time, latency of unary calls. Each
+ * message is a PublishRequest (PublishManyRequest has the same fields) of one event.
  *
  * Invariant: what is counted was answered with grpc-status 0, and of a stream the server's own sum
  * of accepted events is what was sent; anything else ends the program with an error.
