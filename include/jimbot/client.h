@@ -40,6 +40,7 @@
  * answer to what it publishes comes in either: look at what you subscribe to.
  *  - A name is looked up in the client's thread, which nothing can interrupt: jb_client_close() may
  * have to wait for that.
+ *  - Without TLS (ws://, grpc://, http://) whoever sits on the line reads everything, the token too.
  *  - Handles do not survive fork().
  *
  * Addresses: `ws://HOST[:PORT]`, `wss://…`, `unix:PATH` (a WebSocket over a Unix socket),
@@ -247,7 +248,7 @@ typedef struct jb_client_status {
  */
 JB_API int jb_client_get_status(jb_client *client, jb_client_status *ret_status);
 
-/** Counters of a client; all but the first two of `n_waiting` only grow. */
+/** Counters of a client; all but n_waiting and n_waiting_bytes only grow. */
 typedef struct jb_client_stats {
     uint32_t size; /**< set by the caller */
     uint32_t _reserved;

@@ -35,6 +35,13 @@ is_soname_minor() {
     readelf -d "$libdir/libjimbot.so" | grep -F 'SONAME' | grep -qF '[libjimbot.so.0.1]'
 }
 
+# shellcheck disable=SC2046 # flags are words
+client_links() {
+    printf '#include <jimbot/client.h>\nint main(void) { return (int)jb_client_close(0, 0); }\n' >"$work/use.c"
+    gcc -std=c11 -Wall -Werror -o "$work/use" "$work/use.c" $(pkg-config --cflags --libs jimbot-client)
+    LD_LIBRARY_PATH=$libdir "$work/use"
+}
+
 needs_libc_only() {
     ! readelf -d "$libdir/libjimbot.so" | grep NEEDED | grep -vE 'libc\.so|libm\.so|ld-linux'
 }
@@ -74,6 +81,11 @@ for compiler in 'gcc -std=c11' 'clang -std=c11' 'g++ -std=c++17 -x c++' \
         skipped=$((skipped + 1))
     fi
 done
+if [ -e "$libdir/pkgconfig/jimbot-client.pc" ] && command -v gcc >/dev/null; then
+    law 'a program with a client builds and runs' client_links
+else
+    skipped=$((skipped + 1))
+fi
 law 'works as a meson subproject' works_as_subproject
 
 printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
