@@ -113,6 +113,9 @@ typedef struct jb_host_opts {
     void *reload_userdata; /**< handed to reload */
     uint32_t log_format;   /**< enum jb_host_log_format, for jb_host_log_line(); default TEXT */
     uint32_t _reserved2;
+    uint64_t max_hold_ns; /**< longest that a lossless subscription of a client of the network holds
+                               publishers back; it is overtaken then, and told what it missed. What
+                               the client asks for counts where it is shorter; default 0, for ever */
 } jb_host_opts;
 
 /**

@@ -74,6 +74,8 @@ static const key keys[] = {
     {"idle_timeout", "SECONDS", "between two requests (75)", KIND_SECONDS, AT(idle_timeout_ns), MS, DAY, true},
     {"write_timeout", "SECONDS", "for a client that does not read (15)",
      KIND_SECONDS, AT(write_timeout_ns), MS, DAY, true},
+    {"max_hold", "SECONDS", "longest that a lossless client holds publishers back; 0: no end (0)",
+     KIND_SECONDS, AT(max_hold_ns), 0, DAY, true},
     {"drain_timeout", "SECONDS", "for requests in flight when stopping (5)",
      KIND_SECONDS, AT(drain_timeout_ns), 0, DAY, true},
     {"tls_cert", "FILE", "speak TLS on every address but the Unix socket, with this certificate "

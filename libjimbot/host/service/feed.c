@@ -85,6 +85,15 @@ static int watch(jbi_feed *f)
     return uv_poll_start(&p->handle, UV_READABLE, on_readable) < 0 ? JB_ESYS : 0;
 }
 
+/* How long it may hold publishers back: what the client says, within what the host allows. */
+static uint64_t evict_after_ns(const jbi_feed *f, const jbi_feed_opts *o)
+{
+    uint64_t most_ns = f->host->opts.max_hold_ns;
+
+    return most_ns && (o->evict_after_ns == 0 || o->evict_after_ns > most_ns) ? most_ns
+                                                                              : o->evict_after_ns;
+}
+
 static int subscribe(jbi_feed *f, const jbi_feed_opts *o, jb_error *err)
 {
     jb_sub_opts opts;
@@ -96,7 +105,7 @@ static int subscribe(jbi_feed *f, const jbi_feed_opts *o, jb_error *err)
     opts.policy = o->policy;
     opts.start = o->start == JBI_FEED_NOW ? JB_SUB_FROM_NOW : JB_SUB_FROM_OLDEST;
     opts.name = f->name;
-    opts.evict_after_ns = o->evict_after_ns;
+    opts.evict_after_ns = evict_after_ns(f, o);
     opts.flags = o->is_high_first ? JB_SUB_HIGH_FIRST : 0;
     rc = jb_bus_subscribe(f->host->bus, o->patterns[0].data ? o->patterns[0].data : "",
                           o->patterns[0].len, &opts, &f->sub, err);

@@ -4,7 +4,7 @@ import json
 import time
 import unittest
 
-from daemon import DaemonCase, event, wait_until
+from daemon import Daemon, DaemonCase, event, wait_until
 from wsclient import WebSocket
 
 
@@ -259,6 +259,19 @@ class Flow(WsCase):
 
 class Hold(WsCase):
     FLAGS = ("--bus-bytes", "65536", "--write-timeout", "0.5")
+
+    def test_the_host_says_how_long_anybody_may_hold(self):
+        daemon = Daemon("--bus-bytes", "65536", "--max-hold", "0.2")
+        self.addCleanup(daemon.stop)
+        stuck, ws = WebSocket(daemon), WebSocket(daemon)
+        self.addCleanup(stuck.close)
+        self.addCleanup(ws.close)
+        stuck.subscribe(">", policy="lossless", max_unacked=1, evict_after_ns=3600_000_000_000)
+        big = event(pad="x" * 8000)
+        while ws.publish(big) == ["ACCEPTED"]:
+            pass
+        self.assertTrue(wait_until(lambda: ws.publish(big) == ["ACCEPTED"]))
+        self.assertEqual(daemon.metrics()["jimbot_http_timeouts_total"][""], 0)
 
     def test_who_does_not_read_holds_publishers_back_no_longer_than_a_write_may_take(self):
         stuck, ws = self.open(), self.open()
