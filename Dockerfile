@@ -25,7 +25,8 @@ RUN meson setup /build --prefix=/usr --libdir=lib --buildtype=release -Dstrip=tr
 
 FROM debian:bookworm-slim
 RUN apt-get update -q \
-    && apt-get install -q -y --no-install-recommends libuv1 libjansson4 libinih1 libssl3 \
+    && apt-get install -q -y --no-install-recommends libuv1 libjansson4 libinih1 libnghttp2-14 libssl3 libwslay1 \
+        libzstd1 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 1000 --user-group --no-create-home jimbot
 COPY --from=build /root-of-jimbotd /

@@ -51,8 +51,8 @@ typedef struct jbi_grpc_method {
     /* The client sends no more, and all it sent was taken. Not for unary ones. */
     void (*end)(jbi_grpc_call *call);
 
-    /* Optional: the client has read; append messages, about JBI_GRPC_OUT_BYTES. Only while the
-     * client may still do this. */
+    /* Optional: the client has read all; append a message, if there is one. Only while the client
+     * may still do this. */
     void (*fill)(jbi_grpc_call *call);
 
     /* Optional: call->method_ms has passed; it is 0 again. */

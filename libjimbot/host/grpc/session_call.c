@@ -54,7 +54,7 @@ void jbi_grpc_session_end(jbi_grpc_call *call)
 
 void jbi_grpc_session_fill(jbi_grpc_call *call)
 {
-    while (call->state && jbi_grpc_waiting(call) < JBI_GRPC_OUT_BYTES) {
+    while (call->state && jbi_grpc_waiting(call) == 0) {
         size_t mark = jbi_grpc_begin(call);
 
         if (!jbi_session_next(call->state, &call->stream->out)) {

@@ -139,7 +139,7 @@ void jbi_grpc_subscribe_fill(jbi_grpc_call *call)
 {
     reader *r = call->state;
 
-    while (r && jbi_grpc_waiting(call) < JBI_GRPC_OUT_BYTES && respond(call, r))
+    while (r && jbi_grpc_waiting(call) == 0 && respond(call, r))
         r = call->state;
     if (call->state)
         set_tick(call);
