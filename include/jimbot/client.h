@@ -40,7 +40,7 @@
  * answer to what it publishes comes in either: look at what you subscribe to.
  *  - A name is looked up in the client's thread, which nothing can interrupt: jb_client_close() may
  * have to wait for that.
- *  - Without TLS (ws://, grpc://, http://) whoever sits on the line reads everything, the token too.
+ *  - Without TLS (ws://, grpc://, http://) whoever sits on the line reads all, the token too.
  *  - Handles do not survive fork().
  *
  * Addresses: `ws://HOST[:PORT]`, `wss://…`, `unix:PATH` (a WebSocket over a Unix socket),
@@ -316,8 +316,8 @@ JB_API void jb_client_sub_opts_init(jb_client_sub_opts *opts, uint32_t size);
 /**
  * Subscribe. With `start` now it begins when the server hears of it.
  *
- * @param pattern  as jb_bus_subscribe() takes it, or several with commas between them: an event that
- * matches several is delivered once.
+ * @param pattern  as jb_bus_subscribe() takes it, or several with commas between them: an event
+ * that matches several is delivered once.
  * @param opts     NULL for the defaults.
  * @param ret_sub  the caller closes it.
  *
@@ -359,13 +359,13 @@ typedef struct jb_client_event {
 } jb_client_event;
 
 /**
- * Look at the next events without taking them. Calling it again before jb_client_sub_advance() shows
- * the same events again, and more when more have come and there is room.
+ * Look at the next events without taking them. Calling it again before jb_client_sub_advance()
+ * shows the same events again, and more when more have come and there is room.
  *
  * @param events  room for n_max.
  *
- * @return how many; 0 when there is nothing. Or why there will be nothing: JB_EPERM, JB_EINVAL, what
- * the server said when it refused the subscription; with `shm://` as jb_sub_peek().
+ * @return how many; 0 when there is nothing. Or why there will be nothing: JB_EPERM, JB_EINVAL,
+ * what the server said when it refused the subscription; with `shm://` as jb_sub_peek().
  *
  * Threads: one at a time per subscription. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1

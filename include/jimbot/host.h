@@ -92,7 +92,7 @@ typedef struct jb_host_opts {
     uint32_t listen_public; /**< 1: addresses that are not loopback are meant; they need tokens or
                                  tls_client_ca; default 0 */
     uint32_t rate_limit;    /**< requests, and events in them, a second from each client, who is its
-                              token, its certificate or its address; then 429; default 0, no limit */
+                              token, its certificate or its address; then 429; default 0, none */
     uint32_t rate_burst;    /**< how many of them at once, 0: as many as in a second; default 0 */
     uint32_t max_client_connections; /**< open at a time from one address (of IPv6, one /64);
                                           default 0, no limit but max_connections */
@@ -115,7 +115,7 @@ typedef struct jb_host_opts {
     uint32_t _reserved2;
     uint64_t max_hold_ns; /**< longest that a lossless subscription of a client of the network holds
                                publishers back; it is overtaken then, and told what it missed. What
-                               the client asks for counts where it is shorter; default 0, for ever */
+                               the client asks for counts if it is shorter; default 0, for ever */
 } jb_host_opts;
 
 /**
@@ -228,7 +228,7 @@ JB_API int jb_host_opts_load_env(jb_host_opts *opts, jb_error *err);
  *                  runs it.
  * @param ret_host  the caller destroys it.
  *
- * @return 0, or JB_EINVAL (an option is out of range, an address that is none or may not be listened
+ * @return 0, or JB_EINVAL (an option is out of range, an address is none or may not be listened
  * on, a file of TLS or tokens that cannot be used), JB_EPARSE (a line of the tokens), JB_ESYS (the
  * address is in use or not ours: err->os_errno, err->msg names it), JB_ENOMEM, or what
  * jb_bus_open() and jb_bus_subscribe() return.
@@ -259,9 +259,9 @@ JB_API int jb_host_run(jb_host *host);
 JB_API void jb_host_stop(jb_host *host);
 
 /**
- * Ask the host to read its settings (see jb_host_opts.reload), tokens and certificates again. A token that is gone is refused from then
- * on, also on connections that are open; those keep their certificate. A file that is wrong is
- * logged, and what it said before stays.
+ * Ask the host to read its settings (see jb_host_opts.reload), tokens and certificates again. A
+ * token that is gone is refused from then on, also on connections that are open; those keep their
+ * certificate. A file that is wrong is logged, and what it said before stays.
  *
  * Threads: any; also from a signal handler. Blocks: never. Allocates: never. Game thread: no.
  * Since: 0.1

@@ -191,10 +191,10 @@ JB_API int jb_sub_wait(jb_sub *sub, uint64_t timeout_ns);
  * all subscriptions of the handle, and ends in jb_bus_close(). An armed subscription is a sleeper
  * as one in jb_sub_wait(): the next publisher makes one system call for it, and the thread wakes up
  * and looks, also at events it does not want. When those come one after the other, the thread rests
- * for 0.1 to 0.4 ms between two looks, in which nobody makes a call, and what is wanted waits for the
- * end of that. One that is readable costs publishers nothing. While
- * any subscription has a descriptor, the thread looks after what dead publishers left behind, 50 ms
- * after the last event and then ever more seldom, at last every 1.6 s. It takes no signals.
+ * for 0.1 to 0.4 ms between two looks, in which nobody makes a call, and what is wanted waits for
+ * the end of that. One that is readable costs publishers nothing. While any subscription has a
+ * descriptor, the thread looks after what dead publishers left behind, 50 ms after the last event
+ * and then ever more seldom, at last every 1.6 s. It takes no signals.
  *
  * In a child after fork() the descriptor is the parent's still: do not wait on it. jb_sub_close()
  * there closes the child's copy and disturbs nobody.

@@ -3,7 +3,8 @@
  *
  * Invariant: a watched subscription is armed, and then nothing is shown of it, its descriptor is
  * not readable and the watcher may look at it under the lock, woken by publishers or, while it
- * rests, by the clock; or its descriptor is readable and it is its user's alone. Only its user arms it, so he who finds it not armed needs no lock.
+ * rests, by the clock; or its descriptor is readable and it is its user's alone. Only its user arms
+ * it, so he who finds it not armed needs no lock.
  */
 #ifndef JBI_BUS_WATCH_H
 #define JBI_BUS_WATCH_H

@@ -5,8 +5,8 @@
  * do; it says jbi_client_up(), jbi_client_fail() or jbi_client_fault(), and never closes anything
  * itself.
  *
- * Invariant: bytes of the server are looked at only by llhttp, wslay and nghttp2, and what they make of them
- * is bounded: a header of 16 KiB, an answer or message of JBI_CARRIER_MESSAGE_MAX.
+ * Invariant: bytes of the server are looked at only by llhttp, wslay and nghttp2, and what they
+ * make of them is bounded: a header of 16 KiB, an answer or message of JBI_CARRIER_MESSAGE_MAX.
  */
 #ifndef JBI_CLIENT_CARRIER_H
 #define JBI_CLIENT_CARRIER_H
@@ -76,7 +76,8 @@ void jbi_session_pump(jb_client *c);
 /* One message of the server. */
 void jbi_session_take(jb_client *c, const void *bytes, size_t n);
 
-/* The event of the batch at a place was answered, enum jbi_outcome; true: it is to be tried again. */
+/* The event of the batch at a place was answered, enum jbi_outcome; true: it is to be tried
+ * again. */
 bool jbi_session_settle(jb_client *c, uint32_t i, uint32_t outcome);
 
 /* The batch as a whole could not be done: refuse it, or send its events one by one. */

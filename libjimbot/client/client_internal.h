@@ -158,7 +158,7 @@ void jbi_client_loop_fini(jb_client *c);
 /* The connection speaks the protocol. */
 void jbi_client_up(jb_client *c);
 
-/* Give the connection up at the end of this turn. jbi_client_fault() says the server is to blame. */
+/* Give the connection up at the end of this turn. jbi_client_fault(): the server is to blame. */
 void jbi_client_fail(jb_client *c, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void jbi_client_fault(jb_client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -29,7 +29,8 @@ typedef struct jbi_listener {
     bool is_accept_owed; /* a connection waits for memory */
 } jbi_listener;
 
-/* Bind and listen on an address of text, or listen on a socket that is there: "fd:3". Returns 0, JB_EINVAL or JB_ESYS. */
+/* Bind and listen on an address of text, or listen on a socket that is there: "fd:3". Returns 0,
+ * JB_EINVAL or JB_ESYS. */
 int jbi_listener_open(jbi_listener *l, struct jb_host *host, const char *address, jb_error *err);
 
 /* The same on the path of a Unix socket, mode 0600; one that nobody listens on is replaced. */
