@@ -157,6 +157,8 @@ static void judge(jb_client *c)
         jbi_client_up(c);
     } else if (status == 401 || status == 403) {
         jbi_client_fail(c, JB_EPERM, "the server refused the token or its lack (%u)", status);
+    } else if (status >= 500 && !is_unknown(status)) {
+        jbi_client_fail(c, JB_ECLOSED, "the server takes no client now (%u)", status);
     } else {
         c->is_rest_next = is_unknown(status) && c->opts.flags & JB_CLIENT_REST_FALLBACK &&
                           c->url.scheme == JBI_URL_WS;

@@ -303,6 +303,17 @@ class Manners(ClientCase):
         self.assertNotIn("secret", json.dumps(status))
         self.assertIn("Bearer bad-secret", seen)
 
+    def test_a_server_that_takes_nobody_now_is_tried_again(self):
+        answers = [(http.HTTPStatus.SERVICE_UNAVAILABLE, {}, b"")] * 3
+        server = self.serve(Bus(), check=lambda _path, _headers: answers.pop() if answers else None)
+        drive = self.drive()
+        drive.open(server.url)
+        drive.say("publish", 3, "a")
+        self.assertEqual(drive.say("flush", 10)["rc"], 0)
+        status = drive.say("status")
+        self.assertEqual((status["state"], status["code"]), (1, -18))
+        self.assertIn("503", status["message"])
+
     def test_a_token_that_would_break_the_header_is_refused(self):
         self.assertEqual(self.drive().open("ws://127.0.0.1:1", token="a\tb")["error"], -1)
 
