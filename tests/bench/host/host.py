@@ -69,7 +69,8 @@ class Jimbotd:
         self.port = free_port()
         self.bus = os.path.join("/dev/shm", f"jimbot-bench-{os.getpid()}-{self.port}")
         self.process = subprocess.Popen(
-            pinned(SERVER_CORE, os.environ.get("JIMBOTD", "jimbotd"), "--http", f"127.0.0.1:{self.port}", "--grpc", "none",
+            pinned(SERVER_CORE, os.environ.get("JIMBOTD", "jimbotd"), "--http", f"127.0.0.1:{self.port}",
+                   "--grpc", "none",
                    "--bus", self.bus, "--log-level", "error", *flags), stdout=subprocess.DEVNULL)
         wait_for(self.port)
 

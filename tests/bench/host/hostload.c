@@ -2,7 +2,7 @@
  * hostload: load so light that the server is the limit.
  *
  *     hostload http PORT SECONDS PATH     an event a POST, 16 in one write, 16 connections
- *     hostload ingest PORT SECONDS        an event a WebSocket frame, 32 in one write, 16 of them
+ *     hostload ingest PORT SECONDS        an event a WebSocket frame, 32 a write, 16 connections
  *     hostload fanout PORT SECONDS BUS    events of the bus to 100 WebSockets, none lost
  *
  * What is sent is made before the clock runs; of a new event only its id is written. Frames are

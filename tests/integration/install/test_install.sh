@@ -37,8 +37,10 @@ is_soname_minor() {
 
 # shellcheck disable=SC2046 # flags are words
 client_links() {
-    printf '#include <jimbot/client.h>\nint main(void) { return (int)jb_client_close(0, 0); }\n' >"$work/use.c"
-    gcc -std=c11 -Wall -Werror -o "$work/use" "$work/use.c" $(pkg-config --cflags --libs jimbot-client)
+    printf '#include <jimbot/client.h>\nint main(void) { return (int)jb_client_close(0, 0); }\n' \
+        >"$work/use.c"
+    gcc -std=c11 -Wall -Werror -o "$work/use" "$work/use.c" \
+        $(pkg-config --cflags --libs jimbot-client)
     LD_LIBRARY_PATH=$libdir "$work/use"
 }
 

@@ -207,7 +207,7 @@ class Maker:
             self.fill(getattr(m, f.name), depth - 1)
 
     def extras(self, m):
-        """Unknown keys, overrides, overrides of elements: the latter ascending, also where a message is filled twice."""
+        """Unknown keys, overrides, overrides of elements: the latter ascending, also if a message is filled twice."""
         r = self.rng
         del m.extras[:]
         if r.random() < 0.6:
