@@ -38,13 +38,16 @@ static uint64_t take(void)
     uint32_t place = jbi_pipe_pin(&pipe_), n_bytes;
     const uint8_t *record = jbi_pipe_next(&pipe_, &place, &n_bytes);
     uint64_t number = UINT64_MAX;
+    uint32_t n_torn = 0;
 
     if (record) {
         memcpy(&number, record, sizeof(number));
         for (uint32_t i = sizeof(number); i < n_bytes; i++)
-            ck_assert_uint_eq(record[i], (uint8_t)number);
+            n_torn += record[i] != (uint8_t)number;
     }
     jbi_pipe_release(&pipe_, place);
+    if (n_torn)
+        ck_abort_msg("%u bytes of record %llu are another's", n_torn, (unsigned long long)number);
     return number;
 }
 
