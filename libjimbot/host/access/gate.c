@@ -229,14 +229,19 @@ void jbi_gate_charge(jb_host *host, const jbi_who *who, uint64_t before)
         jbi_limit_charge(&host->gate.limit, who->client, n - 1, jb_clock_now_ns());
 }
 
+enum jbi_verdict jbi_gate_ask(jb_host *host, const jbi_conn *c, const jbi_fields *f, uint32_t scope,
+                              jbi_who *ret_who)
+{
+    identify(host, c, f, ret_who);
+    set_client(host, c, ret_who);
+    return jbi_gate_may(host, ret_who, scope);
+}
+
 enum jbi_verdict jbi_gate_admit(jb_host *host, const jbi_conn *c, const jbi_fields *f,
                                 uint32_t scope, jbi_who *ret_who)
 {
-    enum jbi_verdict v;
+    enum jbi_verdict v = jbi_gate_ask(host, c, f, scope, ret_who);
 
-    identify(host, c, f, ret_who);
-    set_client(host, c, ret_who);
-    v = jbi_gate_may(host, ret_who, scope);
     return v == JBI_GATE_OPEN && scope ? jbi_gate_take(host, ret_who) : v;
 }
 

@@ -64,10 +64,12 @@ enum jbi_verdict jbi_gate_check(struct jb_host *host, const jbi_conn *c, const j
 /* Whether someone let in before may this (now, or still). A refusal is counted. */
 enum jbi_verdict jbi_gate_may(struct jb_host *host, jbi_who *who, uint32_t scope);
 
-/* Its two halves, for the router. Host and Origin; *ret_cors is the Origin whose page may read the
- * answer, or data NULL. Then who it is, and whether they may. */
+/* Its parts, for the router. Host and Origin; *ret_cors is the Origin whose page may read the
+ * answer, or data NULL. Then who it is and whether they may; _admit() charges the rate limit too. */
 enum jbi_verdict jbi_gate_origin(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
                                  jbi_slice *ret_cors);
+enum jbi_verdict jbi_gate_ask(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
+                              uint32_t scope, jbi_who *ret_who);
 enum jbi_verdict jbi_gate_admit(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
                                 uint32_t scope, jbi_who *ret_who);
 

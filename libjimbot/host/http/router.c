@@ -113,6 +113,21 @@ static const jbi_route *admit(const char *method, const jbi_call *call, jbi_who 
     return NULL;
 }
 
+bool jbi_router_awaits(const char *method, const jbi_call *call, jbi_answer *answer)
+{
+    enum jbi_verdict v = jbi_gate_origin(call->host, call->conn, call->fields, &answer->origin);
+    const jbi_route *route = NULL;
+    jbi_who who;
+
+    if (v == JBI_GATE_OPEN)
+        route = jbi_router_find(method, call, answer);
+    if (route)
+        v = jbi_gate_ask(call->host, call->conn, call->fields, route->scope, &who);
+    if (v != JBI_GATE_OPEN)
+        jbi_gate_refuse(call->host, v, &who, answer);
+    return v == JBI_GATE_OPEN && (route || !call->host->gate.is_guarded);
+}
+
 void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *answer)
 {
     jbi_who who;

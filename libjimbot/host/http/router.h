@@ -50,6 +50,10 @@ const jbi_route *jbi_router_at(uint32_t idx);
 /* The entry for a request, or NULL with a 404, 405 or 204 put into answer. */
 const jbi_route *jbi_router_find(const char *method, const jbi_call *call, jbi_answer *answer);
 
+/* Whether a request whose body is still to come may send it. If not, the answer is made: nobody
+ * unknown fills our memory with bodies. */
+bool jbi_router_awaits(const char *method, const jbi_call *call, jbi_answer *answer);
+
 /* Answer a request: find its handler and, if the gate lets it in, call it; or say why not. */
 void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *answer);
 

@@ -48,10 +48,9 @@ static void send_answer(jbi_conn *c, jbi_answer *a)
         jbi_conn_end(c);
 }
 
-/* Answer the request that is done. */
-static void answer_request(jbi_conn *c)
+static jbi_call call_of(jbi_conn *c)
 {
-    jbi_request *r = c->session;
+    const jbi_request *r = c->session;
     jbi_call call = {.host = c->host,
                      .conn = c,
                      .fields = &r->fields,
@@ -59,9 +58,37 @@ static void answer_request(jbi_conn *c)
                      .body_bytes = r->body_bytes,
                      .is_head = r->method == HTTP_HEAD,
                      .can_switch = true};
-    jbi_answer a;
 
     jbi_request_target(r, &call);
+    return call;
+}
+
+/* The header is here and not all of the body: go on, or answer without the rest of it and end. */
+static void await_body(jbi_conn *c)
+{
+    jbi_request *r = c->session;
+    jbi_call call = call_of(c);
+    jbi_answer a;
+
+    jbi_answer_init(&a, &c->host->service.text);
+    r->is_awaited = jbi_router_awaits(llhttp_method_name((llhttp_method_t)r->method), &call, &a);
+    if (!r->is_awaited) {
+        r->is_keep_alive = false;
+        send_answer(c, &a);
+        jbi_request_next(r);
+    } else if (r->wants_continue) {
+        jbi_htext_str(&c->out.open, "HTTP/1.1 100 Continue\r\n\r\n");
+        r->wants_continue = false;
+    }
+}
+
+/* Answer the request that is done. */
+static void answer_request(jbi_conn *c)
+{
+    jbi_request *r = c->session;
+    jbi_call call = call_of(c);
+    jbi_answer a;
+
     jbi_answer_init(&a, &c->host->service.text);
     jbi_router_answer(llhttp_method_name((llhttp_method_t)r->method), &call, &a);
     send_answer(c, &a);
@@ -99,10 +126,8 @@ static size_t feed(jbi_conn *c, const char *bytes, size_t n)
         answer_request(c);
         break;
     case JBI_REQUEST_MORE:
-        if (r->wants_continue && r->is_in_body) {
-            jbi_htext_str(&c->out.open, "HTTP/1.1 100 Continue\r\n\r\n");
-            r->wants_continue = false;
-        }
+        if (r->is_in_body && !r->is_awaited)
+            await_body(c);
         break;
     }
     return n_used;

@@ -205,7 +205,7 @@ void jbi_request_next(jbi_request *r)
     r->is_in_value = false;
     jbi_fields_reset(&r->fields);
     r->method = HTTP_GET;
-    r->is_begun = r->is_in_body = r->wants_continue = false;
+    r->is_begun = r->is_in_body = r->is_awaited = r->wants_continue = false;
 }
 
 /* A status for what llhttp itself refused. */

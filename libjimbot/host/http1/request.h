@@ -50,6 +50,7 @@ typedef struct jbi_request {
     uint8_t method; /* llhttp_method_t */
     bool is_begun;  /* a byte of a request was seen */
     bool is_in_body;
+    bool is_awaited;     /* the rest of its body may come */
     bool wants_continue; /* Expect: 100-continue, not yet answered */
     bool is_keep_alive;
 } jbi_request;

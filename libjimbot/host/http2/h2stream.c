@@ -320,30 +320,49 @@ static void answer_refused(jbi_h2_stream *s)
     send_answer(s, &a);
 }
 
-static void answer_request(jbi_h2_stream *s)
+static jbi_call call_of(const jbi_h2_stream *s)
 {
     struct jbi_conn *c = s->h2->conn;
     const char *query = s->path.len ? memchr(s->path.data, '?', s->path.len) : NULL;
     const char *end = s->path.data + s->path.len;
-    jbi_call call = {.host = c->host,
-                     .conn = c,
-                     .fields = &s->fields,
-                     .path = s->path.len ? s->path.data : "",
-                     .path_bytes = query ? (size_t)(query - s->path.data) : s->path.len,
-                     .query = query ? query + 1 : "",
-                     .query_bytes = query ? (size_t)(end - query - 1) : 0,
-                     .body = s->body.text.data,
-                     .body_bytes = s->body.text.len,
-                     .is_head = !strcmp(s->method, "HEAD")};
+
+    return (jbi_call){.host = c->host,
+                      .conn = c,
+                      .fields = &s->fields,
+                      .path = s->path.len ? s->path.data : "",
+                      .path_bytes = query ? (size_t)(query - s->path.data) : s->path.len,
+                      .query = query ? query + 1 : "",
+                      .query_bytes = query ? (size_t)(end - query - 1) : 0,
+                      .body = s->body.text.data,
+                      .body_bytes = s->body.text.len,
+                      .is_head = !strcmp(s->method, "HEAD")};
+}
+
+/* Whether the body may come; if not, it is answered. */
+static bool await_body(jbi_h2_stream *s)
+{
+    jbi_call call = call_of(s);
     jbi_answer a;
 
-    jbi_answer_init(&a, &c->host->service.text);
+    jbi_answer_init(&a, &call.host->service.text);
+    if (jbi_router_awaits(s->method, &call, &a))
+        return true;
+    send_answer(s, &a);
+    return false;
+}
+
+static void answer_request(jbi_h2_stream *s)
+{
+    jbi_call call = call_of(s);
+    jbi_answer a;
+
+    jbi_answer_init(&a, &call.host->service.text);
     jbi_router_answer(s->method, &call, &a);
     send_answer(s, &a);
     jbi_body_release(&s->body, limits_of(s));
 }
 
-void jbi_h2_stream_header_end(jbi_h2_stream *s)
+void jbi_h2_stream_header_end(jbi_h2_stream *s, bool has_body)
 {
     s->begun_ms = s->last_ms = uv_now(s->h2->conn->host->loop);
     if (!strcmp(s->method, "CONNECT"))
@@ -355,7 +374,7 @@ void jbi_h2_stream_header_end(jbi_h2_stream *s)
     } else if (jbi_grpc.knows(s)) {
         s->app = &jbi_grpc;
         s->app->open(s);
-    } else {
+    } else if (!has_body || await_body(s)) {
         set_body_due(s, true);
     }
 }

@@ -89,7 +89,7 @@ struct jbi_h2_stream {
 /* nghttp2 gives the parts of a request to these. They return 0 or NGHTTP2_ERR_NOMEM. */
 int jbi_h2_stream_field(jbi_h2_stream *s, const char *name, size_t n_name, const char *value,
                         size_t n_value);
-void jbi_h2_stream_header_end(jbi_h2_stream *s);
+void jbi_h2_stream_header_end(jbi_h2_stream *s, bool has_body);
 void jbi_h2_stream_data(jbi_h2_stream *s, const char *bytes, size_t n);
 void jbi_h2_stream_end(jbi_h2_stream *s);
 

@@ -182,7 +182,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_HEADERS:
         h2->is_in_header = false;
         if (s && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-            jbi_h2_stream_header_end(s);
+            jbi_h2_stream_header_end(s, !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM));
         break;
     case NGHTTP2_DATA:
         break;

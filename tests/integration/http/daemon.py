@@ -100,6 +100,12 @@ class Daemon:
     def published(self):
         return sum(self.metrics()["jimbot_events_published_total"].values())
 
+    def speaks_http2(self):
+        """Whether it is built with it."""
+        with self.connect() as s:
+            s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            return s.recv(8) != b"HTTP/1.1"
+
     def stop(self):
         """SIGTERM and wait; returns the exit code."""
         if self.process.poll() is None:

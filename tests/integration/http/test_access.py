@@ -137,6 +137,37 @@ class Tokens(AccessCase):
         self.assertIn(b'jimbot_events_published_total{topic="game.money.changed"} 1\n', page)
         self.assertIn(REFUSED.encode() + b'{reason="token"} 1\n', page)
 
+    def test_a_body_is_not_awaited_from_somebody_unknown(self):
+        head = b"POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
+        wrong = f"Authorization: Bearer {self.tokens['admin']}\r\n".encode()
+        for extra, want in ((b"", 401), (b"Expect: 100-continue\r\n", 401), (wrong, 403)):
+            with self.subTest(extra), self.daemon.connect() as s:
+                s.sendall(head + extra + b"\r\n" + b"x" * 100)
+                (status, headers, _), = read_answers(s, 1)
+                self.assertEqual((status, headers["connection"]), (want, "close"))
+        with self.daemon.connect() as s:
+            s.sendall(head.replace(b"/events", b"/nothing") + b"\r\n")
+            self.assertEqual(read_answers(s, 1)[0][0], 404)
+        good = f"Authorization: Bearer {self.tokens['publish']}\r\n".encode()
+        with self.daemon.connect() as s:
+            s.sendall(head + good + b"Expect: 100-continue\r\n\r\n")
+            self.assertEqual(read_answers(s, 1)[0][0], 100)
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_nor_by_http_2(self):
+        if not self.daemon.speaks_http2():
+            self.skipTest("this jimbotd is built without HTTP/2")
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(b"x" * 3000000)
+            f.flush()
+            words = ["curl", "-sS", "--http2-prior-knowledge", "-w", "%{http_code} %{size_upload}", "-o", "/dev/null"]
+            url = f"http://127.0.0.1:{self.daemon.port}/api/v1/events"
+            done = subprocess.run([*words, "--data-binary", "@" + f.name, url],
+                                  capture_output=True, text=True, timeout=20, check=False)  # fmt: skip
+        status, sent = done.stdout.split()
+        self.assertEqual(status, "401", done.stderr)
+        self.assertLess(int(sent), 3000000)
+
     def test_rotation_without_a_restart(self):
         token, line = make_token("fresh", "admin")
         old = self.tokens["admin"]
