@@ -65,7 +65,7 @@ enum jbi_verdict jbi_gate_check(struct jb_host *host, const jbi_conn *c, const j
 enum jbi_verdict jbi_gate_may(struct jb_host *host, jbi_who *who, uint32_t scope);
 
 /* Its parts, for the router. Host and Origin; *ret_cors is the Origin whose page may read the
- * answer, or data NULL. Then who it is and whether they may; _admit() charges the rate limit too. */
+ * answer, or data NULL. Then who it is and whether they may; _admit() charges the rate limit. */
 enum jbi_verdict jbi_gate_origin(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
                                  jbi_slice *ret_cors);
 enum jbi_verdict jbi_gate_ask(struct jb_host *host, const jbi_conn *c, const jbi_fields *fields,
