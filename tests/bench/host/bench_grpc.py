@@ -77,7 +77,7 @@ def main():
             for name in names:
                 figures = measure(name, kind)
                 rates[name].append(figures["n"] / figures["seconds"])
-                last = {key: figures[key] for key in ("p50_us", "p99_us")}
+                last = {key: figures[key] for key in ("p50_us", "p99_us") if kind == "unary"}
                 say(name="grpc_%s_run" % kind, server=name, per_s=round(rates[name][-1]), **last)
         medians = {name: statistics.median(rates[name]) for name in names}
         for name in names:
