@@ -82,7 +82,7 @@ local function create(C, K, ffi, classes, parts)
         if not self.handle then
             return empty, "closed"
         end
-        local n = K.jb_client_sub_peek(self.handle, events, math.min(max or BATCH, BATCH))
+        local n = K.jb_client_sub_peek(self.handle, events, parts.command.count(max, BATCH))
         if n <= 0 then
             return empty, n < 0 and ffi.string(C.jb_strerror(n)) or nil
         end
@@ -109,7 +109,7 @@ local function create(C, K, ffi, classes, parts)
         local handle = self.handle
         if handle then
             self.handle = nil
-            self.client.children[self.id] = nil
+            self.client.children[self.id], self.client.subs[self] = nil, nil
             K.jb_client_sub_close(ffi.gc(handle, nil))
         end
     end
@@ -168,7 +168,9 @@ local function create(C, K, ffi, classes, parts)
                 K.jb_client_sub_close(p)
             end
         end)
-        return setmetatable({ handle = handle, client = self, id = id }, Sub)
+        local sub = setmetatable({ handle = handle, client = self, id = id }, Sub)
+        self.subs[sub] = true
+        return sub
     end
 
     --- "connecting", "up", "backing off" or "closed".
@@ -213,6 +215,9 @@ local function create(C, K, ffi, classes, parts)
         if not handle then
             return 0
         end
+        for sub in pairs(self.subs) do
+            sub:close() -- what somebody still holds must not reach the library any more
+        end
         self.handle, self.encoder = nil, nil
         return self.finish(ffi.gc(handle, nil), (seconds or 0) * 1e9)
     end
@@ -220,6 +225,7 @@ local function create(C, K, ffi, classes, parts)
     local function new_client(handle, encoder, finish, children, opts)
         serial = serial + 1
         local client = { handle = handle, encoder = encoder, finish = finish, children = children }
+        client.subs = setmetatable({}, { __mode = "k" })
         client.source = opts.source
         client.id_prefix = parts.id_prefix(serial) .. "c"
         client.n_ids, client.n_published, client.n_full, client.n_failed = 0, 0, 0, 0

@@ -23,6 +23,12 @@ local function for_mod(command)
     return { type = command.name, params = params, text = text, id = command.id }
 end
 
+-- How many events to look at: `max` of the caller, between none and all there is room for.
+local function count(max, room)
+    max = max == nil and room or tonumber(max) or 0
+    return max > 0 and math.min(max, room) or 0 -- not a number: none
+end
+
 -- @param event_type  what C.jb_sub_peek() fills: "jb_event" when none is named
 local function create(C, ffi, Bus, answer, event_type)
     local fail, refuse = answer.fail, answer.refuse
@@ -47,7 +53,7 @@ local function create(C, ffi, Bus, answer, event_type)
         if not sub then
             return no_commands
         end
-        local n = C.jb_sub_peek(sub, events, math.min(max or BATCH, BATCH))
+        local n = C.jb_sub_peek(sub, events, count(max, BATCH))
         if n <= 0 then
             return no_commands
         end
@@ -95,4 +101,4 @@ local function create(C, ffi, Bus, answer, event_type)
     end
 end
 
-return { create = create, for_mod = for_mod }
+return { create = create, for_mod = for_mod, count = count }

@@ -240,7 +240,7 @@ end
 function Client:shutdown()
     if self.bus then
         self:flush()
-        self.bus:close(0.5)
+        self.outbox.dropped = self.outbox.dropped + (self.bus:close(0.5) or 0)
     end
     self.bus, self.connected, self.connection_tested = nil, false, false
 end
