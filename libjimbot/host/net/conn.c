@@ -105,8 +105,8 @@ static void set_deadline(jbi_conn *c)
     c->n_sent_seen = n_sent;
     if (part != c->part)
         c->begun_ms = now;
-    else if (part == JBI_CONN_HEADER || part == JBI_CONN_LAST || c->is_barren ||
-             (part == JBI_CONN_WRITE && !has_sent))
+    else if (part == JBI_CONN_HEADER || part == JBI_CONN_LAST ||
+             (part == JBI_CONN_WRITE ? !has_sent : c->is_barren))
         return;
     c->part = part;
     c->is_late = false;
@@ -126,6 +126,21 @@ static void on_shutdown(uv_shutdown_t *req, int status)
         jbi_conn_close(c);
 }
 
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+/* Stop reading from the socket, or go on. */
+static void set_stopped(jbi_conn *c, bool must_stop)
+{
+    if (must_stop == c->is_stopped)
+        return;
+    c->is_stopped = must_stop;
+    if (must_stop)
+        uv_read_stop(&c->io.stream);
+    else if (!c->is_at_eof)
+        uv_read_start(&c->io.stream, on_alloc, on_read);
+}
+
 /* Closing at once could reset the connection before the client has read the last bytes, so only the
  * sending side is closed, and what still comes is thrown away for a while. */
 void jbi_conn_end(jbi_conn *c)
@@ -139,6 +154,7 @@ void jbi_conn_end(jbi_conn *c)
         return;
     }
     c->state = JBI_CONN_LINGER;
+    set_stopped(c, false);
     c->shutdown.data = c;
     if (uv_shutdown(&c->shutdown, &c->io.stream, on_shutdown) < 0)
         jbi_conn_close(c);
@@ -222,10 +238,10 @@ static void feed(jbi_conn *c, const char *bytes, size_t n)
 
     c->is_barren = c->tls != NULL;
     n_used = c->tls ? jbi_tls_feed(c->tls, bytes, n, feed_plain, c) : feed_plain(c, bytes, n);
-    if (c->state == JBI_CONN_OPEN && (n_used < n || (c->tls && jbi_tls_is_holding(c->tls))))
-        hold(c, bytes + n_used, n - n_used);
     if (c->tls && c->state == JBI_CONN_OPEN)
         heed_tls(c);
+    if (c->state == JBI_CONN_OPEN && (n_used < n || (c->tls && jbi_tls_is_holding(c->tls))))
+        hold(c, bytes + n_used, n - n_used);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -272,10 +288,9 @@ static void pump(jbi_conn *c)
     }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
-
 /* Work through what was read, and what was held when the socket takes the answers at once; then
- * read on, or not while the client owes us some reading. */
+ * read on, or not while the client owes us some reading: also what is no request can make output,
+ * TLS alerts. */
 static void work(jbi_conn *c, const char *bytes, size_t n)
 {
     c->is_working = true;
@@ -293,13 +308,7 @@ static void work(jbi_conn *c, const char *bytes, size_t n)
     c->is_working = c->is_woken = false;
     if (c->state == JBI_CONN_CLOSING)
         return;
-    if (c->is_paused != c->is_stopped) {
-        c->is_stopped = c->is_paused;
-        if (c->is_stopped)
-            uv_read_stop(&c->io.stream);
-        else
-            uv_read_start(&c->io.stream, on_alloc, on_read);
-    }
+    set_stopped(c, c->state == JBI_CONN_OPEN && (c->is_paused || jbi_conn_is_full(c)));
     set_deadline(c);
 }
 
