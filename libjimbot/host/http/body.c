@@ -12,11 +12,12 @@ void jbi_body_init(jbi_body *b, const jb_alloc *alloc)
 bool jbi_body_add(jbi_body *b, const jbi_request_limits *limits, const char *at, size_t n)
 {
     size_t *shared = limits->n_buffered_bytes;
-    size_t cost;
+    size_t cost = jbi_htext_cap_for(&b->text, n) - b->charged_bytes;
 
+    if (jbi_body_exceeds(limits->max_buffered_bytes, *shared, cost))
+        return false;
     jbi_htext_add(&b->text, at, n);
-    cost = b->text.cap - b->charged_bytes;
-    if (b->text.is_broken || cost > limits->max_buffered_bytes - *shared)
+    if (b->text.is_broken)
         return false;
     *shared += cost;
     b->charged_bytes += cost;

@@ -16,6 +16,12 @@ typedef struct jbi_request_limits {
     size_t *n_buffered_bytes; /* of all requests that share the limit */
 } jbi_request_limits;
 
+/* Whether n more would be above a limit; it may have been lowered below what there is. */
+static inline bool jbi_body_exceeds(uint64_t most, uint64_t have, uint64_t n)
+{
+    return have > most || n > most - have;
+}
+
 typedef struct jbi_body {
     jbi_htext text;
     size_t charged_bytes; /* what it costs of the shared limit */

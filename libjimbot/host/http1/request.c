@@ -111,6 +111,9 @@ static int on_headers_complete(llhttp_t *p)
     if (r->fields.repeated & 1u << JBI_FIELD_HOST ||
         (!(r->fields.present & 1u << JBI_FIELD_HOST) && p->http_minor == 1))
         return fail(r, 400, "a request has exactly one Host field");
+    /* Whoever forwards HTTP/1.0 may not know it, and see another end of the request. */
+    if (p->http_minor == 0 && p->flags & F_TRANSFER_ENCODING)
+        return fail(r, 400, "HTTP/1.0 has no Transfer-Encoding");
     r->wants_continue = r->fields.present & 1u << JBI_FIELD_EXPECT;
     if (r->wants_continue && !jbi_fields_is(&r->fields, JBI_FIELD_EXPECT, "100-continue"))
         return fail(r, 417, "the only expectation known is 100-continue");
@@ -146,7 +149,7 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
         return rc;
     if (!jbi_lineguard_is_clean(&r->guard))
         return fail(r, 400, "a carriage return stands alone in the header");
-    if (n > r->limits->max_body_bytes - r->body_bytes)
+    if (jbi_body_exceeds(r->limits->max_body_bytes, r->body_bytes, n))
         return fail(r, 413, "the request body is too large");
     if (is_whole)
         r->body = at;

@@ -404,7 +404,7 @@ void jbi_h2_stream_data(jbi_h2_stream *s, const char *bytes, size_t n)
         return;
     }
     s->last_ms = uv_now(s->h2->conn->host->loop);
-    if (n > limits->max_body_bytes - s->body.text.len)
+    if (jbi_body_exceeds(limits->max_body_bytes, s->body.text.len, n))
         refuse(s, 413, "the request body is too large");
     else if (!jbi_body_add(&s->body, limits, bytes, n))
         refuse(s, 503, "too many request bodies are being received");

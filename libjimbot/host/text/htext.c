@@ -46,17 +46,28 @@ void jbi_htext_reset(jbi_htext *t, size_t keep_bytes)
     t->is_broken = false;
 }
 
-char *jbi_htext_reserve(jbi_htext *t, size_t n)
+size_t jbi_htext_cap_for(const jbi_htext *t, size_t n)
 {
     size_t cap = t->cap ? t->cap : 512;
-    char *data;
 
-    if (t->is_broken || n > SIZE_MAX / 4 - t->len)
-        goto out_broken;
+    if (n > SIZE_MAX / 4 - t->len)
+        return SIZE_MAX;
     if (t->len + n <= t->cap)
-        return t->data + t->len;
+        return t->cap;
     while (cap < t->len + n)
         cap *= 2;
+    return cap;
+}
+
+char *jbi_htext_reserve(jbi_htext *t, size_t n)
+{
+    size_t cap = jbi_htext_cap_for(t, n);
+    char *data;
+
+    if (t->is_broken || cap == SIZE_MAX)
+        goto out_broken;
+    if (cap == t->cap)
+        return t->data + t->len;
     data =
         t->data ? jbi_hmem_realloc(t->alloc, t->data, t->cap, cap) : jbi_hmem_alloc(t->alloc, cap);
     if (!data)

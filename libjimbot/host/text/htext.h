@@ -23,6 +23,9 @@ void jbi_htext_fini(jbi_htext *t);
 /* Forget the contents, and the memory too when it is more than keep_bytes. */
 void jbi_htext_reset(jbi_htext *t, size_t keep_bytes);
 
+/* How much memory it takes with n more bytes; SIZE_MAX when there cannot be so much. */
+size_t jbi_htext_cap_for(const jbi_htext *t, size_t n);
+
 /* Make room for n more bytes and return where they go, NULL when there is none. */
 char *jbi_htext_reserve(jbi_htext *t, size_t n);
 

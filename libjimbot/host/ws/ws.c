@@ -106,7 +106,8 @@ static void on_frame(wslay_event_context_ptr ctx,
         close_with(w, WSLAY_CODE_PROTOCOL_ERROR, "a close has a code of two bytes, or none");
     if (wslay_is_ctrl_frame(frame->opcode))
         return;
-    if (frame->payload_length > w->conn->host->opts.max_body_bytes - w->message.text.len)
+    if (jbi_body_exceeds(w->conn->host->opts.max_body_bytes, w->message.text.len,
+                         frame->payload_length))
         close_with(w, WSLAY_CODE_MESSAGE_TOO_BIG, "the message is too long");
     else if (frame->opcode != WSLAY_CONTINUATION_FRAME && frame->opcode != wanted)
         close_with(w, WSLAY_CODE_UNSUPPORTED_DATA,
