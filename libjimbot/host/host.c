@@ -107,8 +107,10 @@ static void on_sweep(uv_timer_t *timer)
     uint64_t next_ms = UINT64_MAX;
 
     host->sweep_ms = 0;
-    for (int i = 0; i < JBI_LISTENERS_MAX && host->is_listening; i++)
-        jbi_listener_retry(&host->listeners[i]);
+    for (int i = 0; i < JBI_LISTENERS_MAX && host->is_listening; i++) {
+        if (host->listeners[i].is_accept_owed)
+            jbi_listener_retry(&host->listeners[i]);
+    }
     for (jbi_conn *c = host->conns, *next; c; c = next) {
         next = c->next;
         if (!host->stop_ms || may_drain)
