@@ -39,7 +39,8 @@ class Target:
 
 
 def request(method, path, body=b"", fields=""):
-    return (f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{fields}\r\n").encode() + body
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{fields}\r\n"
+    return head.encode() + body
 
 
 def read_some(s, n=65536):
@@ -54,7 +55,8 @@ def rest(at, r, until):
     with at.connect() as s:
         while time.monotonic() < until:
             kind = r.randrange(6)
-            body = json.dumps([event(n=i, text="x" * r.randrange(2000)) for i in range(1 + r.randrange(30))]).encode()
+            events = [event(n=i, text="x" * r.randrange(2000)) for i in range(1 + r.randrange(30))]
+            body = json.dumps(events).encode()
             if kind == 0:
                 body = body[: r.randrange(len(body))]
             elif kind == 1:
@@ -68,8 +70,8 @@ def figures(at, r, until):
     """What a monitor and a game ask for, each on a connection of its own."""
     while time.monotonic() < until:
         with at.connect() as s:
-            path = r.choice(["/metrics", "/health", "/ready", "/api/v1/stats", "/api/v1/topics", "/api/v1/subscriptions",
-                             "/api/v1/commands/poll", "/nothing"])
+            name = r.choice(["stats", "topics", "subscriptions", "commands/poll"])
+            path = r.choice(["/metrics", "/health", "/ready", "/nothing", f"/api/v1/{name}"])
             s.sendall(request("GET", path, fields="Connection: close\r\n"))
             while read_some(s):
                 pass
@@ -77,7 +79,8 @@ def figures(at, r, until):
 
 def garbage(at, r, until):
     """Bytes that are no protocol, or begin as one."""
-    heads = [b"", b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01", b"POST /api/v1/events HTTP/1.1\r\n"]
+    heads = [b"", b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01",
+             b"POST /api/v1/events HTTP/1.1\r\n"]
     while time.monotonic() < until:
         with at.connect(2) as s:
             try:

@@ -39,7 +39,7 @@ static int fit_to_bus(jbi_service *s, jb_error *err)
 
 jb_encoder *jbi_service_encoder(jbi_service *s, uint32_t dialect)
 {
-    const uint32_t n = sizeof(s->other_encoders) / sizeof(*s->other_encoders);
+    const uint32_t n = JBI_SERVICE_OTHER_ENCODERS;
     jb_encoder_opts opts;
 
     if (dialect == JB_DIALECT_BALATROMCP)
@@ -124,7 +124,7 @@ void jbi_service_fini(jbi_service *s)
 {
     jb_sub_close(s->commands);
     jb_encoder_destroy(s->encoder);
-    for (size_t i = 0; i < sizeof(s->other_encoders) / sizeof(*s->other_encoders); i++)
+    for (size_t i = 0; i < JBI_SERVICE_OTHER_ENCODERS; i++)
         jb_encoder_destroy(s->other_encoders[i]);
     jbi_render_fini(s);
     jbi_publish_fini(&s->publish);
