@@ -27,6 +27,7 @@ typedef struct jbi_reject {
 /* Refused elements told one by one in an answer; the others are only counted. */
 enum { JBI_SERVICE_REJECTS = 64 };
 
+/* Dialects besides the first. */
 enum { JBI_SERVICE_OTHER_ENCODERS = 3 };
 
 typedef struct jbi_service {
@@ -34,8 +35,9 @@ typedef struct jbi_service {
     const jb_host_opts *opts;
     jb_bus *bus; /* borrowed */
     jb_encoder *encoder;
-    jb_encoder *other_encoders[JBI_SERVICE_OTHER_ENCODERS]; /* by dialect, made when first asked for */
-    jb_sub *commands;              /* command.>, latest */
+    jb_encoder
+        *other_encoders[JBI_SERVICE_OTHER_ENCODERS]; /* by dialect, made when first asked for */
+    jb_sub *commands;                                /* command.>, latest */
     uint64_t n_commands_missed;
     uint32_t overflow_topic;         /* for events without topic room */
     uint32_t command_overflow_topic; /* for commands without */
