@@ -427,5 +427,6 @@ void jbi_h2_stream_expire(jbi_h2_stream *s)
 {
     s->h2->conn->host->service.counters.n_timeouts++;
     refuse(s, 408, "the request did not come to its end in time");
+    jbi_body_release(&s->body, limits_of(s));
     answer_refused(s);
 }

@@ -79,13 +79,17 @@ static void arm(jbi_h2 *h2, uint64_t at_ms)
     jbi_alarm_at(h2->alarm, at_ms);
 }
 
+/* A tick is work of the protocol as a feed is: what it wakes is looked at when all are done, not
+ * within one of them, which may have begun a message. */
 static void on_alarm(void *userdata)
 {
     jbi_h2 *h2 = userdata;
     uint64_t now_ms = uv_now(h2->conn->host->loop);
 
     h2->alarm_ms = 0;
-    for (jbi_h2_stream *s = h2->streams; s; s = s->next) {
+    h2->conn->is_working = true;
+    for (jbi_h2_stream *s = h2->streams, *next; s; s = next) {
+        next = s->next;
         if (s->at_ms && s->at_ms <= now_ms) {
             s->at_ms = 0;
             s->app->tick(s);
@@ -93,6 +97,7 @@ static void on_alarm(void *userdata)
         if (s->at_ms)
             arm(h2, s->at_ms);
     }
+    h2->conn->is_working = false;
     jbi_conn_wake(h2->conn);
 }
 
