@@ -49,7 +49,7 @@ static uint32_t code_of(int rc)
     }
 }
 
-/* When tick() has something to do. */
+/* When tick() has something to do: nothing while the client has not read, which fill() ends. */
 static void set_tick(jbi_grpc_call *call)
 {
     const reader *r = call->state;
@@ -57,6 +57,8 @@ static void set_tick(jbi_grpc_call *call)
 
     if (r->until_ms && (!at_ms || r->until_ms < at_ms))
         at_ms = r->until_ms;
+    if (jbi_grpc_waiting(call) > 0)
+        at_ms = 0;
     if (at_ms != call->method_ms)
         jbi_grpc_tick_at(call, at_ms);
 }

@@ -1,10 +1,12 @@
 """Calls of many messages, by grpcio: order, back-pressure, cancellation, many at once, the end."""
 
+import os
 import queue
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 import grpc
 from bus import SERVICE, event, make, publish
@@ -82,6 +84,21 @@ class Streams(GrpcCase):
             publish(self.bus, event(i))
         self.assertEqual(values(next(reader)), list(range(5)))
         self.assertEqual(values(next(reader)), [])
+        reader.cancel()
+
+    def test_a_reader_that_pauses_costs_no_time(self):
+        def used_s():
+            with open("/proc/%d/stat" % self.daemon.process.pid, encoding="ascii") as f:
+                words = f.read().rpartition(")")[2].split()
+            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+        reader = self.subscribe(self.connect(), idle_ns=20_000_000)
+        for _ in range(60):
+            publish(self.bus, *[event(i, text="x" * 4000) for i in range(50)])
+        time.sleep(0.3)
+        before = used_s()
+        time.sleep(1)
+        self.assertLess(used_s() - before, 0.4)
         reader.cancel()
 
     def test_a_lossless_reader_that_pauses_loses_nothing(self):
