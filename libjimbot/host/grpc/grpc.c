@@ -46,6 +46,7 @@ void jbi_grpc_set_wake(jbi_grpc_call *call)
 
     sooner(&at_ms, call->retry_ms);
     sooner(&at_ms, call->method_ms);
+    sooner(&at_ms, call->rest_ms);
     if (!call->is_finished)
         jbi_h2_wake_at(call->stream, at_ms);
 }
@@ -250,6 +251,8 @@ static void on_tick(jbi_h2_stream *s)
         jbi_grpc_forget(call);
         return;
     }
+    if (call->rest_ms && now_ms >= call->rest_ms)
+        jbi_grpc_expire(call);
     if (call->retry_ms && now_ms >= call->retry_ms)
         jbi_grpc_retry(call);
     if (!call->is_finished && call->method_ms && now_ms >= call->method_ms) {
@@ -391,6 +394,7 @@ static void begin(jbi_grpc_call *call)
         jbi_grpc_finish(call, JBI_GRPC_INVALID_ARGUMENT, "grpc-timeout is none");
     else if (!call->method->is_unary)
         jbi_grpc_start(call);
+    jbi_grpc_await(call);
     jbi_grpc_set_wake(call);
 }
 

@@ -17,7 +17,11 @@
 #include "host/http2/h2stream.h"
 #include "host/text/slice.h"
 
-enum { JBI_GRPC_OUT_BYTES = 64 * 1024, JBI_GRPC_PREFIX_BYTES = 5 };
+enum {
+    JBI_GRPC_OUT_BYTES = 64 * 1024,
+    JBI_GRPC_PREFIX_BYTES = 5,
+    JBI_GRPC_SMALL_BYTES = 4096 /* the longest message of a method that asks for no scope */
+};
 
 /* The numbers of gRPC's status codes. */
 enum jbi_grpc_code {
@@ -40,6 +44,7 @@ typedef struct jbi_grpc_call jbi_grpc_call;
 typedef struct jbi_grpc_method {
     const char *path; /* "/jimbot.v1.EventBus/Publish" */
     uint32_t scope;   /* enum jbi_scope */
+    size_t max_bytes; /* of a message, plain and compressed; 0: max_body_bytes */
     bool is_unary;    /* the client sends exactly one message */
     bool is_session;  /* what a message needs is asked for each; for it all, the client is known */
     bool is_endless;  /* it ends with the client alone, so a stop of the host ends it at once */
@@ -73,6 +78,8 @@ struct jbi_grpc_call {
     uint64_t deadline_ms; /* of the client, 0 none; on the loop's clock, as all here */
     uint64_t retry_ms;    /* when a message that was not taken comes again */
     uint64_t method_ms;   /* when method->tick() is due */
+    uint64_t part_ms;     /* since when a message is awaited that is not whole, 0 none is */
+    uint64_t rest_ms;     /* until when */
     uint32_t n_retries;   /* of this message */
     uint32_t code;        /* once it is finished */
     bool is_blocked;      /* a message was not taken */

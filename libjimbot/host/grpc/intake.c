@@ -29,14 +29,23 @@ static uint32_t length_at(const char *prefix)
     return (uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4];
 }
 
+/* How long a message of this call may be. */
+static size_t most_bytes(const jbi_grpc_call *call)
+{
+    size_t most = jbi_grpc_host(call)->limits.max_body_bytes;
+    size_t own = call->method->max_bytes;
+
+    return own && own < most ? own : most;
+}
+
 /* Whether the message may be as long as its prefix says. */
 static bool check_length(jbi_grpc_call *call, const char *prefix)
 {
-    if (length_at(prefix) <= jbi_grpc_host(call)->limits.max_body_bytes)
+    if (length_at(prefix) <= most_bytes(call))
         return true;
     jbi_grpc_finish(call, JBI_GRPC_RESOURCE_EXHAUSTED,
-                    "a message of %u bytes is larger than the %zu this host takes",
-                    length_at(prefix), jbi_grpc_host(call)->limits.max_body_bytes);
+                    "a message of %u bytes is larger than the %zu this method takes",
+                    length_at(prefix), most_bytes(call));
     return false;
 }
 
@@ -88,7 +97,7 @@ static void take(jbi_grpc_call *call, jbi_slice message)
 
 static void take_compressed(jbi_grpc_call *call, jbi_slice message)
 {
-    size_t max_bytes = jbi_grpc_host(call)->limits.max_body_bytes;
+    size_t max_bytes = most_bytes(call);
     jbi_htext plain;
     int rc;
 
@@ -103,7 +112,7 @@ static void take_compressed(jbi_grpc_call *call, jbi_slice message)
         take(call, (jbi_slice){plain.data, plain.len});
     else if (rc == JB_ETOOBIG)
         jbi_grpc_finish(call, JBI_GRPC_RESOURCE_EXHAUSTED,
-                        "a message holds more than the %zu bytes this host takes", max_bytes);
+                        "a message holds more than the %zu bytes this method takes", max_bytes);
     else if (rc == JB_ENOMEM)
         jbi_grpc_finish(call, JBI_GRPC_RESOURCE_EXHAUSTED, "no memory for a message");
     else
@@ -199,6 +208,39 @@ static void prepay(jbi_grpc_call *call)
     call->n_prepaid = in->len;
 }
 
+/* As for a plain body: body_timeout from its last byte, ten times that from its first. */
+void jbi_grpc_await(jbi_grpc_call *call)
+{
+    uint64_t patience_ms = jbi_grpc_host(call)->opts.body_timeout_ns / 1000000u;
+    uint64_t now_ms = jbi_grpc_now_ms(call);
+    bool is_due = call->in.text.len || (call->method->is_unary && call->n_messages == 0);
+
+    if (!is_due || call->is_blocked || call->is_finished) {
+        call->part_ms = call->rest_ms = 0;
+        return;
+    }
+    if (!call->part_ms)
+        call->part_ms = now_ms;
+    call->rest_ms = now_ms + patience_ms;
+    if (call->rest_ms > call->part_ms + 10 * patience_ms)
+        call->rest_ms = call->part_ms + 10 * patience_ms;
+    jbi_grpc_set_wake(call);
+}
+
+/* Of a client that does not read nothing more is read either: then the time to write bounds it. */
+void jbi_grpc_expire(jbi_grpc_call *call)
+{
+    if (jbi_h2_stream_conn(call->stream)->is_paused) {
+        call->part_ms = 0;
+        jbi_grpc_await(call);
+        return;
+    }
+    jbi_grpc_host(call)->service.counters.n_timeouts++;
+    jbi_grpc_finish(call, JBI_GRPC_DEADLINE_EXCEEDED,
+                    "the message did not come to its end in time");
+    jbi_grpc_forget(call);
+}
+
 /* Tell the method that the client sends no more, once all was taken. */
 void jbi_grpc_check_end(jbi_grpc_call *call)
 {
@@ -215,6 +257,7 @@ void jbi_grpc_check_end(jbi_grpc_call *call)
 
 void jbi_grpc_feed(jbi_grpc_call *call, const char *bytes, size_t n)
 {
+    uint64_t n_before = call->n_messages;
     size_t used;
 
     if (call->is_finished) {
@@ -232,6 +275,9 @@ void jbi_grpc_feed(jbi_grpc_call *call, const char *bytes, size_t n)
         jbi_grpc_forget(call);
     else
         prepay(call);
+    if (call->n_messages != n_before)
+        call->part_ms = 0;
+    jbi_grpc_await(call);
 }
 
 /* Take again what was not taken. */
@@ -255,5 +301,6 @@ void jbi_grpc_retry(jbi_grpc_call *call)
     else if (used)
         memmove(in->data, in->data + used, in->len);
     prepay(call);
+    jbi_grpc_await(call);
     jbi_grpc_check_end(call);
 }

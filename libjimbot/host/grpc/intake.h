@@ -18,6 +18,12 @@ void jbi_grpc_retry(jbi_grpc_call *call);
 /* Tell the method that the client sends no more, once all was taken. */
 void jbi_grpc_check_end(jbi_grpc_call *call);
 
+/* Bound the time that a message which is not whole, or the one of a unary call, may take. */
+void jbi_grpc_await(jbi_grpc_call *call);
+
+/* That time is over. */
+void jbi_grpc_expire(jbi_grpc_call *call);
+
 /* Give back what is kept of messages, and the window with it. */
 void jbi_grpc_forget(jbi_grpc_call *call);
 

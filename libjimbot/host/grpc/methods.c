@@ -31,12 +31,16 @@ static const jbi_grpc_method methods[] = {
     {.path = "/jimbot.v1.EventBus/ListTopics", .scope = JBI_SCOPE_SUBSCRIBE, .is_unary = true,
      .message = jbi_grpc_list_topics},
     {.path = "/grpc.health.v1.Health/Check", .is_unary = true,
+     .max_bytes = JBI_GRPC_SMALL_BYTES,
      .message = jbi_grpc_health_check},
     {.path = "/grpc.health.v1.Health/Watch", .is_unary = true, .is_endless = true,
+     .max_bytes = JBI_GRPC_SMALL_BYTES,
      .message = jbi_grpc_health_watch},
     {.path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", .is_endless = true,
+     .max_bytes = JBI_GRPC_SMALL_BYTES,
      .message = jbi_grpc_reflection, .end = jbi_grpc_reflection_end},
     {.path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", .is_endless = true,
+     .max_bytes = JBI_GRPC_SMALL_BYTES,
      .message = jbi_grpc_reflection, .end = jbi_grpc_reflection_end},
 };
 /* clang-format on */

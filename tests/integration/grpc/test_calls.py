@@ -131,6 +131,15 @@ class Calls(GrpcCase):
         self.assertEqual(next(watch).status, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
         watch.cancel()
 
+    def test_who_needs_no_token_sends_little(self):
+        zipped = self.connect(compression=grpc.Compression.Gzip)
+        for bus in (self.bus, zipped):
+            check = bus.channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=bytes)
+            self.assert_status(Code.RESOURCE_EXHAUSTED, check, b"\x0a\x88\x27" + b"x" * 5000, timeout=10)
+            path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+            reflect = bus.channel.stream_stream(path, request_serializer=bytes)
+            self.assert_status(Code.RESOURCE_EXHAUSTED, reflect, iter([b"\x3a\x88\x27" + b"x" * 5000]), timeout=10)
+
     def test_reflection_tells_all_of_the_service(self):
         database = ProtoReflectionDescriptorDatabase(self.bus.channel)
         self.assertIn(SERVICE, database.get_services())

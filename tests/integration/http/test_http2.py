@@ -139,6 +139,24 @@ class ByHand(DaemonCase):
         s.sendall(get(3))
         self.assertIn(b'"ok"', read_until(s, is_end)[-1][3])
 
+    def test_a_body_that_stops_is_no_longer_kept(self):
+        s = self.open(frame(HEADERS, END_HEADERS, 1, headers(b"POST", b"/api/v1/events")))
+        s.sendall(frame(DATA, 0, 1, b"x" * 16000))
+        read_until(s, is_end)
+        self.assertEqual(self.daemon.metrics()["jimbot_http_buffered_bytes"][""], 0)
+
+    def test_a_message_of_a_call_that_stops_is_not_waited_for(self):
+        grpc = (b"content-type", b"application/grpc"), (b"te", b"trailers")
+        path = b"/jimbot.v1.EventBus/"
+        s = self.open(frame(HEADERS, END_HEADERS, 1, headers(b"POST", path + b"PublishMany", *grpc)))
+        s.sendall(frame(DATA, 0, 1, b"\0\0\1\0\0half of it"))
+        self.assertEqual(read_until(s, is_end)[-1][:3], (HEADERS, END_STREAM | END_HEADERS, 1))
+        s.sendall(frame(HEADERS, END_HEADERS, 3, headers(b"POST", path + b"ListTopics", *grpc)))
+        self.assertEqual(read_until(s, is_end)[-1][2], 3)
+        figures = self.daemon.metrics()
+        self.assertEqual(figures["jimbot_grpc_calls_total"]['code="DEADLINE_EXCEEDED"'], 2)
+        self.assertEqual(figures["jimbot_http_buffered_bytes"][""], 0)
+
     def test_requests_in_flight_end_after_a_stop(self):
         s = self.open(frame(HEADERS, END_HEADERS, 1, headers(b"POST", b"/api/v1/events")))
         self.assertTrue(self.daemon.wait_for_connections(1))
