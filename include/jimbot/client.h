@@ -90,11 +90,11 @@ typedef struct jb_client_opts {
                                     most 31 bytes; NULL: chosen by the other side */
     uint64_t buffer_bytes; /**< for events on their way out, 64 KiB .. 1 GiB; default 4 MiB.
                                     The largest event is a quarter of it */
-    uint64_t
-        connect_timeout_ns;  /**< from the first byte until the server has agreed; default 10 s */
-    uint64_t backoff_min_ns; /**< before the second try, half as long on average; doubles with
+    uint64_t connect_timeout_ns; /**< until the server has agreed, for each address its name has;
+                                    default 10 s */
+    uint64_t backoff_min_ns;     /**< before the second try, half as long on average; doubles with
                                     each failure; default 200 ms */
-    uint64_t backoff_max_ns; /**< longest; default 30 s */
+    uint64_t backoff_max_ns;     /**< longest; default 30 s */
     uint64_t idle_ns; /**< when the server was silent for so long it is asked whether it is there,
                            and after twice as long given up; default 15 s */
     uint64_t poll_ns; /**< http: between two polls for commands; default 500 ms */

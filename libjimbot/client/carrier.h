@@ -51,6 +51,7 @@ typedef struct jbi_rest {
     jbi_htext body;
     uint32_t call; /* the request without an answer, enum jbi_rest_call */
     bool is_poll_due;
+    uint64_t polled_ms; /* last time, 0: never; of all connections */
 } jbi_rest;
 
 typedef struct jbi_grpc {

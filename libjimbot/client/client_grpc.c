@@ -300,6 +300,9 @@ static void feed(jb_client *c, const char *bytes, size_t n)
     }
     consume(c);
     drain(c);
+    /* nghttp2 answers pings and settings at once. */
+    if (jbi_client_is_flooded(c))
+        return;
     /* It has said goodbye because of what came. */
     if (!c->is_failed && !nghttp2_session_want_read(c->grpc.h2))
         jbi_client_fault(c, "what is no HTTP/2");

@@ -2,11 +2,11 @@
  * client_inbox: the way of an event from the thread to the reader of a subscription.
  *
  * A record is the event's fields, then its topic and its payload, so that a reader looks at it
- * where it lies. Readers that sleep do so on a descriptor: `is_armed` says that it is to be raised,
- * and whoever takes that away raises it.
+ * where it lies. Readers that sleep do so on a descriptor: `bell` says that it is to be raised,
+ * and whoever takes that away raises it, and says when that is done.
  *
- * Invariant: after a look that showed nothing the descriptor is low and armed, or there is
- * something again and it is high.
+ * Invariant: after a look that showed nothing the descriptor is low and armed, or it is high or
+ * about to be; it is lowered only when nobody is about to raise it.
  */
 #include "client/client_internal.h"
 
@@ -23,8 +23,12 @@ static uint32_t topic_room(uint32_t topic_bytes)
 
 void jbi_inbox_raise(jb_client_sub *s)
 {
-    if (atomic_exchange(&s->is_armed, false))
-        jbi_os_event_raise(s->fd);
+    unsigned armed = JBI_BELL_ARMED;
+
+    if (!atomic_compare_exchange_strong(&s->bell, &armed, JBI_BELL_RISING))
+        return;
+    jbi_os_event_raise(s->fd);
+    atomic_store(&s->bell, JBI_BELL_HIGH);
 }
 
 enum jbi_inbox_result jbi_inbox_put(jb_client_sub *s, const jb_client_event *event)
@@ -48,6 +52,7 @@ enum jbi_inbox_result jbi_inbox_put(jb_client_sub *s, const jb_client_event *eve
     memset(to + sizeof(*event) + event->topic_bytes, 0, topic - event->topic_bytes);
     memcpy(to + sizeof(*event) + topic, event->payload, event->len_bytes);
     jbi_pipe_commit(&s->inbox);
+    s->n_put++;
     jbi_inbox_raise(s);
     return JBI_INBOX_TAKEN;
 }
@@ -91,9 +96,9 @@ int jb_client_sub_peek(jb_client_sub *sub, jb_client_event *events, uint32_t n_m
     n = look(sub, events, n_max);
     if (n || !n_max)
         return (int)n;
-    if (sub->fd >= 0 && !atomic_load(&sub->is_armed)) {
+    if (atomic_load(&sub->bell) == JBI_BELL_HIGH) {
         jbi_os_event_clear(sub->fd);
-        atomic_store(&sub->is_armed, true);
+        atomic_store(&sub->bell, JBI_BELL_ARMED);
         n = look(sub, events, n_max);
         if (n || atomic_load(&sub->verdict))
             jbi_inbox_raise(sub);
@@ -113,8 +118,7 @@ static void give_back(jb_client_sub *s, uint32_t n, uint32_t place, uint64_t seq
         return;
     atomic_store(&s->taken_sequence, sequence);
     atomic_store(&s->n_taken, n_taken);
-    is_wanted = n_taken - atomic_load(&s->n_acked) >= (s->opts.max_unacked + 1) / 2 &&
-                !atomic_exchange(&s->is_ack_asked, true);
+    is_wanted = jbi_inbox_wants_ack(s, n_taken) && !atomic_exchange(&s->is_ack_asked, true);
     if (atomic_exchange(&s->is_stalled, false) || is_wanted)
         jbi_client_wake(s->client);
 }
@@ -159,7 +163,7 @@ int jb_client_sub_fd(jb_client_sub *sub, int *ret_fd)
     if (sub->fd < 0) {
         if (jbi_os_event_create(&sub->fd) != 0)
             return JB_ESYS;
-        atomic_store(&sub->is_armed, true);
+        atomic_store(&sub->bell, JBI_BELL_ARMED);
         if (!jbi_pipe_is_empty(&sub->inbox) || atomic_load(&sub->verdict))
             jbi_inbox_raise(sub);
     }
@@ -173,11 +177,9 @@ static bool has_something(jb_client_sub *s, int *ret)
     uint32_t n_shown = s->n_shown, shown_end = s->shown_end;
 
     *ret = jb_client_sub_peek(s, &event, 1);
-    /* A look is no peek of the caller's: what that showed is still to be taken. */
-    if (n_shown) {
-        s->n_shown = n_shown;
-        s->shown_end = shown_end;
-    }
+    /* A look is no peek of the caller's: what that showed, or that it showed nothing, stays. */
+    s->n_shown = n_shown;
+    s->shown_end = shown_end;
     return *ret != 0;
 }
 

@@ -49,6 +49,10 @@ static inline void jbi_count(_Atomic uint64_t *counter, uint64_t n)
 /* How far a subscription is with the server; the thread's. */
 enum jbi_sub_stage { JBI_SUB_WANTED, JBI_SUB_ASKED, JBI_SUB_LIVE, JBI_SUB_REFUSED };
 
+/* What the descriptor of a subscription does: nothing; it is low and to be raised; somebody is
+ * about to raise it; it is high. */
+enum jbi_bell { JBI_BELL_NONE, JBI_BELL_ARMED, JBI_BELL_RISING, JBI_BELL_HIGH };
+
 struct jb_client_sub {
     jb_client *client;
     const jb_alloc *alloc;
@@ -70,19 +74,20 @@ struct jb_client_sub {
     jbi_pipe inbox; /* the thread writes */
     atomic_bool is_closing;
     atomic_bool is_live;
-    atomic_bool is_armed;            /* there is an fd, and it is to be raised */
+    atomic_uint bell;                /* enum jbi_bell, of fd */
     atomic_bool is_stalled;          /* the thread waits for room in the inbox */
     atomic_bool is_ack_asked;        /* the thread was woken to acknowledge */
     atomic_int verdict;              /* why it was refused */
     _Atomic uint64_t n_taken;        /* events taken by the reader */
     _Atomic uint64_t taken_sequence; /* of the last of them */
-    _Atomic uint64_t n_acked;        /* of n_taken, acknowledged on this connection */
+    _Atomic uint64_t n_acked;        /* of n_taken, acknowledged or of another connection */
 
     /* the thread's */
     uint32_t stage;         /* enum jbi_sub_stage */
     uint64_t next_sequence; /* no event before it is wanted; 0: nothing is known yet */
     uint64_t asked_for;     /* start sequence of the last request, 0: none */
     uint64_t n_carried;     /* missed, to be told with the next event */
+    uint64_t n_put;         /* events put into the inbox */
 };
 
 struct jb_client {
@@ -135,10 +140,12 @@ struct jb_client {
     uint64_t up_since_ms;
     uint64_t heard_ms; /* when the server last said something */
     uint32_t n_failures;
+    uint32_t retry_ms; /* at least so long is waited next; 0: as for the first time */
     uint64_t n_requests;
     jb_error failure; /* set with is_failed */
     bool is_failed;   /* the connection is to be given up at the end of this turn */
     bool is_fault;    /* because the server sent nonsense */
+    bool is_renewed;  /* no: the server ended it in good order, after an answer */
     bool is_up;
     bool is_pinged;
     bool is_stalled;  /* an inbox is full: nothing more is read */
@@ -166,6 +173,9 @@ void jbi_client_fault(jb_client *c, const char *fmt, ...) __attribute__((format(
 /* Ask again later, because the server has no room. */
 void jbi_client_retry_later(jb_client *c);
 
+/* The server asks for more answers than it reads: that is a fault, and it is given up. */
+bool jbi_client_is_flooded(jb_client *c);
+
 /* Random bytes nobody can foretell. */
 void jbi_client_random(void *to, size_t n);
 
@@ -181,6 +191,17 @@ enum jbi_inbox_result jbi_inbox_put(jb_client_sub *s, const jb_client_event *eve
 void jbi_inbox_raise(jb_client_sub *s);
 void jbi_inbox_refuse(jb_client_sub *s, int code);
 void jbi_client_sub_unref(jb_client_sub *s);
+
+/* Whether what was taken is half of what may be on its way. What lies in the inbox since another
+ * connection does not count: it may be taken when n_acked is already beyond it. */
+static inline bool jbi_inbox_wants_ack(const jb_client_sub *s, uint64_t n_taken)
+{
+    return (int64_t)(n_taken - atomic_load(&((jb_client_sub *)(uintptr_t)s)->n_acked)) >=
+           (int64_t)(s->opts.max_unacked + 1) / 2;
+}
+
+/* Whether a command can match it. */
+bool jbi_client_sub_may_command(const jb_client_sub *s);
 
 /* shm:// */
 int jbi_near_open(jb_client *c, jb_error *err);

@@ -87,6 +87,7 @@ static void post_command(jb_client *c)
     if (jb_command_decode(event.data, event.len, &command) < 0) {
         c->batch.n_sent = 1;
         jbi_session_refuse(c);
+        jbi_client_wake(c); /* there may be more */
         return;
     }
     c->batch.n_sent = 1;
@@ -214,8 +215,8 @@ static void settle_counts(jb_client *c, bool is_part)
     uint64_t n_refused = number_of(root, "n_rejected", 0);
 
     json_decref(root);
-    if (is_part && n > 1 && n_refused == 0) {
-        jbi_session_refuse(c); /* it does not say how many: one by one */
+    if (is_part && n_refused == 0) {
+        jbi_session_refuse(c); /* it does not say how many: one by one, or that one */
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -236,7 +237,7 @@ static void judge_post(jb_client *c, uint16_t status)
         settle_counts(c, status == 422);
     } else if (status == 401 || status == 403) {
         jbi_client_fail(c, JB_EPERM, "the server refused the token or its lack (%u)", status);
-    } else if (status == 404 || status == 405) {
+    } else if (status == 404 || status == 405 || status / 100 == 3) {
         jbi_client_fail(c, JB_ENOENT, "the server takes no events (%u)", status);
     } else if (status / 100 == 4 && status != 408 && status != 429) {
         jbi_session_refuse(c);
@@ -251,6 +252,7 @@ static void judge(jb_client *c)
     jbi_rest *r = &c->rest;
     uint32_t call = r->call;
     bool is_last = !r->reply.is_keep_alive;
+    bool is_good = r->reply.status / 100 == 2 || r->reply.status == 422;
 
     r->call = JBI_REST_NONE;
     if (call == JBI_REST_POLL) {
@@ -263,8 +265,10 @@ static void judge(jb_client *c)
         judge_post(c, r->reply.status);
     }
     jbi_reply_next(&r->reply);
-    if (is_last)
-        jbi_client_fail(c, JB_ECLOSED, "the server closed the connection");
+    if (!is_last || c->is_failed)
+        return;
+    jbi_client_fail(c, JB_ECLOSED, "the server closed the connection");
+    c->is_renewed = is_good;
 }
 
 static void feed(jb_client *c, const char *bytes, size_t n)
@@ -304,13 +308,14 @@ static void on_poll(uv_timer_t *timer)
 
 static void begin(jb_client *c)
 {
-    uint64_t ms = c->opts.poll_ns / 1000000;
+    uint64_t ms = c->opts.poll_ns / 1000000, gone = uv_now(&c->loop) - c->rest.polled_ms;
 
+    /* A server may close after each answer: that makes no poll come sooner. */
     c->rest.call = JBI_REST_NONE;
-    c->rest.is_poll_due = true;
+    c->rest.is_poll_due = c->rest.polled_ms == 0 || gone >= ms;
     jbi_reply_init(&c->rest.reply, c->alloc);
     jbi_htext_init(&c->rest.body, c->alloc);
-    uv_timer_start(&c->poll, on_poll, ms, ms);
+    uv_timer_start(&c->poll, on_poll, c->rest.is_poll_due ? ms : ms - gone, ms);
     jbi_client_up(c);
 }
 
@@ -329,6 +334,8 @@ static bool look_at_subs(jb_client *c)
             jbi_client_sub_unref(s);
             continue;
         }
+        if (!jbi_client_sub_may_command(s))
+            continue; /* it waits for a WebSocket */
         atomic_store(&s->is_live, true);
         has_any = true;
     }
@@ -344,6 +351,7 @@ static void pump(jb_client *c)
         return;
     if (has_subs && c->rest.is_poll_due) {
         c->rest.is_poll_due = false;
+        c->rest.polled_ms = uv_now(&c->loop);
         request(c, JBI_REST_POLL, "GET", "/api/v1/commands/poll");
         return;
     }

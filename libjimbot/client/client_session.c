@@ -12,6 +12,7 @@
 #include "client/client_internal.h"
 #include "host/text/hmem.h"
 #include "host/text/msgfield.h"
+#include "topic/pattern.h"
 
 #include <string.h>
 
@@ -89,7 +90,7 @@ static void subscribe(jb_client *c, jb_client_sub *s)
     jbi_msg_close(&c->message, mark);
     s->stage = JBI_SUB_ASKED;
     /* What lies in the inbox was sent on another connection and needs no acknowledgement here. */
-    atomic_store(&s->n_acked, atomic_load(&s->n_taken));
+    atomic_store(&s->n_acked, s->n_put);
     say(c);
 }
 
@@ -115,7 +116,7 @@ static void acknowledge(jb_client *c, jb_client_sub *s)
         return;
     atomic_store(&s->is_ack_asked, false);
     n_taken = atomic_load(&s->n_taken);
-    if (n_taken - atomic_load(&s->n_acked) < (s->opts.max_unacked + 1) / 2)
+    if (!jbi_inbox_wants_ack(s, n_taken))
         return;
     atomic_store(&s->n_acked, n_taken);
     mark = jbi_msg_open(&c->message, REQUEST_ACK);
@@ -129,16 +130,24 @@ static void pump_sub(jb_client *c, uint32_t i)
 {
     jb_client_sub *s = atomic_load(&c->subs[i]);
 
-    if (!s)
-        return;
-    if (atomic_load(&s->is_closing)) {
-        unsubscribe(c, s);
+    if (s && s->stage == JBI_SUB_WANTED)
+        subscribe(c, s);
+    else if (s)
+        acknowledge(c, s);
+}
+
+/* Let go of subscriptions that were closed. At most one word to the server for each slot. */
+static void sweep(jb_client *c, bool is_up)
+{
+    for (uint32_t i = 0; i < JBI_CLIENT_SUBS; i++) {
+        jb_client_sub *s = atomic_load(&c->subs[i]);
+
+        if (!s || !atomic_load(&s->is_closing))
+            continue;
+        if (is_up && !c->is_failed)
+            unsubscribe(c, s);
         atomic_store(&c->subs[i], NULL);
         jbi_client_sub_unref(s);
-    } else if (s->stage == JBI_SUB_WANTED) {
-        subscribe(c, s);
-    } else {
-        acknowledge(c, s);
     }
 }
 
@@ -239,6 +248,7 @@ bool jbi_session_settle(jb_client *c, uint32_t i, uint32_t outcome)
         break;
     }
     c->batch.entries[i].is_settled = true;
+    c->retry_ms = 0;
     return false;
 }
 
@@ -324,6 +334,7 @@ static void on_subscribed(jb_client *c, jbi_slice bytes)
     if (!s || s->stage != JBI_SUB_ASKED)
         return; /* closed meanwhile */
     s->stage = JBI_SUB_LIVE;
+    c->retry_ms = 0;
     /* A bus that begins before what was asked for is another one than before. */
     if (next < s->asked_for || s->next_sequence == 0)
         s->next_sequence = next ? next : 1;
@@ -418,7 +429,8 @@ static const char *read_event(jbi_slice bytes, jb_client_event *ret, char *topic
             ret->n_missed = f.value;
         }
     }
-    if (rc < 0 || !ret->payload || ret->sequence == 0)
+    if (rc < 0 || !ret->payload || ret->sequence == 0 ||
+        (ret->topic_bytes && !jbi_topic_is_name(topic, ret->topic_bytes)))
         return "a delivery is not what it should be";
     if (jb_event_inspect(ret->payload, ret->len_bytes, &looked, NULL) < 0)
         return "an event it delivered is none";
@@ -568,18 +580,12 @@ void jbi_session_begin(jb_client *c)
 
 void jbi_session_sweep(jb_client *c)
 {
-    for (uint32_t i = 0; i < JBI_CLIENT_SUBS; i++) {
-        jb_client_sub *s = atomic_load(&c->subs[i]);
-
-        if (s && atomic_load(&s->is_closing)) {
-            atomic_store(&c->subs[i], NULL);
-            jbi_client_sub_unref(s);
-        }
-    }
+    sweep(c, false);
 }
 
 void jbi_session_pump(jb_client *c)
 {
+    sweep(c, true); /* first: what is held may wait for room in one that is gone */
     pump_held(c);
     if (jbi_line_backlog(&c->line) + c->grpc.out.len - c->grpc.out_at > BACKLOG_MAX)
         return;

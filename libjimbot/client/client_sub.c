@@ -70,7 +70,7 @@ static int split(jb_client_sub *s, const char *text, size_t n, jb_error *err)
     }
 }
 
-static bool may_bring_commands(const jb_client_sub *s)
+bool jbi_client_sub_may_command(const jb_client_sub *s)
 {
     const char *pattern = s->patterns;
 
@@ -101,7 +101,7 @@ static int begin(jb_client *c, jb_client_sub *s, jb_error *err)
 
     if (c->bus)
         return jbi_near_subscribe(s, err);
-    if (c->url.scheme == JBI_URL_HTTP && !may_bring_commands(s))
+    if (c->url.scheme == JBI_URL_HTTP && !jbi_client_sub_may_command(s))
         return jbi_error_set(err, JB_EINVAL, "by http:// come commands only: use ws://");
     rc = jbi_pipe_init(&s->inbox, s->opts.buffer_bytes, s->alloc);
     if (rc < 0)

@@ -25,6 +25,9 @@
 
 enum { SUCCESS_MS = 1000, RETRY_MS = 20, RETRY_MAX_MS = 1000 };
 
+/* A server that asks for more answers than it reads wants to fill our memory. */
+enum { ANSWERS_MAX_BYTES = 64 * 1024 + 4 * JBI_BATCH_BYTES };
+
 static void begin_connect(jb_client *c);
 static void turn(jb_client *c);
 
@@ -94,6 +97,13 @@ void jbi_client_fault(jb_client *c, const char *fmt, ...)
     c->is_fault = true;
 }
 
+bool jbi_client_is_flooded(jb_client *c)
+{
+    if (jbi_line_backlog(&c->line) > ANSWERS_MAX_BYTES)
+        jbi_client_fault(c, "it asks and does not read the answers");
+    return c->is_failed;
+}
+
 static void set_state(jb_client *c, uint32_t state, uint64_t retry_in_ms)
 {
     uint64_t now = jb_clock_now_ns();
@@ -144,6 +154,10 @@ static void on_connect_timeout(uv_timer_t *timer)
 {
     jb_client *c = timer->data;
 
+    if (jbi_line_try_next(&c->line)) {
+        uv_timer_start(timer, on_connect_timeout, ms_of(c->opts.connect_timeout_ns), 0);
+        return;
+    }
     jbi_client_fail(c, JB_ETIMEDOUT, "the server did not answer in time");
     turn(c);
 }
@@ -183,8 +197,11 @@ static void begin_connect(jb_client *c)
     c->carrier = carrier_of(c);
     c->is_rest_next = false;
     set_state(c, JB_CLIENT_CONNECTING, 0);
-    uv_timer_start(&c->phase, on_connect_timeout, ms_of(c->opts.connect_timeout_ns), 0);
     jbi_line_open(&c->line, &c->url, c->tls_ctx);
+    /* After the name was looked up, which may take longer than connecting. A line that failed at
+     * once has begun to back off. */
+    if (c->line.is_open)
+        uv_timer_start(&c->phase, on_connect_timeout, ms_of(c->opts.connect_timeout_ns), 0);
 }
 
 /* Give the connection up and wait for the next try. */
@@ -198,14 +215,15 @@ static void down(jb_client *c)
     c->is_fault = false;
     if (c->is_up && uv_now(&c->loop) - c->up_since_ms >= SUCCESS_MS)
         c->n_failures = 0;
-    c->n_failures++;
+    c->n_failures = c->is_renewed ? 0 : c->n_failures + 1;
     c->is_up = false;
     c->carrier->end(c);
     jbi_session_begin(c);
     uv_timer_stop(&c->retry);
     uv_timer_stop(&c->poll);
     c->is_retrying = false;
-    wait_ms = c->is_rest_next ? 1 : backoff_ms(c);
+    wait_ms = c->is_rest_next || c->is_renewed ? 1 : backoff_ms(c);
+    c->is_renewed = false;
     set_state(c, JB_CLIENT_BACKING_OFF, wait_ms);
     c->is_failed = false;
     uv_timer_start(&c->phase, on_backed_off, wait_ms, 0);
@@ -234,9 +252,12 @@ void jbi_client_retry_later(jb_client *c)
 {
     if (c->is_retrying)
         return;
+    if (c->retry_ms == 0)
+        c->retry_ms = RETRY_MS;
     c->is_retrying = true;
     jbi_count(&c->n.n_retries, 1);
-    uv_timer_start(&c->retry, on_retry, RETRY_MS + draw(c) % RETRY_MS, 0);
+    uv_timer_start(&c->retry, on_retry, c->retry_ms + draw(c) % c->retry_ms, 0);
+    c->retry_ms = c->retry_ms < RETRY_MAX_MS / 2 ? c->retry_ms * 2 : RETRY_MAX_MS;
 }
 
 /* --- the line */

@@ -13,9 +13,6 @@
 #include <strings.h>
 #include <wslay/wslay.h>
 
-/* A server that asks for more answers than it reads wants to fill our memory. */
-enum { ANSWERS_MAX = 64 };
-
 static const char subprotocol[] = "jimbot.v1.proto";
 
 static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t n, int flags, void *data)
@@ -162,8 +159,7 @@ static void judge(jb_client *c)
     } else {
         c->is_rest_next = is_unknown(status) && c->opts.flags & JB_CLIENT_REST_FALLBACK &&
                           c->url.scheme == JBI_URL_WS;
-        jbi_client_fail(c, JB_ENOENT, "the server has no WebSocket at %s (%u)", c->url.path,
-                        status);
+        jbi_client_fail(c, JB_ENOENT, "the server has no WebSocket there (%u)", status);
     }
 }
 
@@ -208,10 +204,8 @@ static void feed(jb_client *c, const char *bytes, size_t n)
         return;
     /* wslay answers pings at once; what it says must not pile up behind a server that does not
      * read. */
-    if (jbi_line_backlog(&c->line) > ANSWERS_MAX * 1024 + 4 * JBI_BATCH_BYTES) {
-        jbi_client_fault(c, "it asks and does not read the answers");
+    if (jbi_client_is_flooded(c))
         return;
-    }
     jbi_htext_add(&w->in, bytes + n_used, n - n_used);
     if (w->in.is_broken)
         jbi_client_fail(c, JB_ENOMEM, "no memory for what came in");

@@ -206,6 +206,14 @@ void jbi_line_close(jbi_line *l)
         forget(l);
 }
 
+bool jbi_line_try_next(jbi_line *l)
+{
+    if (!l->is_open || l->is_ended || !l->next)
+        return false;
+    drop(l); /* on_closed() goes on with it */
+    return true;
+}
+
 static int look_up(jbi_line *l)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
@@ -225,8 +233,9 @@ void jbi_line_open(jbi_line *l, const jbi_url *url, SSL_CTX *tls_ctx)
     jbi_htext_reset(&l->open, 64 * 1024);
     jb_error_init(&why);
     rc = url->scheme == JBI_URL_UNIX ? 0 : look_up(l);
+    uv_update_time(l->loop); /* that waited: what is timed from now on begins now */
     if (rc != 0) {
-        jbi_error_set(&why, JB_ENOENT, "looking up %.100s: %s", url->host, gai_strerror(rc));
+        jbi_error_set(&why, JB_ENOENT, "looking up the host: %s", gai_strerror(rc));
         l->is_quiet = false;
         end(l, &why);
         return;

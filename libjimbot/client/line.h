@@ -64,6 +64,10 @@ void jbi_line_fini(jbi_line *l);
 /* Connect to an address, which must outlive the connection. Looks the name up: waits. */
 void jbi_line_open(jbi_line *l, const jbi_url *url, SSL_CTX *tls_ctx);
 
+/* Give up the address that is being connected to and go on with the next; false: there is none, or
+ * one is connected. */
+bool jbi_line_try_next(jbi_line *l);
+
 /* Append bytes; they leave with jbi_line_flush(). */
 void jbi_line_send(jbi_line *l, const void *bytes, size_t n);
 void jbi_line_flush(jbi_line *l);

@@ -71,8 +71,9 @@ void *jbi_pipe_claim(jbi_pipe *p, uint32_t n_bytes)
 {
     uint32_t n_units = units_of(n_bytes);
     uint32_t head = atomic_load_explicit(&p->head, memory_order_relaxed);
-    /* Pairs with the release in jbi_pipe_release(): the reader has done with what is before it. */
-    uint32_t tail = tail_of(atomic_load_explicit(&p->ends, memory_order_acquire));
+    /* Pairs with the store in jbi_pipe_release(): the reader has done with what is before it. In
+     * one order with all the others: who has no room says so and then looks again. */
+    uint32_t tail = tail_of(atomic_load(&p->ends));
     uint32_t skip;
 
     if (n_bytes > jbi_pipe_record_max(p))

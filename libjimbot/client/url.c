@@ -8,6 +8,10 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
+
+/* What the name of a socket has room for; libuv would cut off the rest. */
+enum { UNIX_PATH_BYTES = sizeof(((struct sockaddr_un *)0)->sun_path) };
 
 static const struct scheme {
     const char *prefix;
@@ -100,7 +104,9 @@ int jbi_url_parse(const char *text, jbi_url *ret, jb_error *err)
     url.is_tls = s->is_tls;
     strcpy(url.port, s->port);
     if (s->scheme == JBI_URL_UNIX || s->scheme == JBI_URL_SHM) {
-        if (!copy(url.host, sizeof(url.host), at, (size_t)(end - at)))
+        size_t cap = s->scheme == JBI_URL_UNIX ? UNIX_PATH_BYTES : sizeof(url.host);
+
+        if (!copy(url.host, cap, at, (size_t)(end - at)))
             return jbi_error_set(err, JB_EINVAL,
                                  "the address has no name, or one that is too long");
         *ret = url;

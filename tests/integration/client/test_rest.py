@@ -23,6 +23,7 @@ class OldServer:
         self.answers = []  # (status, body) for the next posts, before the usual
         self.upgrades = 0
         self.cut = 0
+        self.closes = False
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -33,6 +34,8 @@ class OldServer:
 
             def answer(self, status, body=b"", length=True):
                 self.send_response(status)
+                if server.closes:
+                    self.send_header("Connection", "close")
                 if length:
                     self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -144,6 +147,34 @@ class Rest(ClientCase):
         self.books(stats)
         self.assertEqual(stats["waiting"], 0)
         self.assertEqual(stats["refused"], 3 if sum(server.batches) == 10 else stats["refused"])
+
+    def test_one_event_that_is_refused_without_a_count(self):
+        server = self.serve()
+        server.answers = [(422, b'{"status":"error"}')]
+        drive = self.open(server)
+        drive.say("publish", 1, "a")
+        self.assertEqual(drive.say("flush", 10)["rc"], 0)
+        stats = drive.stats()
+        self.assertEqual((stats["accepted"], stats["refused"]), (0, 1))
+
+    def test_a_redirection_is_said_and_nothing_is_lost(self):
+        server = self.serve()
+        server.answers = [(307, b"")]
+        drive = self.open(server)
+        drive.say("publish", 3, "a")
+        self.assertEqual(drive.say("flush", 10)["rc"], 0)
+        self.assertEqual(server.events, ids("a", 3))
+        self.assertEqual(drive.say("status")["code"], -6)
+        self.assertEqual(drive.stats()["retries"], 0)
+
+    def test_a_server_that_closes_after_each_answer_is_no_failure(self):
+        server = self.serve()
+        server.closes = True
+        drive = self.open(server, backoff_min_ns=2_000_000_000, backoff_max_ns=4_000_000_000)
+        drive.say("publish", 300, "a")
+        self.assertEqual(drive.say("flush", 1.5)["rc"], 0)
+        self.assertEqual(server.events, ids("a", 300))
+        self.assertEqual(drive.say("status")["failures"], 0)
 
     def test_a_body_it_does_not_take_is_sent_one_by_one(self):
         server = self.serve()

@@ -253,6 +253,22 @@ class Bounds(ClientCase):
         self.assertLess(drive.stats()["received"], 64)
         self.assertEqual([e["id"] for e in drive.take(400)], ids("a", 400))
 
+    def test_a_full_subscription_that_is_closed_holds_nothing_up(self):
+        server = self.serve(Bus())
+        publisher, drive = self.drive(), self.drive()
+        drive.open(server.url)
+        drive.say("subscribe", "game.>", "now", 60000, 65536)
+        drive.say("live", 5)
+        publisher.open(server.url)
+        publisher.say("publish", 400, "a", 2000)
+        self.assertEqual(publisher.say("flush", 10)["rc"], 0)
+        drive.wait(lambda stats: stats["received"] > 10)
+        time.sleep(0.2)
+        drive.say("close-sub")
+        drive.say("publish", 10, "b")
+        self.assertEqual(drive.say("flush", 5)["rc"], 0)
+        self.assertEqual(drive.stats()["connects"], 1)
+
     def test_a_server_that_is_not_listened_to_is_not_called_silent(self):
         bus = Bus()
         server = self.serve(bus)
@@ -282,6 +298,16 @@ class Bounds(ClientCase):
 
 
 class Manners(ClientCase):
+    def test_a_topic_that_is_none_is_a_fault(self):
+        server = self.serve(Bus())
+        drive = self.drive()
+        drive.open(server.url)
+        drive.say("subscribe", "game.>")
+        drive.say("live", 5)
+        server.put("a", topic="game..\u00e4 x")
+        drive.wait(lambda stats: stats["faults"] > 0)
+        self.assertEqual(drive.stats()["received"], 0)
+
     def test_the_token_is_sent_and_a_refused_one_is_said(self):
         seen = []
 

@@ -6,6 +6,10 @@
 #include "jimbot/client.h"
 #include "support/suite.h"
 
+/* As long as the path of a socket may be. */
+#define TEN        "0123456789"
+#define SOCKET_107 "/tmp/xx" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
 static jbi_url parsed(const char *text)
 {
     jbi_url url;
@@ -45,6 +49,7 @@ START_TEST(test_names_and_paths)
 {
     ck_assert_str_eq(parsed("unix:/run/jimbot/a b").host, "/run/jimbot/a b");
     ck_assert_str_eq(parsed("shm://jimbot").host, "jimbot");
+    ck_assert_uint_eq(strlen(parsed("unix:" SOCKET_107).host), 107);
     ck_assert_uint_eq(parsed("shm://jimbot").scheme, JBI_URL_SHM);
 }
 END_TEST
@@ -58,6 +63,7 @@ static const char *const wrong[] = {
     "ws://h:0",
     "ws://h:x",
     "unix:",
+    "unix:" SOCKET_107 "x", /* the system would cut it off */
     "ws://h:65536",
     "ws://user@h",
     "ws://[::1",
