@@ -75,9 +75,9 @@ static enum unpacked unzstd_all(ZSTD_DStream *d, const jbi_call *call, size_t ma
 {
     ZSTD_inBuffer in = {.src = call->body, .size = call->body_bytes};
     size_t rc = 1;
-    bool is_full = false;
 
-    while (in.pos < in.size || is_full || rc != 0) {
+    /* 0 says that a frame is at its end and all of it is out. */
+    while (in.pos < in.size || rc != 0) {
         ZSTD_outBuffer out = {.pos = 0};
         size_t pos = in.pos;
         char *to;
@@ -90,7 +90,6 @@ static enum unpacked unzstd_all(ZSTD_DStream *d, const jbi_call *call, size_t ma
         if (ZSTD_isError(rc))
             return UNPACK_BROKEN;
         room->len += out.pos;
-        is_full = out.pos == out.size;
         if (room->len > max_bytes)
             return UNPACK_TOO_LARGE;
         /* It wants more than there is. */

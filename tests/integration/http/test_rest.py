@@ -119,6 +119,18 @@ class Compressed(DaemonCase):
         self.assertLess(len(bomb), 2000)
         self.assertEqual(self.post(bomb, "zstd")[0], 413)
 
+    def test_contents_of_any_length_are_taken(self):
+        codings = {"gzip": gzip.compress}
+        if shutil.which("zstd"):
+            codings["zstd"] = lambda b: subprocess.run(["zstd", "-c"], input=b, capture_output=True, check=True).stdout
+        for coding, compress in codings.items():
+            for n in (65535, 65536, 65537, 99999, 100000):
+                with self.subTest(coding=coding, n=n):
+                    body = compress(json.dumps([event()]).encode().ljust(n))
+                    self.assertEqual(self.post(body, coding)[0], 200)
+                    self.assertEqual(self.post(body[:-1], coding)[0], 400)
+            self.assertEqual(self.post(compress(b" " * 100001), coding)[0], 413)
+
     def test_a_body_that_is_not_what_it_says_is_refused(self):
         body = gzip.compress(json.dumps(event()).encode())
         for wrong in [b"{}", body[:-1], body[:20], body + b"x", zlib.compress(b"{}"), body[:12] + b"\0\0" + body[14:]]:
