@@ -15,7 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POLL_MAX_BYTES = 64 * 1024 };
+/* A command is a name and eight short parameters; a tree of JSON is many times its text. */
+enum { POLL_MAX_BYTES = 64 * 1024, COMMAND_MAX_BYTES = 64 * 1024 };
 
 /* A parameter's text; NULL when it has one, else what is wrong with it. */
 static const char *write_param(const json_t *value, char to[48])
@@ -136,14 +137,21 @@ static void answer_sent(jbi_service *s, int rc, jbi_answer *answer)
 
 void jbi_service_command(jbi_service *s, const jbi_call *call, jbi_answer *answer)
 {
+    size_t max_bytes = s->opts->max_body_bytes;
     json_error_t err;
     jb_command command;
     const char *problem;
     jbi_call plain;
     json_t *root;
 
-    if (!jbi_unpack(call, s->opts->max_body_bytes, &s->unpacked, &plain, answer))
+    if (max_bytes > COMMAND_MAX_BYTES)
+        max_bytes = COMMAND_MAX_BYTES;
+    if (!jbi_unpack(call, max_bytes, &s->unpacked, &plain, answer))
         return;
+    if (plain.body_bytes > max_bytes) {
+        jbi_answer_error(answer, 413, "a command has at most 65536 bytes");
+        return;
+    }
     root = json_loadb(plain.body ? plain.body : "", plain.body_bytes, 0, &err);
     if (!root) {
         jbi_answer_error_at(answer, 400, err.text, err.position > 0 ? (uint64_t)err.position : 0);

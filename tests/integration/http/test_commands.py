@@ -1,5 +1,6 @@
 """Commands: in as JSON or from another process, out once as text."""
 
+import gzip
 import json
 import unittest
 
@@ -44,6 +45,17 @@ class Commands(DaemonCase):
         for name in names:
             self.assertEqual(self.send({"type": name, "payload": {}})[0], 200)
         self.assertEqual(self.poll().split(), names)
+
+    def test_a_command_is_short(self):
+        body = b'{"type":"play_hand"}'
+        self.assertEqual(self.send(body.ljust(65536))[0], 200)
+        self.assertEqual(self.send(body.ljust(65537))[0], 413)
+        body = b'{"type":"a","params":[' + b"1," * 2000000 + b"1]}"
+        status, answer = self.send(body)
+        self.assertEqual((status, answer["status"]), (413, "error"))
+        fields = {"Content-Encoding": "gzip"}
+        self.assertEqual(self.daemon.request("POST", COMMANDS, gzip.compress(body), fields)[0], 413)
+        self.assertEqual(self.poll(), "play_hand\n")
 
     def test_what_is_no_command_is_400(self):
         bad = [

@@ -102,6 +102,14 @@ class Batch(DaemonCase):
             self.assertEqual((status, answer["accepted"]), (422, 0))
             self.assertEqual(answer["rejected"][0]["index"], 0)
 
+    def test_a_large_body_that_is_refused_costs_no_more_than_its_bytes(self):
+        for body in (b'{"type":3,"x":[' + b"1," * 3000000 + b'1]}', b'{"x":"}","events":3}'):
+            self.assertIn(self.daemon.post(EVENTS, body)[0], (400, 413))
+        self.assertEqual(self.daemon.post(EVENTS, b' {"a":[{"events":[]}],"events" : [{}]}')[0], 422)
+        with open(f"/proc/{self.daemon.process.pid}/status") as f:
+            peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
+        self.assertLess(peak, 200 * 1024)
+
     def test_a_batch_that_is_not_json_leaves_no_trace(self):
         body = json.dumps({"events": [event(), event()]}).encode()[:-1]
         status, answer = self.daemon.post(BATCH, body)
