@@ -130,7 +130,7 @@ static bool respond(jbi_grpc_call *call, reader *r)
     r->until_ms = 0;
     if (jbi_feed_take(r->feed, (uint32_t)i, out->len - start) < 0) {
         jbi_grpc_drop(call, start);
-        return true;
+        return false;
     }
     r->sent_ms = now_ms;
     jbi_grpc_end(call, start);

@@ -10,8 +10,9 @@
 
 #include <stdio.h>
 
-/* Peeks of one call that find only events nobody wants: the loop's other clients wait no longer. */
-enum { ROUNDS_MAX = 64 };
+/* Peeks of one call that find only events nobody wants: the loop's other clients wait no longer.
+ * And the shortest time to hold publishers back. */
+enum { ROUNDS_MAX = 64, HOLD_MIN_NS = 10 * 1000 * 1000 };
 
 struct jbi_feed_poll {
     uv_poll_t handle;
@@ -85,13 +86,16 @@ static int watch(jbi_feed *f)
     return uv_poll_start(&p->handle, UV_READABLE, on_readable) < 0 ? JB_ESYS : 0;
 }
 
-/* How long it may hold publishers back: what the client says, within what the host allows. */
+/* How long it may hold publishers back: what the client says, within what the host allows; long
+ * enough that a turn of the loop does not end it. */
 static uint64_t evict_after_ns(const jbi_feed *f, const jbi_feed_opts *o)
 {
     uint64_t most_ns = f->host->opts.max_hold_ns;
+    uint64_t ns = o->evict_after_ns;
 
-    return most_ns && (o->evict_after_ns == 0 || o->evict_after_ns > most_ns) ? most_ns
-                                                                              : o->evict_after_ns;
+    if (most_ns && (ns == 0 || ns > most_ns))
+        ns = most_ns;
+    return ns && ns < HOLD_MIN_NS ? HOLD_MIN_NS : ns;
 }
 
 static int subscribe(jbi_feed *f, const jbi_feed_opts *o, jb_error *err)
@@ -283,7 +287,8 @@ int jbi_feed_peek(jbi_feed *f, const jb_event **ret_events, uint32_t n_max)
         select_wanted(f, (uint32_t)n);
         if (f->n_shown)
             return (int)f->n_shown;
-        jbi_feed_take(f, 0, 0);
+        if (jbi_feed_take(f, 0, 0) < 0)
+            break;
     }
     rearm(f);
     return 0;
@@ -296,8 +301,11 @@ int jbi_feed_take(jbi_feed *f, uint32_t n, size_t n_bytes)
     uint32_t n_raw = is_all ? f->n_raw : n ? f->raw_idx[n - 1] + 1u : 0;
     int rc = n_raw ? jb_sub_advance_n(f->sub, n_raw) : 0;
 
-    if (rc < 0)
+    if (rc < 0) {
+        f->n_raw = f->n_shown = 0;
+        rearm(f);
         return rc;
+    }
     for (uint32_t i = 0; i < n; i++)
         f->n_missed += f->events[i].n_missed;
     if (n || is_all)

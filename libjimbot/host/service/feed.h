@@ -2,7 +2,7 @@
  * feed: a network client's subscription: a jb_sub that the loop watches.
  *
  * fn is called when there may be something to peek at, and then not again before a jbi_feed_peek()
- * has returned 0. So a client that does not read costs no wake-up: its owner peeks when the
+ * has returned 0 or a jbi_feed_take() has failed. So a client that does not read costs no wake-up: its owner peeks when the
  * connection has room again, in the pump() of its protocol.
  *
  *     static void on_feed(jbi_feed *feed, void *userdata) { jbi_conn_wake(userdata); }
@@ -13,6 +13,7 @@
  *             append n events
  *             if (jbi_feed_take(feed, n, c->out.open.len - len) == JB_EEVICTED)
  *                 c->out.open.len = len; // they may have been torn; the next peek tells of it
+ *                 break;                 // fn is called: whoever is evicted each time yields
  *         if (n < 0) the feed has ended: close it and say so
  *
  * Invariant: an event is peeked at, taken, and counted in this order; it is never taken before its
@@ -98,7 +99,7 @@ int jbi_feed_peek(jbi_feed *feed, const jb_event **ret_events, uint32_t n_max);
 
 /* Take the first n of what was shown, which became n_bytes on the wire. Returns 0; or JB_EEVICTED:
  * nothing was taken, and what was shown may have changed while it was read: forget what was made
- * of it. */
+ * of it, and look again when fn is called. */
 int jbi_feed_take(jbi_feed *feed, uint32_t n, size_t n_bytes);
 
 #endif

@@ -441,12 +441,8 @@ bool jbi_session_next(jbi_session *s, jbi_htext *out)
         sub *u = s->subs[at];
         int rc = u->is_ready ? deliver(u, &a) : 0;
 
-        /* The next peek says what is gone. */
-        if (rc == JB_EEVICTED)
-            rc = deliver(u, &a);
-        if (rc == JB_EEVICTED)
-            continue;
-        if (rc == 0) {
+        /* Evicted: the feed calls again, and the peek then says what is gone. */
+        if (rc == 0 || rc == JB_EEVICTED) {
             u->is_ready = false;
             continue;
         }

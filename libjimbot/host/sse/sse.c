@@ -281,6 +281,7 @@ static bool send_some(jbi_conn *c)
         /* Evicted: it may have been torn while it was read. The next peek says what is gone. */
         out->len = n_before;
         jbi_render_forget(&c->host->service);
+        return false;
     }
     return n > 0;
 }
