@@ -77,26 +77,39 @@ static void unlink_entry(jbi_dedupe *d, uint32_t idx)
     *link = d->ring[idx].next;
 }
 
-void jbi_dedupe_add(jbi_dedupe *d, const char *id, size_t n)
+static void link_entry(jbi_dedupe *d, uint32_t idx)
 {
-    jbi_dedupe_entry *e = &d->ring[d->at];
+    jbi_dedupe_entry *e = &d->ring[idx];
 
-    if (n == 0)
-        return;
-    if (e->len_bytes)
-        unlink_entry(d, d->at);
-    make_entry(d, id, n, e);
     e->next = d->buckets[e->bucket];
-    d->buckets[e->bucket] = d->at + 1;
+    d->buckets[e->bucket] = idx + 1;
+}
+
+void jbi_dedupe_swap(jbi_dedupe *d, const char *id, size_t n, jbi_dedupe_entry *ret_old)
+{
+    *ret_old = d->ring[d->at];
+    if (ret_old->len_bytes)
+        unlink_entry(d, d->at);
+    make_entry(d, id, n, &d->ring[d->at]);
+    link_entry(d, d->at);
     d->at = (d->at + 1) % d->n_window;
 }
 
-void jbi_dedupe_undo(jbi_dedupe *d, uint32_t n)
+void jbi_dedupe_add(jbi_dedupe *d, const char *id, size_t n)
 {
-    for (; n > 0; n--) {
+    jbi_dedupe_entry old;
+
+    if (n)
+        jbi_dedupe_swap(d, id, n, &old);
+}
+
+void jbi_dedupe_undo(jbi_dedupe *d, const jbi_dedupe_entry *old, uint32_t n)
+{
+    while (n-- > 0) {
         d->at = (d->at + d->n_window - 1) % d->n_window;
-        if (d->ring[d->at].len_bytes)
-            unlink_entry(d, d->at);
-        d->ring[d->at].len_bytes = 0;
+        unlink_entry(d, d->at);
+        d->ring[d->at] = old[n];
+        if (old[n].len_bytes)
+            link_entry(d, d->at);
     }
 }

@@ -40,7 +40,9 @@ bool jbi_dedupe_has(const jbi_dedupe *d, const char *id, size_t n);
 /* Remember an id that is not in the window; the oldest one leaves it. An empty id is ignored. */
 void jbi_dedupe_add(jbi_dedupe *d, const char *id, size_t n);
 
-/* Forget the last n ids added. Those that left the window for them do not come back. */
-void jbi_dedupe_undo(jbi_dedupe *d, uint32_t n);
+/* The same with an id that is not empty, and set what left the window for it; and forget the last n
+ * ids, each with what it set, in the order in which they were added: the window is as before. */
+void jbi_dedupe_swap(jbi_dedupe *d, const char *id, size_t n, jbi_dedupe_entry *ret_old);
+void jbi_dedupe_undo(jbi_dedupe *d, const jbi_dedupe_entry *old, uint32_t n);
 
 #endif

@@ -92,7 +92,10 @@ static int publish_all(jbi_service *s, const jbi_call *call, uint32_t *ret_accep
     *ret_accepted = *ret_duplicates = 0;
     for (uint32_t i = 0; i < s->publish.n; i++) {
         const jb_encoded *e = &s->publish.events[i].event;
-        bool is_there = i < n_before || jbi_publish_is_known(s, e);
+        bool is_known = jbi_publish_is_known(s, e);
+        bool is_barred = !is_known && jbi_publish_is_barred(s, e);
+        /* What was refused the first time is not there now. */
+        bool is_there = is_known || (i < n_before && !is_barred);
         int rc = is_there ? 0 : jbi_publish_one(s, e, 0);
 
         if (rc == JB_ETOOBIG || rc == JB_EPERM) {

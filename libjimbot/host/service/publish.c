@@ -106,16 +106,21 @@ static bool is_distinct_id(const char *id, size_t n)
     return n == 0 || !memmem(id, n, "\xEF\xBF\xBD", 3); /* U+FFFD */
 }
 
+static void put(jbi_pending *to, const jb_encoded *event)
+{
+    to->event = *event;
+    if (!is_distinct_id(event->event_id, event->event_id_bytes))
+        to->event.event_id_bytes = 0;
+}
+
 int jbi_publish_add(jbi_service *s, const jb_encoded *event, uint32_t idx)
 {
     jbi_pending *to = grow(s);
 
     if (!to)
         return JB_ENOMEM;
-    to->event = *event;
+    put(to, event);
     to->idx = idx;
-    if (!is_distinct_id(event->event_id, event->event_id_bytes))
-        to->event.event_id_bytes = 0;
     return 0;
 }
 
@@ -212,9 +217,8 @@ int jbi_publish_add_json(jbi_service *s, uint32_t dialect, const jbi_msg_outgoin
     jb_error_init(&err);
     rc = jb_encoder_json(encoder, from->event.data, from->event.len, &event, &err);
     if (rc == 0) {
-        s->publish.n--;
-        jbi_publish_add(s, &event, s->publish.n);
         e = &s->publish.events[s->publish.n - 1];
+        put(e, &event);
         e->is_copied = true;
         /* The encoder's buffer is its own again with the next event. */
         e->copy_at = copies->len;
@@ -262,6 +266,11 @@ bool jbi_publish_is_known(jbi_service *s, const jb_encoded *e)
     return jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes);
 }
 
+bool jbi_publish_is_barred(const jbi_service *s, const jb_encoded *e)
+{
+    return !s->publish.may_command && !strncmp(e->topic, "command.", strlen("command."));
+}
+
 /* What the ring wants to know of an event. Sets whether it goes to the topic for those without. */
 static int make_head(jbi_service *s, const jb_encoded *e, uint32_t key, jb_event_head *ret_head,
                      bool *ret_overflow)
@@ -271,7 +280,7 @@ static int make_head(jbi_service *s, const jb_encoded *e, uint32_t key, jb_event
     *ret_head = (jb_event_head){
         .type = e->type, .priority = e->priority, .source_time = e->source_time, .key = key};
     *ret_overflow = false;
-    if (!s->publish.may_command && !strncmp(e->topic, "command.", strlen("command.")))
+    if (jbi_publish_is_barred(s, e))
         return JB_EPERM;
     rc = jb_bus_topic(s->bus, e->topic, e->topic_bytes, &ret_head->topic_id);
     *ret_overflow = rc == JB_ELIMIT;
@@ -354,6 +363,9 @@ static int settle_refused(jbi_service *s, jbi_pending *e, int rc)
     case JB_EAGAIN:
         settle(s, e, JBI_OUTCOME_FULL, "the bus is full, send it again");
         return 0;
+    case JB_ESTATE:
+        settle(s, e, JBI_OUTCOME_FULL, "the bus took its place away, send it again");
+        return 0;
     case JB_ETOOBIG:
         settle(s, e, JBI_OUTCOME_TOO_BIG, "the event is larger than the bus takes");
         return 0;
@@ -369,21 +381,27 @@ static int settle_refused(jbi_service *s, jbi_pending *e, int rc)
     }
 }
 
-int jbi_publish_add_settled(jbi_service *s, int rc)
+int jbi_publish_reserve(jbi_service *s)
 {
-    jbi_pending *e = grow(s);
+    return grow(s) ? 0 : JB_ENOMEM;
+}
 
-    if (!e)
-        return JB_ENOMEM;
+int jbi_publish_settle(jbi_service *s, int rc)
+{
+    jbi_pending *e = &s->publish.events[s->publish.n - 1];
+
     if (rc < 0)
         return settle_refused(s, e, rc);
     settle(s, e, JBI_OUTCOME_ACCEPTED, NULL);
     return 0;
 }
 
+/* Nothing overtakes what the bus did not take. When the bus breaks after it took some, they have to
+ * be told, so the others have an outcome as well. */
 static int run_each(jbi_service *s, bool may_stop)
 {
-    bool is_full = false;
+    bool is_any = false;
+    int stop = 0;
 
     for (uint32_t i = 0; i < s->publish.n; i++) {
         jbi_pending *e = &s->publish.events[i];
@@ -395,15 +413,20 @@ static int run_each(jbi_service *s, bool may_stop)
             settle(s, e, JBI_OUTCOME_DUPLICATE, NULL);
             continue;
         }
-        /* One that would still fit must not overtake those that did not. */
-        rc = is_full ? JB_EAGAIN : jbi_publish_one(s, &e->event, e->key);
-        is_full = rc == JB_EAGAIN;
-        if (is_full && may_stop)
+        rc = stop ? stop : jbi_publish_one(s, &e->event, e->key);
+        if (may_stop && (rc == JB_EAGAIN || rc == JB_ESTATE))
             return 0;
-        if (rc == 0)
+        if (rc == 0) {
             settle(s, e, JBI_OUTCOME_ACCEPTED, NULL);
-        else if (settle_refused(s, e, rc) < 0)
-            return rc;
+            is_any = true;
+        } else if (settle_refused(s, e, rc) < 0) {
+            if (!is_any)
+                return rc;
+            settle(s, e, JBI_OUTCOME_NOT_TRIED, jb_strerror(rc));
+            stop = rc;
+        } else if (e->outcome == JBI_OUTCOME_FULL) {
+            stop = rc;
+        }
     }
     return 0;
 }
@@ -414,11 +437,15 @@ typedef struct batch {
     const void **payloads;
     uint32_t *lens;
     jbi_pending **events;
+    jbi_dedupe_entry *ids; /* what left the window */
     uint32_t n;
-    uint32_t n_ids; /* that entered the window */
+    uint32_t n_ids; /* that entered it */
 } batch;
 
-enum { BATCH_ITEM_BYTES = sizeof(jb_event_head) + 2 * sizeof(void *) + sizeof(uint32_t) };
+enum {
+    BATCH_ITEM_BYTES =
+        sizeof(jb_event_head) + 2 * sizeof(void *) + sizeof(uint32_t) + sizeof(jbi_dedupe_entry)
+};
 
 static void *batch_init(jbi_service *s, batch *b)
 {
@@ -432,6 +459,7 @@ static void *batch_init(jbi_service *s, batch *b)
     b->payloads = (const void **)(void *)(b->heads + n);
     b->events = (jbi_pending **)(void *)(b->payloads + n);
     b->lens = (uint32_t *)(void *)(b->events + n);
+    b->ids = (jbi_dedupe_entry *)(void *)(b->lens + n);
     return at;
 }
 
@@ -453,8 +481,21 @@ static void batch_add(jbi_service *s, batch *b, jbi_pending *e)
     b->lens[b->n] = e->event.len_bytes;
     b->events[b->n++] = e;
     if (e->event.event_id_bytes) {
-        jbi_dedupe_add(&s->dedupe, e->event.event_id, e->event.event_id_bytes);
-        b->n_ids++;
+        jbi_dedupe_swap(&s->dedupe, e->event.event_id, e->event.event_id_bytes,
+                        &b->ids[b->n_ids++]);
+    }
+}
+
+/* Nothing was published: the window is what it was, and what was a duplicate of another event of
+ * the request is one no more. */
+static void batch_undo(jbi_service *s, const batch *b)
+{
+    jbi_dedupe_undo(&s->dedupe, b->ids, b->n_ids);
+    for (uint32_t i = 0; i < s->publish.n; i++) {
+        jbi_pending *e = &s->publish.events[i];
+
+        if (e->outcome == JBI_OUTCOME_DUPLICATE && !jbi_publish_is_known(s, &e->event))
+            settle(s, e, JBI_OUTCOME_NOT_TRIED, "another event of the request had no room");
     }
 }
 
@@ -468,7 +509,7 @@ static int batch_settle(jbi_service *s, const batch *b, int rc)
             settle(s, e, JBI_OUTCOME_ACCEPTED, NULL);
         } else if (rc == JB_ETOOBIG) {
             settle(s, e, JBI_OUTCOME_TOO_BIG, "all of them are more than the bus takes at once");
-        } else if (rc == JB_EAGAIN && i > 0) {
+        } else if ((rc == JB_EAGAIN || rc == JB_ESTATE) && i > 0) {
             settle(s, e, JBI_OUTCOME_NOT_TRIED, "another event of the request had no room");
         } else if (settle_refused(s, e, rc) < 0) {
             return rc;
@@ -493,7 +534,7 @@ static int run_together(jbi_service *s)
     if (rc == 0 && b.n > 0)
         rc = jb_bus_publish_batch(s->bus, b.heads, b.payloads, b.lens, b.n);
     if (rc < 0)
-        jbi_dedupe_undo(&s->dedupe, b.n_ids);
+        batch_undo(s, &b);
     rc = batch_settle(s, &b, rc);
     jbi_hmem_free(s->alloc, memory, s->publish.n * BATCH_ITEM_BYTES);
     return rc;
@@ -532,43 +573,4 @@ int jbi_publish_run(jbi_service *s, uint32_t flags, jbi_publish_sum *ret_sum)
                                          : run_each(s, flags & JBI_PUBLISH_STOP_WHEN_FULL);
     sum_up(s, ret_sum);
     return rc;
-}
-
-const char *jbi_publish_note(const jbi_service *s, const jbi_pending *e)
-{
-    return e->note && !s->publish.notes.is_broken ? s->publish.notes.data + e->note : "";
-}
-
-void jbi_publish_write(const jbi_service *s, uint32_t number, jbi_htext *out)
-{
-    for (uint32_t i = 0; i < s->publish.n; i++) {
-        const jbi_pending *e = &s->publish.events[i];
-        size_t mark = jbi_msg_open(out, number);
-
-        jbi_msg_put_value(out, 1, e->outcome);
-        if (e->note)
-            jbi_msg_put_text(out, 3, jbi_publish_note(s, e));
-        jbi_msg_close(out, mark);
-    }
-}
-
-void jbi_publish_write_json(const jbi_service *s, jbi_htext *out)
-{
-    static const char *const names[JBI_OUTCOME_N] = {"UNSPECIFIED", "ACCEPTED",    "DUPLICATE",
-                                                     "FULL",        "OVER_BUDGET", "TOO_BIG",
-                                                     "INVALID",     "NOT_TRIED"};
-
-    for (uint32_t i = 0; i < s->publish.n; i++) {
-        const jbi_pending *e = &s->publish.events[i];
-
-        jbi_htext_str(out,
-                      i ? ",{\"outcome\":\"PUBLISH_OUTCOME_" : "{\"outcome\":\"PUBLISH_OUTCOME_");
-        jbi_htext_str(out, names[e->outcome]);
-        jbi_htext_str(out, "\"");
-        if (e->note) {
-            jbi_htext_str(out, ",\"message\":");
-            jbi_htext_ascii(out, jbi_publish_note(s, e));
-        }
-        jbi_htext_str(out, "}");
-    }
 }

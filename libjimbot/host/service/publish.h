@@ -94,9 +94,10 @@ int jbi_publish_add_outgoing(struct jbi_service *s, const jbi_msg_outgoing *even
 /* The same with an event in JSON. */
 int jbi_publish_add_json(struct jbi_service *s, uint32_t dialect, const jbi_msg_outgoing *event);
 
-/* Add what was tried already, with what the bus said of it. Returns 0, JB_ENOMEM, or what is wrong
- * with the bus. */
-int jbi_publish_add_settled(struct jbi_service *s, int rc);
+/* Add a place for what is published by other means, before it is; then give it the outcome that the
+ * bus said, which returns 0 or what is wrong with the bus. */
+int jbi_publish_reserve(struct jbi_service *s);
+int jbi_publish_settle(struct jbi_service *s, int rc);
 
 /* Add all events of a PublishRequest, PublishStreamRequest or PublishManyRequest, whose field of
  * events has that number, from the one at from_idx on. Sets, when it is 1, whether it is
@@ -105,7 +106,8 @@ const char *jbi_publish_add_request(struct jbi_service *s, jbi_slice message,
                                     uint32_t events_number, uint32_t from_idx,
                                     bool *ret_all_or_none);
 
-/* Publish what was added. Returns 0, or what is wrong with the bus: JB_ECORRUPT, JB_ESTATE … */
+/* Publish what was added. Returns 0, or what is wrong with the bus: JB_ECORRUPT …; then nothing of
+ * it lies in the ring. */
 int jbi_publish_run(struct jbi_service *s, uint32_t flags, jbi_publish_sum *ret_sum);
 
 /* Append a PublishResult with that field number for each event that has an outcome. */
@@ -122,6 +124,9 @@ const char *jbi_publish_note(const struct jbi_service *s, const jbi_pending *eve
  * scope for those is missing, which the sentence says. */
 int jbi_publish_one(struct jbi_service *s, const jb_encoded *event, uint32_t key);
 extern const char *const jbi_publish_no_command;
+
+/* Whether that is so. */
+bool jbi_publish_is_barred(const struct jbi_service *s, const jb_encoded *event);
 
 /* Whether it was published before, by its event_id. */
 bool jbi_publish_is_known(struct jbi_service *s, const jb_encoded *event);

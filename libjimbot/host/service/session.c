@@ -230,13 +230,19 @@ static void publish(jbi_session *s, const jbi_session_req *r, const jbi_answerer
 
 static void command(jbi_session *s, const jbi_session_req *r, const jbi_answerer *a)
 {
-    int rc = jbi_orders_send(a->service, &r->command);
+    int rc;
 
     jbi_publish_begin(a->service, &s->who);
+    if (jbi_publish_reserve(a->service) < 0) {
+        jbi_answer_fault(a, JBI_FAULT_RESOURCE_EXHAUSTED, "no memory: the command was not sent",
+                         NULL);
+        return;
+    }
+    rc = jbi_orders_send(a->service, &r->command);
     a->service->counters.n_commands += rc == 0;
     if (rc == JB_EINVAL)
         jbi_answer_fault(a, JBI_FAULT_INVALID_ARGUMENT, jbi_orders_rule, NULL);
-    else if (jbi_publish_add_settled(a->service, rc) < 0)
+    else if (jbi_publish_settle(a->service, rc) < 0)
         jbi_answer_fault(a, JBI_FAULT_INTERNAL, jb_strerror(rc), NULL);
     else
         jbi_answer_published(a);
@@ -356,26 +362,29 @@ static uint32_t add_events(const jbi_answerer *a, const sub *u, const jb_event *
     return i;
 }
 
-/* How many events may be delivered now, with room to remember them. */
-static uint32_t window(sub *u)
+/* How many events may be delivered now, with room to remember them; JB_ENOMEM when there is none and
+ * no acknowledgement can make some. */
+static int window(sub *u)
 {
     uint32_t want = u->max_events < JBI_FEED_EVENTS ? u->max_events : JBI_FEED_EVENTS;
     uint32_t cap = u->cap_unacked ? u->cap_unacked * 2 : JBI_FEED_EVENTS;
     uint64_t *grown;
 
     if (u->max_unacked == 0)
-        return want;
+        return (int)want;
     if (want > u->max_unacked - u->n_unacked)
         want = u->max_unacked - u->n_unacked;
     if (want <= u->cap_unacked - u->n_unacked)
-        return want;
+        return (int)want;
     grown = jbi_hmem_realloc(u->session->host->alloc, u->unacked,
                              u->cap_unacked * sizeof(*u->unacked), cap * sizeof(*u->unacked));
     if (grown) {
         u->unacked = grown;
         u->cap_unacked = cap;
     }
-    return want < u->cap_unacked - u->n_unacked ? want : u->cap_unacked - u->n_unacked;
+    if (u->cap_unacked == 0)
+        return JB_ENOMEM;
+    return (int)(want < u->cap_unacked - u->n_unacked ? want : u->cap_unacked - u->n_unacked);
 }
 
 /* Append a delivery of a subscription. 1, 0 when there is none, JB_EEVICTED when what was read may
@@ -383,14 +392,14 @@ static uint32_t window(sub *u)
 static int deliver(sub *u, const jbi_answerer *a)
 {
     const size_t n_before = a->out->len;
-    const uint32_t n_max = window(u);
+    const int n_max = window(u);
     const jb_event *events;
     size_t mark;
     int n;
 
-    if (n_max == 0)
-        return 0;
-    n = jbi_feed_peek(u->feed, &events, n_max);
+    if (n_max <= 0)
+        return n_max;
+    n = jbi_feed_peek(u->feed, &events, (uint32_t)n_max);
     if (n <= 0)
         return n;
     mark = jbi_answer_delivery(a, u->id);

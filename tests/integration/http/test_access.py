@@ -102,6 +102,26 @@ class Tokens(AccessCase):
         poll = self.daemon.request("GET", "/api/v1/commands/poll", None, bearer(self.tokens["command"]))
         self.assertEqual(poll[2], b"")
 
+    def test_what_was_refused_before_the_bus_was_full_is_refused_again(self):
+        self.start("--tokens", self.write(*self.lines), "--bus-bytes", "64K")
+        holder = WebSocket(self.daemon, fields=bearer(self.tokens["subscribe"]))
+        self.addCleanup(holder.close)
+        holder.subscribe(">", policy="lossless", max_unacked=1)
+        command = {"type": "COMMAND", "payload": {"name": "play_hand"}}
+        body = json.dumps([command] + [event(n=i, text="x" * 400) for i in range(200)]).encode()
+        sent = ("POST", "/api/v1/events/batch", body, bearer(self.tokens["publish"]))
+        status, _, answer = self.daemon.request(*sent)
+        self.assertEqual(status, 503)
+        self.assertGreater(json.loads(answer)["accepted"], 10)
+        holder.close()
+        for _ in range(50):
+            status, _, answer = self.daemon.request(*sent)
+            if status != 503:
+                break
+        answer = json.loads(answer)
+        self.assertEqual((status, answer["accepted"], answer["n_rejected"]), (422, 200, 1))
+        self.assertEqual([r["index"] for r in answer["rejected"]], [0])
+
     def test_health_wants_none(self):
         self.assertEqual(self.status("GET", "/health"), 200)
         self.assertEqual(self.status("POST", "/api/v1/events/health", None, b"{}"), 200)

@@ -59,6 +59,11 @@ class WebSockets(AccessCase):
         self.assertEqual(answer["fault"]["code"], RESOURCE_EXHAUSTED)
         self.assertIn("pong", w.ask(ping={}))
 
+    def test_the_rate_limit_counts_an_event_once(self):
+        self.start("--rate-limit", "1", "--rate-burst", "6")
+        w = self.open()
+        self.assertEqual(w.publish(*[BEAT] * 5) + w.publish(BEAT), ["ACCEPTED"] * 6)
+
 
 class Streams(AccessCase):
     def ask(self, token):

@@ -175,6 +175,8 @@ class Flow(WsCase):
         self.assertEqual(outcome, "FULL")
         self.assertEqual(ws.publish(event(event_id="a"), event(pad="y" * 600), event(), all_or_none=True),
                          ["FULL", "NOT_TRIED", "NOT_TRIED"])
+        twice = event(event_id="t", pad="z" * 400)
+        self.assertEqual(ws.publish(twice, twice, event(), all_or_none=True), ["FULL", "NOT_TRIED", "NOT_TRIED"])
         seen = 0
         while seen < n:
             for e in slow.events(1):

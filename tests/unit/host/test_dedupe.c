@@ -130,17 +130,22 @@ END_TEST
 START_TEST(test_what_was_added_last_can_be_forgotten)
 {
     ck_assert_int_eq(jbi_dedupe_init(&window, 4, &jbi_hmem_libc), 0);
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < 3; i++)
         add_number(i);
-    jbi_dedupe_undo(&window, 2);
-    ck_assert(has("id-2") && has("id-3") && !has("id-4") && !has("id-5"));
-    add("x");
-    add("y");
-    ck_assert(has("id-2") && has("id-3") && has("x") && has("y"));
-    jbi_dedupe_undo(&window, 100);
-    ck_assert(!has("id-2") && !has("id-3") && !has("x") && !has("y"));
-    add("z");
-    ck_assert(has("z"));
+    for (unsigned n = 1; n < 12; n++) {
+        jbi_dedupe_entry old[12];
+        char name[3] = "a";
+
+        for (unsigned i = 0; i < n; i++, name[0]++)
+            jbi_dedupe_swap(&window, name, 1, &old[i]);
+        name[0]--;
+        ck_assert(has(name) && has("id-0") == (n < 2));
+        jbi_dedupe_undo(&window, old, n);
+        ck_assert(has("id-0") && has("id-1") && has("id-2") && !has("a") && !has(name));
+    }
+    add_number(3);
+    add_number(4);
+    ck_assert(!has("id-0") && has("id-1") && has("id-2") && has("id-3") && has("id-4"));
     jbi_dedupe_fini(&window);
 }
 END_TEST
