@@ -48,7 +48,7 @@ typedef struct jbi_h2_app {
     /* The time of jbi_h2_wake_at() has come. */
     void (*tick)(jbi_h2_stream *s);
 
-    /* The host is stopping: end what would not end by itself. */
+    /* The host is stopping, at each sweep: end what would not end by itself. */
     void (*drain)(jbi_h2_stream *s);
 
     /* Free s->call. */
@@ -82,6 +82,7 @@ struct jbi_h2_stream {
     bool is_ended;      /* nothing will be appended to out */
     bool is_waiting;    /* nghttp2 was told that there is nothing to send for now */
     bool has_trailer;   /* trailers follow the body; they are submitted when it is at its end */
+    bool is_said;       /* the answer was sent to its end before the client's */
     bool is_remote_end; /* the client sends no more */
     bool is_body_due;   /* a plain body is being received */
 };

@@ -199,14 +199,18 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
-/* A call that ended before its client did: the client need not go on. */
+/* A call that ended before its client did: the client need not go on; nor that of a plain request
+ * while the host stops, which else would wait for it. */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *userdata)
 {
     jbi_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     bool is_end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
                   (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA);
 
-    if (s && s->app && is_end && !s->is_remote_end)
+    if (!s || !is_end || s->is_remote_end)
+        return 0;
+    s->is_said = true;
+    if (s->app || ((const jbi_h2 *)userdata)->drain_ms)
         jbi_h2_abort(s, NGHTTP2_NO_ERROR);
     return 0;
 }
@@ -387,6 +391,17 @@ static void expire(jbi_conn *c)
     jbi_conn_wake(c);
 }
 
+/* At each sweep, because a call may come to wait for the bus after the first. */
+static void drain_streams(const jbi_h2 *h2)
+{
+    for (jbi_h2_stream *s = h2->streams; s; s = s->next) {
+        if (s->call)
+            s->app->drain(s);
+        else if (s->is_said && !s->is_remote_end && !s->app)
+            jbi_h2_abort(s, NGHTTP2_NO_ERROR);
+    }
+}
+
 /* First a GOAWAY that refuses nothing, because requests may be on their way; one sweep later one
  * that names the last of them. */
 static void drain(jbi_conn *c)
@@ -396,16 +411,13 @@ static void drain(jbi_conn *c)
     if (!h2->drain_ms) {
         h2->drain_ms = uv_now(c->host->loop);
         nghttp2_submit_shutdown_notice(h2->session);
-        for (jbi_h2_stream *s = h2->streams; s; s = s->next) {
-            if (s->call)
-                s->app->drain(s);
-        }
     } else if (!h2->is_final && uv_now(c->host->loop) > h2->drain_ms) {
         h2->is_final = true;
         nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
                               nghttp2_session_get_last_proc_stream_id(h2->session),
                               NGHTTP2_NO_ERROR, NULL, 0);
     }
+    drain_streams(h2);
     jbi_conn_wake(c);
 }
 

@@ -168,6 +168,13 @@ class ByHand(DaemonCase):
         self.assertEqual(s.recv(1), b"")
         self.assertEqual(self.daemon.process.wait(timeout=10), 0)
 
+    def test_who_was_answered_and_sends_on_holds_up_no_stop(self):
+        s = self.open(frame(HEADERS, END_HEADERS, 1, headers(b"POST", b"/api/v1/events")))
+        read_until(s, is_end)  # it is 408
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.assertEqual(read_until(s, lambda f: f[0] == RST_STREAM)[-1][2:], (1, bytes(4)))
+        self.assertEqual(self.daemon.process.wait(timeout=5), 0)
+
     def test_connections_cut_at_any_byte_leave_nothing(self):
         body = json.dumps(event()).encode()
         data = PREFACE + frame(SETTINGS) + frame(HEADERS, END_HEADERS, 1, headers(b"POST", b"/api/v1/events"))
