@@ -12,7 +12,10 @@
 #include "host/service/render.h"
 #include "host/text/hmem.h"
 
-enum { RESPONSE_BYTES = 32 * 1024 };
+enum {
+    RESPONSE_BYTES = 32 * 1024,
+    LOOK_MS = 5 /* how often one that lingers is looked at: it may be full before its time */
+};
 
 typedef struct reader {
     jbi_feed *feed;
@@ -53,10 +56,12 @@ static uint32_t code_of(int rc)
 static void set_tick(jbi_grpc_call *call)
 {
     const reader *r = call->state;
+    uint64_t look_ms = jbi_grpc_now_ms(call) + LOOK_MS;
+    uint64_t until_ms = r->until_ms && look_ms < r->until_ms ? look_ms : r->until_ms;
     uint64_t at_ms = r->idle_ms ? r->sent_ms + r->idle_ms : 0;
 
-    if (r->until_ms && (!at_ms || r->until_ms < at_ms))
-        at_ms = r->until_ms;
+    if (until_ms && (!at_ms || until_ms < at_ms))
+        at_ms = until_ms;
     if (jbi_grpc_waiting(call) > 0)
         at_ms = 0;
     if (at_ms != call->method_ms)
@@ -109,6 +114,7 @@ static bool respond(jbi_grpc_call *call, reader *r)
     uint64_t now_ms = jbi_grpc_now_ms(call);
     const jb_event *events;
     int n = jbi_feed_peek(r->feed, &events, r->max_events);
+    bool is_full;
     size_t start;
     int i = 0;
 
@@ -116,9 +122,11 @@ static bool respond(jbi_grpc_call *call, reader *r)
         jbi_grpc_finish(call, JBI_GRPC_UNAVAILABLE, "the subscription broke: %s", jb_strerror(n));
     if (n <= 0)
         return false;
-    if (r->linger_ms && (uint32_t)n < r->max_events && !r->until_ms)
+    /* Those of other types count: no more is looked at before these are taken. */
+    is_full = r->feed->n_raw >= r->max_events;
+    if (r->linger_ms && !is_full && !r->until_ms)
         r->until_ms = now_ms + r->linger_ms;
-    if ((uint32_t)n < r->max_events && r->until_ms > now_ms)
+    if (!is_full && r->until_ms > now_ms)
         return false;
     start = jbi_grpc_begin(call);
     for (; i < n && out->len - start < RESPONSE_BYTES; i++) {

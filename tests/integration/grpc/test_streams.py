@@ -101,6 +101,29 @@ class Streams(GrpcCase):
         self.assertLess(used_s() - before, 0.4)
         reader.cancel()
 
+    def test_what_lingers_is_sent_when_it_is_full(self):
+        reader = self.subscribe(linger_ns=8_000_000_000, max_events=5)
+        begun = time.monotonic()
+        publish(self.bus, event(0))
+        self.assertTrue(wait_until(lambda: self.daemon.published() == 1))
+        publish(self.bus, *[event(i) for i in range(1, 5)])
+        self.assertEqual(values(next(reader)), list(range(5)))
+        self.assertLess(time.monotonic() - begun, 6)
+        reader.cancel()
+
+    def test_events_of_other_types_do_not_linger(self):
+        for i in range(40):
+            publish(self.bus, *[event(i) for i in range(9)])
+            self.daemon.post("/api/v1/events", {"type": "HEARTBEAT", "source": "x", "payload": {}})
+        begun = time.monotonic()
+        fields = {"types": ["EVENT_TYPE_HEARTBEAT"], "start": "START_POSITION_OLDEST"}
+        reader = self.subscribe(patterns=[">"], linger_ns=300_000_000, max_events=10, **fields)
+        got = 0
+        while got < 40:
+            got += len(next(reader).events)
+        self.assertLess(time.monotonic() - begun, 6)
+        reader.cancel()
+
     def test_a_lossless_reader_that_pauses_loses_nothing(self):
         other = self.connect()
         reader = self.subscribe(other, policy="DELIVERY_POLICY_LOSSLESS")
