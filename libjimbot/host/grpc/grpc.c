@@ -266,7 +266,7 @@ static void on_drain(jbi_h2_stream *s)
 {
     jbi_grpc_call *call = s->call;
 
-    if (call->method->is_endless || call->is_blocked) {
+    if (!call->is_finished && (call->method->is_endless || call->is_blocked)) {
         jbi_grpc_finish(call, JBI_GRPC_UNAVAILABLE, "the host is stopping");
         jbi_grpc_forget(call);
     }
@@ -281,6 +281,7 @@ static void on_close(jbi_h2_stream *s)
         jbi_grpc_host(call)->service.counters.n_grpc[JBI_GRPC_CANCELLED]++;
     close_method(call);
     jbi_body_release(&call->in, limits_of(call));
+    jbi_body_release(&call->plain, limits_of(call));
     jbi_hmem_free(host->alloc, call, sizeof(*call));
     s->call = NULL;
 }
@@ -422,6 +423,7 @@ static void on_open(jbi_h2_stream *s)
     call->stream = s;
     call->method = method ? method : &none;
     jbi_body_init(&call->in, host->alloc);
+    jbi_body_init(&call->plain, host->alloc);
     read_encoding(call);
     begin(call);
 }

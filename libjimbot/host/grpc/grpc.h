@@ -73,6 +73,7 @@ struct jbi_grpc_call {
     void *state;      /* the method's own */
     jbi_who who;      /* the client, let in */
     jbi_body in;      /* one incomplete message; or all that came since one was not taken */
+    jbi_body plain;   /* of a compressed message that was not taken */
     size_t n_prepaid; /* bytes of `in` that the window was reopened for already */
     uint64_t n_messages;
     uint64_t deadline_ms; /* of the client, 0 none; on the loop's clock, as all here */
@@ -83,6 +84,7 @@ struct jbi_grpc_call {
     uint32_t n_retries;   /* of this message */
     uint32_t code;        /* once it is finished */
     bool is_blocked;      /* a message was not taken */
+    bool is_unpacked;     /* `plain` is there */
     bool is_charged;      /* the rate of the client was charged for the message to come */
     bool is_half_closed;  /* the client sends no more */
     bool is_ended;        /* and the method was told */

@@ -20,6 +20,7 @@ void jbi_grpc_forget(jbi_grpc_call *call)
     jbi_h2_consume(call->stream, call->in.text.len - call->n_prepaid);
     call->n_prepaid = 0;
     jbi_body_release(&call->in, &jbi_grpc_host(call)->limits);
+    jbi_body_release(&call->plain, &jbi_grpc_host(call)->limits);
 }
 
 static uint32_t length_at(const char *prefix)
@@ -69,8 +70,57 @@ static bool may_take(jbi_grpc_call *call)
     return call->is_charged;
 }
 
-/* Have the method take a message. */
-static void take(jbi_grpc_call *call, jbi_slice message)
+/* Make `plain` of a compressed message, charged as what comes in is. False: the call is finished.
+ */
+static bool unpack(jbi_grpc_call *call, jbi_slice message)
+{
+    jbi_htext *plain = &call->plain.text;
+    size_t max_bytes = most_bytes(call);
+    int rc;
+
+    if (!call->is_gzip_in) {
+        jbi_grpc_finish(call, JBI_GRPC_INTERNAL,
+                        "a message is compressed, and grpc-encoding does not say how");
+        return false;
+    }
+    rc = jbi_gzip_open(message.data, message.len, max_bytes, plain);
+    if (rc == 0 && !jbi_body_add(&call->plain, &jbi_grpc_host(call)->limits, "", 0))
+        rc = JB_ENOMEM;
+    if (rc == JB_ETOOBIG)
+        jbi_grpc_finish(call, JBI_GRPC_RESOURCE_EXHAUSTED,
+                        "a message holds more than the %zu bytes this method takes", max_bytes);
+    else if (rc == JB_ENOMEM)
+        jbi_grpc_finish(call, JBI_GRPC_RESOURCE_EXHAUSTED, "no memory for a message");
+    else if (rc < 0)
+        jbi_grpc_finish(call, JBI_GRPC_INTERNAL, "a message is not the gzip it says it is");
+    call->is_unpacked = rc == 0;
+    return rc == 0;
+}
+
+static void forget_plain(jbi_grpc_call *call)
+{
+    call->is_unpacked = false;
+    jbi_body_release(&call->plain, &jbi_grpc_host(call)->limits);
+}
+
+/* Hand a message to the method. One that was unpacked and not taken is not unpacked again. */
+static bool hand_on(jbi_grpc_call *call, jbi_slice message, bool is_packed)
+{
+    if (!is_packed)
+        return call->method->message(call, message);
+    if (!call->is_unpacked && !unpack(call, message)) {
+        forget_plain(call);
+        return true;
+    }
+    if (!call->method->message(call, (jbi_slice){call->plain.text.data ? call->plain.text.data : "",
+                                                 call->plain.text.len}))
+        return false;
+    forget_plain(call);
+    return true;
+}
+
+/* Have the method take a message. One that comes again is asked for again, too. */
+static void take(jbi_grpc_call *call, jbi_slice message, bool is_packed)
 {
     struct jb_host *host = jbi_grpc_host(call);
     uint64_t n_tried = host->service.counters.n_tried;
@@ -80,10 +130,10 @@ static void take(jbi_grpc_call *call, jbi_slice message)
         jbi_grpc_finish(call, JBI_GRPC_INVALID_ARGUMENT, "the method takes one message");
         return;
     }
-    if (call->n_messages > 0 && !jbi_grpc_may(call))
+    if ((call->n_messages > 0 || call->n_retries > 0) && !jbi_grpc_may(call))
         return;
     is_taken = jbi_grpc_waiting(call) <= JBI_GRPC_OUT_BYTES && may_take(call) &&
-               call->method->message(call, message);
+               hand_on(call, message, is_packed);
     if (!is_taken) {
         not_taken(call);
         return;
@@ -93,31 +143,6 @@ static void take(jbi_grpc_call *call, jbi_slice message)
     call->is_charged = false;
     call->n_retries = 0;
     call->n_messages++;
-}
-
-static void take_compressed(jbi_grpc_call *call, jbi_slice message)
-{
-    size_t max_bytes = most_bytes(call);
-    jbi_htext plain;
-    int rc;
-
-    if (!call->is_gzip_in) {
-        jbi_grpc_finish(call, JBI_GRPC_INTERNAL,
-                        "a message is compressed, and grpc-encoding does not say how");
-        return;
-    }
-    jbi_htext_init(&plain, jbi_grpc_host(call)->alloc);
-    rc = jbi_gzip_open(message.data, message.len, max_bytes, &plain);
-    if (rc == 0)
-        take(call, (jbi_slice){plain.data, plain.len});
-    else if (rc == JB_ETOOBIG)
-        jbi_grpc_finish(call, JBI_GRPC_RESOURCE_EXHAUSTED,
-                        "a message holds more than the %zu bytes this method takes", max_bytes);
-    else if (rc == JB_ENOMEM)
-        jbi_grpc_finish(call, JBI_GRPC_RESOURCE_EXHAUSTED, "no memory for a message");
-    else
-        jbi_grpc_finish(call, JBI_GRPC_INTERNAL, "a message is not the gzip it says it is");
-    jbi_htext_fini(&plain);
 }
 
 /* The window is reopened for what was taken, unless it was before. */
@@ -140,10 +165,8 @@ static size_t work(jbi_grpc_call *call, const char *bytes, size_t n)
 
         if (!check_length(call, message) || n - at - PREFIX < len)
             break;
-        if (message[0] == 0)
-            take(call, (jbi_slice){message + PREFIX, len});
-        else if (message[0] == 1)
-            take_compressed(call, (jbi_slice){message + PREFIX, len});
+        if (message[0] == 0 || message[0] == 1)
+            take(call, (jbi_slice){message + PREFIX, len}, message[0] == 1);
         else
             jbi_grpc_finish(call, JBI_GRPC_INTERNAL, "the first byte of a message is %u",
                             (uint8_t)message[0]);

@@ -187,6 +187,18 @@ class Full(GrpcCase):
         self.assert_status(Code.DEADLINE_EXCEEDED, self.bus.Publish, request, timeout=0.3)
         self.assertTrue(wait_until(lambda: self.calls("DEADLINE_EXCEEDED") + self.calls("CANCELLED") >= 1))
 
+    def test_what_is_compressed_waits_too_and_is_forgotten(self):
+        zipped = self.connect(compression=grpc.Compression.Gzip)
+        response = publish(zipped, event(1, text="y" * 9000), wait_ns=300_000_000)
+        self.assertEqual(outcomes(response), [FULL])
+        waiting = zipped.Publish.future(
+            make("PublishRequest", events=[event(1, text="y" * 9000)], wait_ns=30_000_000_000), timeout=30
+        )
+        self.assertTrue(wait_until(lambda: self.daemon.metrics()["jimbot_http_buffered_bytes"][""] > 9000))
+        self.slow.cancel()
+        self.assertEqual(outcomes(waiting.result(timeout=20)), [ACCEPTED])
+        self.assertEqual(self.daemon.metrics()["jimbot_http_buffered_bytes"][""], 0)
+
     def test_waiting_ends_when_there_is_room_and_nothing_is_lost(self):
         request = make("PublishRequest", events=[event(-1, text="y" * 9000)], wait_ns=30_000_000_000)
         waiting = self.bus.Publish.future(request, timeout=30)
