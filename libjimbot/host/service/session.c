@@ -333,6 +333,8 @@ bool jbi_session_request(jbi_session *s, jbi_slice message, jbi_htext *out)
 
     /* The rest is filled in by whoever reads a step that has it. */
     memset(&r, 0, offsetof(jbi_session_req, subscribe));
+    /* Refreshes who it is: what comes with the request is judged by it as it is read. */
+    jbi_gate_may(s->host, &s->who, JBI_SCOPE_NONE);
     jbi_publish_begin(a.service, &s->who);
     is_read = a.is_json ? jbi_session_read_json(a.service, message, &r)
                         : jbi_session_read_proto(a.service, message, &r);

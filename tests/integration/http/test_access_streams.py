@@ -45,6 +45,18 @@ class WebSockets(AccessCase):
         self.daemon.process.send_signal(signal.SIGHUP)
         self.assertTrue(wait_until(lambda: "fault" in w.ask(publish={"events": [{"event": BEAT}]})))
 
+    def test_a_scope_taken_away_counts_for_the_next_message(self):
+        (token, line), (other, line_other) = make_token("a", "publish,command"), make_token("b", "publish")
+        self.start("--tokens", self.write(line, line_other))
+        w = self.open(Authorization="Bearer " + token)
+        command = {"type": "COMMAND", "payload": {"name": "play_hand"}}
+        self.assertEqual(w.publish(command), ["ACCEPTED"])
+        self.write(line.replace("publish,command", "publish"))
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.assertTrue(wait_until(lambda: self.status_of(Authorization="Bearer " + other) == 401))
+        self.assertNotIn("ACCEPTED", w.publish(command))
+        self.assertEqual(w.publish(BEAT), ["ACCEPTED"])
+
     def test_a_page_of_another_site_opens_none(self):
         self.start("--allowed-origins", "https://a.example")
         self.assertEqual(self.status_of(Origin="https://evil.example"), 403)
