@@ -207,12 +207,17 @@ int jbi_listener_open(jbi_listener *l, jb_host *host, const char *address, jb_er
     return 0;
 }
 
-/* Remove a socket that a process left behind: one that refuses connections. */
+/* Remove a socket that a process left behind: one that refuses connections; one that lets them
+ * wait is in use. A file that is no socket refuses them as well, and stays. */
 static void remove_stale(const char *path)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat st;
+    int fd;
 
+    if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     strcpy(at.sun_path, path);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0 && errno == ECONNREFUSED)
         unlink(path);
