@@ -151,8 +151,8 @@ JB_API int jb_host_opts_key(uint32_t idx, const char **ret_name, const char **re
  * @param value  a number of bytes may end in K, M or G (powers of 1024); a time is in seconds and
  *               may have a fraction; log_level is debug, info, warn or error.
  *
- * @return 0, or JB_ENOENT (no such option), JB_EINVAL (not a value for it; the option is
- * unchanged).
+ * @return 0, or JB_ENOENT (no such option, or none within opts->size), JB_EINVAL (not a value for
+ * it; the option is unchanged).
  *
  * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -164,8 +164,8 @@ JB_API int jb_host_opts_set(jb_host_opts *opts, const char *key, const char *val
  *
  * @param buf  NUL-terminated on success; 256 bytes are always enough.
  *
- * @return 0, or JB_ENOENT (no such option), JB_ETOOBIG (buf is too small), JB_EINVAL (an argument
- * is NULL).
+ * @return 0, or JB_ENOENT (no such option, or none within opts->size), JB_ETOOBIG (buf is too
+ * small), JB_EINVAL (an argument is NULL).
  *
  * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -289,7 +289,8 @@ JB_API const char *jb_host_address(const jb_host *host);
 
 /**
  * Close everything at once and free the host. On the caller's loop the last of it goes with the
- * next turns of the loop. NULL is fine.
+ * next turns of the loop: `alloc` must last until that loop has nothing of the host's left, the bus
+ * need not. NULL is fine.
  *
  * Threads: the loop's, outside its callbacks. Blocks: never. Allocates: never. Game thread: no.
  * Since: 0.1

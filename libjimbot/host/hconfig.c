@@ -250,13 +250,26 @@ static bool read_value(const key *k, const char *value, void *field)
     return false;
 }
 
-static const key *find(const char *name)
+static size_t bytes_of(const key *k)
 {
-    for (int i = 0; name && i < N_KEYS; i++) {
+    bool is_wide = k->kind == KIND_BYTES || k->kind == KIND_SECONDS;
+
+    return k->kind == KIND_TEXT ? TEXT_BYTES : is_wide ? sizeof(uint64_t) : sizeof(uint32_t);
+}
+
+/* The key of that name, if the options have it: a caller's struct may be an older, shorter one. */
+static const key *find(const jb_host_opts *opts, const char *name)
+{
+    for (int i = 0; opts && name && i < N_KEYS; i++) {
         if (strcmp(keys[i].name, name) == 0)
-            return &keys[i];
+            return keys[i].offset + bytes_of(&keys[i]) <= opts->size ? &keys[i] : NULL;
     }
     return NULL;
+}
+
+static size_t size_of(const jb_host_opts *opts)
+{
+    return opts->size < sizeof(*opts) ? opts->size : sizeof(*opts);
 }
 
 int jb_host_opts_set(jb_host_opts *opts, const char *name, const char *value, jb_error *err)
@@ -265,7 +278,7 @@ int jb_host_opts_set(jb_host_opts *opts, const char *name, const char *value, jb
 
     if (!opts || !name || !value)
         return refuse(err, JB_EINVAL, "%s%s", "an argument is NULL", "");
-    k = find(name);
+    k = find(opts, name);
     if (!k)
         return refuse(err, JB_ENOENT, "there is no option \"%.80s\"%s", name, "");
     if (!read_value(k, value, (char *)opts + k->offset))
@@ -277,15 +290,14 @@ int jb_host_opts_set(jb_host_opts *opts, const char *name, const char *value, jb
 static uint64_t number_of(const key *k, const jb_host_opts *opts)
 {
     const char *field = (const char *)opts + k->offset;
-    bool is_wide = k->kind == KIND_BYTES || k->kind == KIND_SECONDS;
 
-    return is_wide ? *(const uint64_t *)(const void *)field
-                   : *(const uint32_t *)(const void *)field;
+    return bytes_of(k) == sizeof(uint64_t) ? *(const uint64_t *)(const void *)field
+                                           : *(const uint32_t *)(const void *)field;
 }
 
 int jb_host_opts_get(const jb_host_opts *opts, const char *name, char *buf, size_t cap)
 {
-    const key *k = find(name);
+    const key *k = find(opts, name);
     uint64_t n;
     int len;
 
@@ -325,6 +337,10 @@ int jbi_hconfig_check(const jb_host_opts *opts, jb_error *err)
     }
     if (opts->max_buffered_bytes < opts->max_body_bytes)
         return refuse(err, JB_EINVAL, "%s%s", "max_buffered_bytes is less than max_body_bytes", "");
+    if (!*opts->tls_cert != !*opts->tls_key)
+        return refuse(err, JB_EINVAL, "%s%s", "tls_cert and tls_key: one without the other", "");
+    if (*opts->tls_client_ca && !*opts->tls_cert)
+        return refuse(err, JB_EINVAL, "%s%s", "tls_client_ca: without tls_cert", "");
     return 0;
 }
 
@@ -338,14 +354,13 @@ uint32_t jbi_hconfig_change(jb_host_opts *opts, const jb_host_opts *next,
         const key *k = &keys[i];
         char *to = (char *)opts + k->offset;
         const char *from = (const char *)next + k->offset;
-        bool is_wide = k->kind == KIND_BYTES || k->kind == KIND_SECONDS;
         bool is_same =
             k->kind == KIND_TEXT ? !strcmp(to, from) : number_of(k, opts) == number_of(k, next);
 
         if (is_same)
             continue;
         if (k->is_live) {
-            memcpy(to, from, is_wide ? sizeof(uint64_t) : sizeof(uint32_t));
+            memcpy(to, from, bytes_of(k));
             n++;
         }
         tell(k->name, k->is_live, userdata);
@@ -372,14 +387,15 @@ static int on_setting(void *userdata, const char *section, const char *name, con
 
 int jb_host_opts_load_file(jb_host_opts *opts, const char *path, jb_error *err)
 {
-    file_reader r = {.opts = *opts};
+    file_reader r = {.rc = 0};
     char where[32];
     int line;
 
+    memcpy(&r.opts, opts, size_of(opts));
     errno = 0;
     line = ini_parse(path, on_setting, &r);
     if (line == 0) {
-        *opts = r.opts;
+        memcpy(opts, &r.opts, size_of(opts));
         return 0;
     }
     if (line < 0) {
@@ -410,9 +426,10 @@ static void variable_of(const key *k, char name[64])
 
 int jb_host_opts_load_env(jb_host_opts *opts, jb_error *err)
 {
-    jb_host_opts copy = *opts;
+    jb_host_opts copy = {.size = 0};
     jb_error why;
 
+    memcpy(&copy, opts, size_of(opts));
     for (int i = 0; i < N_KEYS; i++) {
         char name[64];
         const char *value;
@@ -424,6 +441,6 @@ int jb_host_opts_load_env(jb_host_opts *opts, jb_error *err)
         if (jb_host_opts_set(&copy, keys[i].name, value, &why) < 0)
             return refuse(err, JB_EINVAL, "%s: %.150s", name, why.msg);
     }
-    *opts = copy;
+    memcpy(opts, &copy, size_of(opts));
     return 0;
 }

@@ -63,6 +63,13 @@ static void close_conns(jb_host *host)
         jbi_conn_close(c);
 }
 
+/* The same, and let go of what they have on the bus. */
+static void drop_conns(jb_host *host)
+{
+    for (jbi_conn *c = host->conns; c; c = c->next)
+        jbi_conn_drop(c);
+}
+
 static void on_sweep(uv_timer_t *timer);
 
 void jbi_host_sweep_at(jb_host *host, uint64_t at_ms)
@@ -360,10 +367,6 @@ static int start(jb_host *host, void *uv_loop, jb_error *err)
 
     if (rc < 0)
         return rc;
-    if (!*host->opts.tls_cert != !*host->opts.tls_key)
-        return refuse(err, JB_EINVAL, "tls_cert and tls_key: one without the other");
-    if (*host->opts.tls_client_ca && !*host->opts.tls_cert)
-        return refuse(err, JB_EINVAL, "tls_client_ca: without tls_cert");
     rc = open_bus(host, err);
     if (rc == 0)
         rc = init_service(host, err);
@@ -380,6 +383,12 @@ static int start(jb_host *host, void *uv_loop, jb_error *err)
     if (rc < 0)
         return refuse(err, rc, "event loop");
     return listen_all(host, err);
+}
+
+/* Whether they are options of any version at all. */
+static bool are_opts(const jb_host_opts *opts)
+{
+    return !opts || opts->size >= offsetof(jb_host_opts, bus);
 }
 
 /* Options of a caller whose struct may be an older, shorter one. */
@@ -401,6 +410,10 @@ int jb_host_opts_check(const jb_host_opts *opts, jb_error *err)
     jb_error_init(err);
     if (!host)
         return refuse(err, JB_ENOMEM, "jb_host_opts_check");
+    if (!are_opts(opts)) {
+        jbi_hmem_free(&jbi_hmem_libc, host, sizeof(*host));
+        return refuse(err, JB_EINVAL, "jb_host_opts_check");
+    }
     host->alloc = &jbi_hmem_libc;
     take_opts(host, opts);
     rc = jbi_hconfig_check(&host->opts, err);
@@ -424,7 +437,7 @@ int jb_host_create(const jb_host_opts *opts, void *uv_loop, jb_host **ret_host, 
     if (!err)
         err = &own_err;
     jb_error_init(err);
-    if (!ret_host || (opts && opts->size < offsetof(jb_host_opts, bus)))
+    if (!ret_host || !are_opts(opts))
         return refuse(err, JB_EINVAL, "jb_host_create");
     host = jbi_hmem_zalloc(alloc, sizeof(*host));
     if (!host)
@@ -488,9 +501,12 @@ void jb_host_destroy(jb_host *host)
         return;
     host->is_orphan = true;
     if (host->has_service)
-        close_conns(host);
+        drop_conns(host);
     if (host->n_handles)
         close_handles(host);
+    /* On the caller's loop the rest goes later, when the caller's bus may be closed already. */
+    if (host->has_service)
+        jbi_service_leave_bus(&host->service);
     if (host->owns_loop) {
         uv_run(host->loop, UV_RUN_DEFAULT);
         uv_loop_close(host->loop);

@@ -57,6 +57,12 @@ void jbi_conn_close(jbi_conn *c)
     uv_close(&c->io.handle, on_closed);
 }
 
+void jbi_conn_drop(jbi_conn *c)
+{
+    jbi_conn_close(c);
+    drop_session(c);
+}
+
 static enum jbi_conn_part part_of(const jbi_conn *c)
 {
     if (c->state == JBI_CONN_OPEN && c->tls && jbi_tls_state(c->tls) == JBI_TLS_HANDSHAKE)
@@ -251,17 +257,6 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(c->host->read_buf, JBI_CONN_READ_BYTES);
 }
 
-/* The client closed its side: what it is owed is still sent, a request cut short is forgotten. */
-static void on_eof(jbi_conn *c)
-{
-    c->is_at_eof = true;
-    if (c->state == JBI_CONN_LINGER && c->is_shut)
-        jbi_conn_close(c);
-    else
-        jbi_conn_end(c);
-    set_deadline(c);
-}
-
 static void flush(jbi_conn *c)
 {
     if (c->state == JBI_CONN_OPEN && jbi_outq_flush(&c->out) < 0)
@@ -306,6 +301,8 @@ static void work(jbi_conn *c, const char *bytes, size_t n)
     if (c->is_woken || n == 0)
         pump(c);
     c->is_working = c->is_woken = false;
+    if (c->is_at_eof && jbi_outq_waiting(&c->out) == 0)
+        jbi_conn_end(c);
     if (c->state == JBI_CONN_CLOSING)
         return;
     set_stopped(c, c->state == JBI_CONN_OPEN && (c->is_paused || jbi_conn_is_full(c)));
@@ -319,6 +316,16 @@ void jbi_conn_wake(jbi_conn *c)
     c->is_woken = true;
     if (!c->is_working)
         work(c, NULL, 0);
+}
+
+/* The client closed its side: what it is owed is still sent, a request cut short is forgotten. */
+static void on_eof(jbi_conn *c)
+{
+    c->is_at_eof = true;
+    if (c->state == JBI_CONN_OPEN)
+        work(c, NULL, 0);
+    else if (c->state == JBI_CONN_LINGER && c->is_shut)
+        jbi_conn_close(c);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)

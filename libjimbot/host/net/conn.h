@@ -134,6 +134,9 @@ void jbi_conn_end(jbi_conn *c);
 /* Close at once. */
 void jbi_conn_close(jbi_conn *c);
 
+/* The same, and nothing of the protocol's is left when it returns: the host is destroyed. */
+void jbi_conn_drop(jbi_conn *c);
+
 /* End it if its deadline passed; while the host drains, also if it is idle. */
 void jbi_conn_sweep(jbi_conn *c);
 

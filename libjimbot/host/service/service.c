@@ -120,9 +120,15 @@ int jbi_service_init(jbi_service *s, const jb_host_opts *opts, jb_bus *bus, cons
     return rc;
 }
 
-void jbi_service_fini(jbi_service *s)
+void jbi_service_leave_bus(jbi_service *s)
 {
     jb_sub_close(s->commands);
+    s->commands = NULL;
+}
+
+void jbi_service_fini(jbi_service *s)
+{
+    jbi_service_leave_bus(s);
     jb_encoder_destroy(s->encoder);
     for (size_t i = 0; i < JBI_SERVICE_OTHER_ENCODERS; i++)
         jb_encoder_destroy(s->other_encoders[i]);
@@ -136,7 +142,6 @@ void jbi_service_fini(jbi_service *s)
     jbi_htext_fini(&s->unpacked);
     jbi_hmem_free(s->alloc, s->counters.topic_slots,
                   s->counters.n_topic_slots * sizeof(*s->counters.topic_slots));
-    s->commands = NULL;
     s->encoder = NULL;
     s->counters.topic_slots = NULL;
 }

@@ -65,6 +65,10 @@ int jbi_service_init(jbi_service *s, const jb_host_opts *opts, jb_bus *bus, cons
                      jb_error *err);
 void jbi_service_fini(jbi_service *s);
 
+/* Close what it has on the bus, which may be gone when the rest is freed; nothing is served then.
+ */
+void jbi_service_leave_bus(jbi_service *s);
+
 /* Move commands from the bus into the queue; called by a timer and by each poll. */
 void jbi_service_drain_commands(jbi_service *s);
 

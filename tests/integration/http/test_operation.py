@@ -36,7 +36,8 @@ class CheckConfig(unittest.TestCase):
 
     def test_what_is_wrong_is_named_and_exit_code_2(self):
         for text, word in (("max_connections = 0\n", "max_connections"), ("nonsense = 1\n", "nonsense"),
-                           ("tokens = /nonexistent\n", "/nonexistent"), ("tls_cert = /nonexistent\n", "/nonexistent"),
+                           ("tokens = /nonexistent\n", "/nonexistent"), ("tls_key = x\n", "tls_cert"),
+                           ("tls_cert = /nonexistent\ntls_key = x\n", "/nonexistent"),
                            ("max_body_bytes = 8M\nmax_buffered_bytes = 1M\n", "max_buffered_bytes")):
             with self.subTest(text=text):
                 done = self.check(text)

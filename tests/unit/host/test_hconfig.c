@@ -186,6 +186,48 @@ START_TEST(test_a_value_out_of_range_is_named)
 }
 END_TEST
 
+START_TEST(test_a_key_without_its_certificate_is_refused)
+{
+    ck_assert_int_eq(set("tls_key", "key.pem"), 0);
+    ck_assert_int_eq(jb_host_opts_check(&opts, &err), JB_EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.msg, "tls_cert"));
+    setup();
+    ck_assert_int_eq(set("tls_client_ca", "ca.pem"), 0);
+    ck_assert_int_eq(jb_host_opts_check(&opts, &err), JB_EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.msg, "tls_client_ca"));
+}
+END_TEST
+
+/* A program built with an older header has a struct that ends where that header's does. */
+START_TEST(test_nothing_behind_a_shorter_struct_is_touched)
+{
+    const uint32_t size = offsetof(jb_host_opts, tls_cert);
+    jb_host_opts *old = malloc(size);
+    char value[256];
+
+    jb_host_opts_init(old, size);
+    ck_assert_int_eq(jb_host_opts_set(old, "tls_cert", "x", NULL), JB_ENOENT);
+    ck_assert_int_eq(jb_host_opts_set(old, "max_hold", "1", NULL), JB_ENOENT);
+    ck_assert_int_eq(jb_host_opts_get(old, "tls_cert", value, sizeof(value)), JB_ENOENT);
+    ck_assert_int_eq(jb_host_opts_set(old, "unix", "last", NULL), 0);
+    ck_assert_int_eq(jb_host_opts_get(old, "unix", value, sizeof(value)), 0);
+    ck_assert_str_eq(value, "last");
+    memcpy(&opts, old, size);
+    memset((char *)&opts + size, 0x5a, sizeof(opts) - size);
+    ck_assert_int_eq(load("max_body_bytes = 1M\n"), 0);
+    setenv("JIMBOTD_MAX_CONNECTIONS", "7", 1);
+    ck_assert_int_eq(jb_host_opts_load_env(&opts, &err), 0);
+    ck_assert_uint_eq(opts.max_body_bytes, 1u << 20);
+    ck_assert_uint_eq(opts.max_connections, 7);
+    for (size_t i = size; i < sizeof(opts); i++)
+        ck_assert_int_eq(((char *)&opts)[i], 0x5a);
+    ck_assert_int_eq(load("tokens = file\n"), JB_EPARSE);
+    free(old);
+    opts.size = offsetof(jb_host_opts, bus) - 1;
+    ck_assert_int_eq(jb_host_opts_check(&opts, &err), JB_EINVAL);
+}
+END_TEST
+
 START_TEST(test_log_lines_are_one_line_and_sound)
 {
     char buf[2048];
@@ -233,7 +275,9 @@ int main(void)
                                   test_every_key_can_be_listed_and_set,
                                   test_a_value_out_of_range_is_named,
                                   test_log_lines_are_one_line_and_sound,
-                                  test_a_flood_of_lines_is_cut_and_counted};
+                                  test_a_flood_of_lines_is_cut_and_counted,
+                                  test_a_key_without_its_certificate_is_refused,
+                                  test_nothing_behind_a_shorter_struct_is_touched};
     Suite *suite = suite_create("hconfig");
     TCase *tcase = tcase_create("hconfig");
     SRunner *runner = srunner_create(suite);

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -167,6 +168,66 @@ START_TEST(test_destroying_a_running_host_leaves_the_callers_loop_clean)
 }
 END_TEST
 
+START_TEST(test_the_bus_may_be_closed_right_after_the_host)
+{
+    const char *watch = "GET /api/v1/stream?topic=%3E HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    char got[512] = "";
+    uv_loop_t loop;
+    jb_host *host;
+    int fd;
+
+    uv_loop_init(&loop);
+    ck_assert_int_eq(jb_host_create(&opts, &loop, &host, NULL), 0);
+    fd = connect_to(host);
+    ck_assert_int_eq(send(fd, watch, strlen(watch), 0), (ssize_t)strlen(watch));
+    while (recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT) < 0)
+        uv_run(&loop, UV_RUN_ONCE);
+    ck_assert_ptr_nonnull(strstr(got, "200 OK"));
+    jb_host_destroy(host);
+    jb_bus_close(bus);
+    bus = NULL;
+    ck_assert_int_eq(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    ck_assert_int_eq(uv_loop_close(&loop), 0);
+    ck_assert_uint_eq(ledger.n_bytes, 0);
+    close(fd);
+}
+END_TEST
+
+START_TEST(test_a_file_in_the_place_of_the_unix_socket_stays)
+{
+    char path[] = "/tmp/jimbot-host-XXXXXX";
+    jb_host *host = NULL;
+    jb_error err;
+
+    close(mkstemp(path));
+    jb_host_opts_set(&opts, "unix", path, NULL);
+    ck_assert_int_eq(jb_host_create(&opts, NULL, &host, &err), JB_ESYS);
+    ck_assert_int_eq(err.os_errno, EADDRINUSE);
+    ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
+START_TEST(test_a_socket_left_behind_is_replaced_and_one_in_use_is_not)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    char dir[] = "/tmp/jimbot-host-XXXXXX";
+    jb_host *host = NULL;
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s/s", dir);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    jb_host_opts_set(&opts, "unix", at.sun_path, NULL);
+    ck_assert_int_eq(jb_host_create(&opts, NULL, &host, NULL), JB_ESYS);
+    close(fd);
+    ck_assert_int_eq(jb_host_create(&opts, NULL, &host, NULL), 0);
+    jb_host_destroy(host);
+    unlink(at.sun_path);
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 START_TEST(test_a_host_that_never_ran_can_be_destroyed)
 {
     jb_host *host;
@@ -288,7 +349,10 @@ int main(void)
                                   test_options_out_of_range_are_refused,
                                   test_a_busy_address_is_named_with_its_errno,
                                   test_memory_that_runs_out_in_service_never_crashes_it,
-                                  test_a_connection_without_memory_waits_for_it};
+                                  test_a_connection_without_memory_waits_for_it,
+                                  test_the_bus_may_be_closed_right_after_the_host,
+                                  test_a_file_in_the_place_of_the_unix_socket_stays,
+                                  test_a_socket_left_behind_is_replaced_and_one_in_use_is_not};
     Suite *suite = suite_create("host");
     TCase *tcase = tcase_create("host");
     SRunner *runner = srunner_create(suite);

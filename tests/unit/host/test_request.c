@@ -103,6 +103,12 @@ START_TEST(test_two_lengths_are_refused)
 }
 END_TEST
 
+START_TEST(test_http_1_0_has_no_transfer_encoding)
+{
+    assert_refused("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
+}
+END_TEST
+
 START_TEST(test_host_is_there_exactly_once)
 {
     assert_refused("GET / HTTP/1.1\r\n\r\n", 400);
@@ -210,6 +216,34 @@ START_TEST(test_bodies_share_one_limit)
 }
 END_TEST
 
+/* Feed the begin of a body, lower both limits, feed the rest. */
+static unsigned status_after_lowering(size_t max_body_bytes, size_t max_buffered_bytes)
+{
+    jbi_request_limits lower = limits;
+    const char *text = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n";
+    char piece[600];
+    size_t n_used;
+
+    memset(piece, 'x', sizeof(piece));
+    n_buffered = 0;
+    jbi_request_init(&request, &lower, &jbi_hmem_libc);
+    jbi_request_feed(&request, text, strlen(text), &n_used);
+    ck_assert_int_eq(jbi_request_feed(&request, piece, 500, &n_used), JBI_REQUEST_MORE);
+    lower.max_body_bytes = max_body_bytes;
+    lower.max_buffered_bytes = max_buffered_bytes;
+    ck_assert_int_eq(jbi_request_feed(&request, piece, 400, &n_used), JBI_REQUEST_FAILED);
+    jbi_request_fini(&request);
+    ck_assert_uint_eq(n_buffered, 0);
+    return request.status;
+}
+
+START_TEST(test_limits_lowered_in_a_body_hold)
+{
+    ck_assert_uint_eq(status_after_lowering(100, 4096), 413);
+    ck_assert_uint_eq(status_after_lowering(1024, 100), 503);
+}
+END_TEST
+
 HSUITE_MAIN("request", test_a_post_is_the_same_wherever_it_is_cut,
             test_a_chunked_body_is_the_same_wherever_it_is_cut, test_a_body_may_hold_any_byte,
             test_a_carriage_return_alone_is_refused, test_two_lengths_are_refused,
@@ -217,4 +251,5 @@ HSUITE_MAIN("request", test_a_post_is_the_same_wherever_it_is_cut,
             test_chunks_over_the_limit_are_413, test_a_long_header_is_431_even_when_cut,
             test_endless_chunk_extensions_are_refused, test_other_versions_are_505,
             test_an_offered_upgrade_is_ignored, test_what_is_not_http_is_400,
-            test_bodies_share_one_limit)
+            test_bodies_share_one_limit, test_http_1_0_has_no_transfer_encoding,
+            test_limits_lowered_in_a_body_hold)
