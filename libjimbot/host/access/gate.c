@@ -17,15 +17,13 @@ int jbi_gate_load(jb_host *host, jb_error *err)
     const jb_host_opts *o = &host->opts;
     jbi_gate *g = &host->gate;
     jbi_tokens fresh = {.alloc = host->alloc};
-    int rc = *o->tokens ? jbi_tokens_load(&fresh, o->tokens, host->alloc, err) : 0;
+    /* First, because it holds whatever the file of the tokens is like. */
+    int rc = jbi_limit_set(&g->limit, o->rate_limit, o->rate_burst, host->alloc);
 
+    if (rc == 0 && *o->tokens)
+        rc = jbi_tokens_load(&fresh, o->tokens, host->alloc, err);
     if (rc < 0)
         return rc;
-    rc = jbi_limit_set(&g->limit, o->rate_limit, o->rate_burst, host->alloc);
-    if (rc < 0) {
-        jbi_tokens_fini(&fresh);
-        return rc;
-    }
     if (g->tokens.alloc)
         jbi_tokens_fini(&g->tokens);
     g->tokens = fresh;
