@@ -19,15 +19,22 @@ enum { EXIT_ADDRESS = 3, EXIT_BUS = 4 };
 static jb_host *volatile running;
 static uint32_t log_format;
 
+/* The handlers leave errno as it was: they come between a call and the look at it. */
 static void on_signal(int signo)
 {
+    int saved = errno;
+
     systemd_notify("STOPPING=1");
     jb_host_stop(running);
+    errno = saved;
 }
 
 static void on_hangup(int signo)
 {
+    int saved = errno;
+
     jb_host_reload(running);
+    errno = saved;
 }
 
 static void on_log(uint32_t level, const char *line, void *userdata)
