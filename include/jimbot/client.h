@@ -31,7 +31,7 @@
  * gives one to each event that has none. So an event arrives exactly once as long as it meets the
  * same server process, within the number of ids which that remembers (jb_host_opts.dedupe_window);
  * it may arrive twice when the server died between taking a batch and answering, or when it was
- * sent with JB_CLIENT_NO_IDS.
+ * sent with JB_CLIENT_NO_IDS. Commands are known by their `id` in the same way.
  *  - A subscription goes on after a reconnect where it was: no event twice, and what the ring no
  * longer has is in `n_missed`. When the bus itself began anew (its sequence numbers too), the
  * subscription begins with the oldest event of the new one.
@@ -41,7 +41,8 @@
  *  - A name is looked up in the client's thread, which nothing can interrupt: jb_client_close() may
  * have to wait for that.
  *  - Without TLS (ws://, grpc://, http://) whoever sits on the line reads all, the token too.
- *  - Handles do not survive fork().
+ *  - Handles do not survive fork(): in the child calls return JB_ESTATE, and closing leaves the
+ * parent's connection, and the memory, alone.
  *
  * Addresses: `ws://HOST[:PORT]`, `wss://…`, `unix:PATH` (a WebSocket over a Unix socket),
  * `grpc://HOST[:PORT]` and `grpcs://…` (the call Session of jimbot.v1.EventBus), `http://…` and
@@ -193,7 +194,8 @@ JB_API int jb_client_publish_json(jb_client *client, jb_encoder *encoder, const 
                                   size_t len_bytes, jb_error *err);
 
 /**
- * Send a command to the game. It stands in line with the events.
+ * Send a command to the game. It stands in line with the events. One without an `id` is given one,
+ * as events are: a server takes a command of an id it remembers once.
  *
  * @return as jb_client_publish(), and JB_EINVAL (a name or parameter with forbidden characters).
  *

@@ -142,6 +142,7 @@ static jb_client *make(const jb_client_opts *opts, const jbi_url *url)
 
     if (!c)
         return NULL;
+    c->n_forks = atomic_load(&jbi_client_n_forks);
     c->own_alloc = *alloc;
     c->alloc = &c->own_alloc;
     c->opts = *opts;
@@ -172,6 +173,9 @@ int jb_client_open(const char *url, const jb_client_opts *opts, jb_client **ret_
     jb_client_opts_init(&mine, sizeof(mine));
     if (opts)
         memcpy(&mine, opts, opts->size < sizeof(mine) ? opts->size : sizeof(mine));
+    rc = jbi_client_watch_forks();
+    if (rc < 0)
+        return jbi_error_set(err, rc, "no memory to watch for fork()");
     rc = jbi_url_parse(url, &parts, err);
     if (rc == 0)
         rc = check_opts(&mine, err);
@@ -198,8 +202,8 @@ int64_t jb_client_close(jb_client *client, uint64_t flush_ns)
 {
     uint64_t now = jb_clock_now_ns(), n_left;
 
-    if (!client)
-        return 0;
+    if (!client || !jbi_client_is_here(client))
+        return 0; /* of another process: its memory is given up, its connection left alone */
     if (client->bus) {
         jb_bus_close(client->bus);
         free_client(client);
@@ -225,6 +229,8 @@ int jb_client_flush(jb_client *client, uint64_t timeout_ns)
 
     if (!client)
         return JB_EINVAL;
+    if (!jbi_client_is_here(client))
+        return JB_ESTATE;
     uv_mutex_lock(&client->status_lock);
     while (jbi_client_waiting(client) > 0 && gone < timeout_ns) {
         uint64_t left = timeout_ns - gone;
@@ -240,12 +246,17 @@ int jb_client_flush(jb_client *client, uint64_t timeout_ns)
 
 /* --- publish */
 
+static int name_next(jb_client *c, char text[ID_BYTES])
+{
+    return snprintf(text, ID_BYTES, "%016" PRIx64 "-%" PRIx64, c->id_seed, ++c->n_ids);
+}
+
 /* An event_id as a field of the event: repeated fields of a message may come in any order, so it
  * can stand at the end. */
 static size_t make_id(jb_client *c, uint8_t *to)
 {
     char text[ID_BYTES];
-    int n = snprintf(text, sizeof(text), "%016" PRIx64 "-%" PRIx64, c->id_seed, ++c->n_ids);
+    int n = name_next(c, text);
     uint8_t *end = jbi_wire_put_tag(to, EVENT_ID_FIELD, JBI_WIRE_BYTES);
 
     return (size_t)(jbi_wire_put_bytes(end, text, (size_t)n) - to);
@@ -270,7 +281,10 @@ static int put(jb_client *c, jbi_slice topic, uint32_t key, const jb_encoded *e,
     uint8_t id[ID_BYTES + 8], *to;
     size_t id_bytes;
 
-    if (e->len_bytes + sizeof(id) + sizeof(head) + topic.len > c->opts.buffer_bytes / 4)
+    if (!jbi_client_is_here(c))
+        return JB_ESTATE;
+    if (e->len_bytes + sizeof(id) + sizeof(head) + topic.len > c->opts.buffer_bytes / 4 ||
+        (is_nameless && e->len_bytes + sizeof(id) > JB_EVENT_MAX_BYTES))
         return JB_ETOOBIG;
     uv_mutex_lock(&c->publish_lock);
     id_bytes = is_nameless ? make_id(c, id) : 0;
@@ -337,6 +351,7 @@ int jb_client_send_command(jb_client *client, const jb_command *command)
 {
     uint8_t bytes[1024];
     jb_encoded e = {.data = bytes};
+    jb_command mine;
     int64_t n;
     int rc;
 
@@ -350,7 +365,15 @@ int jb_client_send_command(jb_client *client, const jb_command *command)
         }
         return rc;
     }
-    n = jb_command_encode(command, bytes, sizeof(bytes));
+    if (!jbi_client_is_here(client))
+        return JB_ESTATE;
+    mine = *command;
+    if (!mine.id[0] && !(client->opts.flags & JB_CLIENT_NO_IDS)) {
+        uv_mutex_lock(&client->publish_lock);
+        name_next(client, mine.id);
+        uv_mutex_unlock(&client->publish_lock);
+    }
+    n = jb_command_encode(&mine, bytes, sizeof(bytes));
     if (n < 0)
         return (int)n;
     e.len_bytes = (uint32_t)n;
@@ -361,7 +384,11 @@ int jb_client_send_command(jb_client *client, const jb_command *command)
 
 int jb_client_get_state(const jb_client *client)
 {
-    return client ? (int)atomic_load(&((jb_client *)(uintptr_t)client)->state) : JB_EINVAL;
+    if (!client)
+        return JB_EINVAL;
+    if (!jbi_client_is_here(client))
+        return JB_ESTATE;
+    return (int)atomic_load(&((jb_client *)(uintptr_t)client)->state);
 }
 
 int jb_client_get_status(jb_client *client, jb_client_status *ret_status)
@@ -373,6 +400,8 @@ int jb_client_get_status(jb_client *client, jb_client_status *ret_status)
     size = ret_status->size < sizeof(*ret_status) ? ret_status->size : sizeof(*ret_status);
     if (size < sizeof(uint32_t))
         return JB_EINVAL;
+    if (!jbi_client_is_here(client))
+        return JB_ESTATE;
     uv_mutex_lock(&client->status_lock);
     client->status.size = ret_status->size;
     memcpy(ret_status, &client->status, size);
@@ -387,6 +416,8 @@ int jb_client_get_stats(jb_client *client, jb_client_stats *ret_stats)
 
     if (!client || !ret_stats || ret_stats->size < sizeof(uint32_t))
         return JB_EINVAL;
+    if (!jbi_client_is_here(client))
+        return JB_ESTATE;
     n = &client->n;
     s = (jb_client_stats){.size = ret_stats->size,
                           .n_accepted = atomic_load(&n->n_accepted),

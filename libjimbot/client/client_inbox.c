@@ -93,6 +93,8 @@ int jb_client_sub_peek(jb_client_sub *sub, jb_client_event *events, uint32_t n_m
         return JB_EINVAL;
     if (sub->near)
         return jbi_near_peek(sub, events, n_max);
+    if (!jbi_client_is_here(sub->client))
+        return JB_ESTATE;
     n = look(sub, events, n_max);
     if (n || !n_max)
         return (int)n;
@@ -132,6 +134,8 @@ int jb_client_sub_advance_n(jb_client_sub *sub, uint32_t n)
         return JB_EINVAL;
     if (sub->near)
         return jb_sub_advance_n(sub->near, n);
+    if (!jbi_client_is_here(sub->client))
+        return JB_ESTATE;
     if (n > sub->n_shown)
         return JB_EINVAL;
     place = jbi_pipe_pin(&sub->inbox);
@@ -160,6 +164,8 @@ int jb_client_sub_fd(jb_client_sub *sub, int *ret_fd)
         return JB_EINVAL;
     if (sub->near)
         return jb_sub_fd(sub->near, ret_fd);
+    if (!jbi_client_is_here(sub->client))
+        return JB_ESTATE;
     if (sub->fd < 0) {
         if (jbi_os_event_create(&sub->fd) != 0)
             return JB_ESYS;
@@ -213,6 +219,8 @@ int jb_client_sub_is_live(jb_client_sub *sub)
         return JB_EINVAL;
     if (sub->near)
         return 1;
+    if (!jbi_client_is_here(sub->client))
+        return JB_ESTATE;
     if (atomic_load(&sub->verdict))
         return atomic_load(&sub->verdict);
     return atomic_load(&sub->is_live);

@@ -97,7 +97,8 @@ struct jb_client {
     jbi_url url;
     char *texts;
     size_t texts_bytes;
-    jb_bus *bus; /* shm:// only */
+    jb_bus *bus;      /* shm:// only: knows itself what is after a fork() */
+    unsigned n_forks; /* jbi_client_n_forks when it was opened */
 
     /* the callers' */
     uv_mutex_t publish_lock;
@@ -153,6 +154,17 @@ struct jb_client {
     bool is_rest_next;
     bool is_finished;
 };
+
+/* How often this process and those before it went through fork() as the child. */
+extern atomic_uint jbi_client_n_forks;
+int jbi_client_watch_forks(void);
+
+/* False in a child of the process that opened it: there is no thread, a lock may be held for ever,
+ * and the sockets are the parent's. */
+static inline bool jbi_client_is_here(const jb_client *c)
+{
+    return c->bus || c->n_forks == atomic_load_explicit(&jbi_client_n_forks, memory_order_relaxed);
+}
 
 /* thread */
 int jbi_client_thread_start(jb_client *c, jb_error *err);

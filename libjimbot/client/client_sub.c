@@ -121,6 +121,8 @@ int jb_client_subscribe(jb_client *client, const char *pattern, size_t len_bytes
 
     if (!client || !pattern || !ret_sub)
         return jbi_error_set(err, JB_EINVAL, "client, pattern and ret_sub are not NULL");
+    if (!jbi_client_is_here(client))
+        return jbi_error_set(err, JB_ESTATE, "the client was opened before fork()");
     s = jbi_hmem_zalloc(client->alloc, sizeof(*s));
     if (!s)
         return jbi_error_set(err, JB_ENOMEM, "no memory for a subscription");
@@ -149,7 +151,7 @@ void jb_client_sub_close(jb_client_sub *sub)
     jb_client *c;
     bool is_shared;
 
-    if (!sub)
+    if (!sub || !jbi_client_is_here(sub->client))
         return;
     c = sub->client;
     jb_sub_close(sub->near);

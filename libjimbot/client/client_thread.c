@@ -14,6 +14,7 @@
 #include "client/client_internal.h"
 
 #include "base/error.h"
+#include "base/os.h"
 #include "host/text/hmem.h"
 
 #include <errno.h>
@@ -28,8 +29,30 @@ enum { SUCCESS_MS = 1000, RETRY_MS = 20, RETRY_MAX_MS = 1000 };
 /* A server that asks for more answers than it reads wants to fill our memory. */
 enum { ANSWERS_MAX_BYTES = 64 * 1024 + 4 * JBI_BATCH_BYTES };
 
+atomic_uint jbi_client_n_forks;
+
 static void begin_connect(jb_client *c);
 static void turn(jb_client *c);
+
+static void on_child(void)
+{
+    atomic_fetch_add(&jbi_client_n_forks, 1);
+}
+
+static int watch_rc;
+
+static void watch(void)
+{
+    watch_rc = jbi_os_at_fork(NULL, NULL, on_child) ? JB_ENOMEM : 0;
+}
+
+int jbi_client_watch_forks(void)
+{
+    static uv_once_t once = UV_ONCE_INIT;
+
+    uv_once(&once, watch);
+    return watch_rc;
+}
 
 static uint64_t ms_of(uint64_t ns)
 {

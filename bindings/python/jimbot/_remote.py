@@ -350,7 +350,9 @@ class RemoteBus:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<jimbot.RemoteBus {self.name!r}{', closed' if self.closed else ''}>"
+        # Path and query may hold a secret; the place does not.
+        where = self.name if self.name.startswith("unix:") else "/".join(self.name.split("/")[:3])
+        return f"<jimbot.RemoteBus {where.split('?')[0]!r}{', closed' if self.closed else ''}>"
 
 
 def connect(

@@ -110,6 +110,7 @@ static PyObject *remote_open(PyObject *module, PyObject *args, PyObject *kwargs)
     }
     self->client = client;
     self->subs = NULL;
+    self->pid = getpid();
     self->n_waits = 0;
     return (PyObject *)self;
 }
@@ -124,7 +125,7 @@ static int64_t shut(jbpy_client *self, uint64_t flush_ns)
     self->client = NULL;
     while (self->subs != NULL)
         jbpy_client_sub_shut(self->subs);
-    while (self->n_waits > 0)
+    while (self->n_waits > 0 && jbpy_client_is_here(self))
         jbpy_remote_nap();
     Py_BEGIN_ALLOW_THREADS
         n_left = jb_client_close(client, flush_ns);

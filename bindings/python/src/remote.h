@@ -14,6 +14,7 @@
 #include <jimbot/client.h>
 #include <Python.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 typedef struct jbpy_remote_state {
     PyTypeObject *client_type;
@@ -24,6 +25,7 @@ typedef struct jbpy_remote_state {
 typedef struct jbpy_client {
     PyObject_HEAD jb_client *client; /* NULL once closed */
     struct jbpy_client_sub *subs;    /* the open ones; borrowed: each holds a reference to this */
+    pid_t pid;                       /* of the process that opened it */
     unsigned n_waits; /* threads inside a call without the GIL, or ending a subscription */
 } jbpy_client;
 
@@ -35,6 +37,12 @@ typedef struct jbpy_client_sub {
 } jbpy_client_sub;
 
 extern PyType_Spec jbpy_client_sub_spec;
+
+/* False in a child after os.fork(): nobody is inside a call there, whatever the counters say. */
+static inline bool jbpy_client_is_here(const jbpy_client *self)
+{
+    return self->pid == getpid();
+}
 
 jbpy_remote_state *jbpy_remote_state_of(PyObject *self);
 PyObject *jbpy_fault(PyObject *self, int code, const jb_error *err);

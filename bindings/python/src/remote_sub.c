@@ -32,7 +32,7 @@ void jbpy_client_sub_shut(jbpy_client_sub *self)
     /* The client must outlive its subscription, whoever closes it meanwhile. */
     Py_INCREF((PyObject *)self);
     self->client->n_waits++;
-    while (self->is_waiting)
+    while (self->is_waiting && jbpy_client_is_here(self->client))
         jbpy_remote_nap();
     jb_client_sub_close(sub);
     self->client->n_waits--;
@@ -112,8 +112,13 @@ static int take(jbpy_client_sub *self, PyObject *list, Py_ssize_t n_max)
 
     if (n <= 0)
         return n;
-    if (append(list, events, n) < 0)
+    if (append(list, events, n) < 0) {
+        if (n_before > 0) { /* those were taken: they are given, and the next look says this */
+            PyErr_Clear();
+            PyList_SetSlice(list, n_before, PyList_Size(list), NULL);
+        }
         return JB_ENOMEM;
+    }
     rc = jb_client_sub_advance(self->sub);
     if (rc < 0)
         PyList_SetSlice(list, n_before, n_before + n, NULL);
@@ -131,7 +136,7 @@ static PyObject *sub_poll(jbpy_client_sub *self, PyObject *args)
     list = PyList_New(0);
     while (list != NULL && n > 0 && PyList_Size(list) < n_max)
         n = take(self, list, n_max - PyList_Size(list));
-    if (list == NULL || n >= 0 || (n != JB_ENOMEM && PyList_Size(list) > 0))
+    if (list == NULL || n >= 0 || (PyList_Size(list) > 0 && !PyErr_Occurred()))
         return list;
     Py_DECREF(list);
     if (n == JB_EEVICTED)

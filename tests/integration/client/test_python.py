@@ -1,6 +1,7 @@
 """jimbot.connect(): a bus elsewhere is used as the one here."""
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -94,6 +95,37 @@ class Remote(unittest.TestCase):
         timer = threading.Timer(0.05, later)
         timer.start()
         self.assertEqual(asyncio.run(asyncio.wait_for(read(), 10)), [2, 4, 6])
+
+    def test_a_child_leaves_the_connection_alone(self):
+        bus = self.connect()
+        sub = self.live(bus, "game.>")
+        bus.publish("MONEY_CHANGED", {"new_value": 1})
+        self.assertTrue(bus.flush(5))
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with contextlib.suppress(jimbot.State):
+                    bus.publish("MONEY_CHANGED", {"new_value": 2})
+                    os._exit(2)
+                with contextlib.suppress(jimbot.State):
+                    sub.poll()
+                    os._exit(3)
+                sub.close()
+                code = 0 if bus.close() == 0 and bus.closed else 4
+            finally:
+                os._exit(code)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        bus.publish("MONEY_CHANGED", {"new_value": 3})
+        self.assertTrue(bus.flush(5))
+        self.assertEqual(len([next(sub) for _ in range(2)]), 2)
+        self.assertEqual(bus.stats()["n_connects"], 1)
+        self.assertEqual(bus.status()["state"], "up")
+
+    def test_no_secret_is_shown(self):
+        bus = self.connect(self.url + "/api/v1/ws?token=hidden")
+        self.assertNotIn("hidden", repr(bus))
+        self.assertIn("127.0.0.1", repr(bus))
 
     def test_closing_wakes_who_waits(self):
         bus = self.connect()
