@@ -102,7 +102,17 @@ const char *jbi_orders_read(const json_t *root, jb_command *command)
     return problem ? problem : read_params(root, command);
 }
 
-int jbi_orders_send(jbi_service *s, const jb_command *command)
+/* The id as the window of ids keeps it: no event_id begins with a byte that UTF-8 does not have. */
+static size_t window_id(const jb_command *command, char to[1 + sizeof(command->id)])
+{
+    size_t n = strnlen(command->id, sizeof(command->id));
+
+    to[0] = '\xff';
+    memcpy(to + 1, command->id, n);
+    return n ? 1 + n : 0;
+}
+
+static int publish(jbi_service *s, const jb_command *command)
 {
     jb_event_head head = {
         .topic_id = s->command_overflow_topic, .type = JB_EVENT_COMMAND, .source_time = NAN};
@@ -116,14 +126,30 @@ int jbi_orders_send(jbi_service *s, const jb_command *command)
     return n < 0 ? (int)n : jb_bus_publish(s->bus, &head, bytes, (size_t)n);
 }
 
+int jbi_orders_send(jbi_service *s, const jb_command *command)
+{
+    char id[1 + sizeof(command->id)];
+    size_t n = window_id(command, id);
+    int rc;
+
+    if (n && jbi_dedupe_has(&s->dedupe, id, n)) {
+        s->counters.n_duplicates++;
+        return 1;
+    }
+    rc = publish(s, command);
+    if (rc == 0)
+        jbi_dedupe_add(&s->dedupe, id, n);
+    return rc;
+}
+
 const char *const jbi_orders_rule =
     "a command's name is letters, digits and _; its parameters are printable text without comma or "
     "colon";
 
 static void answer_sent(jbi_service *s, int rc, jbi_answer *answer)
 {
-    if (rc == 0) {
-        s->counters.n_commands++;
+    if (rc >= 0) {
+        s->counters.n_commands += rc == 0;
         jbi_htext_str(answer->body, "{\"status\":\"ok\"}\n");
     } else if (rc == JB_EINVAL) {
         jbi_answer_error(answer, 400, jbi_orders_rule);

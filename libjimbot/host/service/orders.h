@@ -16,8 +16,8 @@ struct jbi_service;
 /* Read the body of POST /api/v1/commands. Returns NULL, or what is wrong, static text. */
 const char *jbi_orders_read(const json_t *root, jb_command *ret_command);
 
-/* Send it. Returns 0, or as jb_bus_send_command() but for JB_ELIMIT. Of JB_EINVAL the rule says
- * what is allowed. */
+/* Send it, unless one with its id is among the last that were sent. Returns 0, 1 (there was one),
+ * or as jb_bus_send_command() but for JB_ELIMIT. Of JB_EINVAL the rule says what is allowed. */
 int jbi_orders_send(struct jbi_service *s, const jb_command *command);
 extern const char *const jbi_orders_rule;
 

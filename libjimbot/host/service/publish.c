@@ -392,7 +392,7 @@ int jbi_publish_settle(jbi_service *s, int rc)
 
     if (rc < 0)
         return settle_refused(s, e, rc);
-    settle(s, e, JBI_OUTCOME_ACCEPTED, NULL);
+    settle(s, e, rc ? JBI_OUTCOME_DUPLICATE : JBI_OUTCOME_ACCEPTED, NULL);
     return 0;
 }
 

@@ -95,7 +95,7 @@ int jbi_publish_add_outgoing(struct jbi_service *s, const jbi_msg_outgoing *even
 int jbi_publish_add_json(struct jbi_service *s, uint32_t dialect, const jbi_msg_outgoing *event);
 
 /* Add a place for what is published by other means, before it is; then give it the outcome that the
- * bus said, which returns 0 or what is wrong with the bus. */
+ * bus said (1: it was there), which returns 0 or what is wrong with the bus. */
 int jbi_publish_reserve(struct jbi_service *s);
 int jbi_publish_settle(struct jbi_service *s, int rc);
 

@@ -208,9 +208,16 @@ class Session:
             if state:
                 state["room"] = state["max"] - (state["next"] - 1 - request.ack.sequence)
         elif step == "command":
-            bus.commands.append((request.command.name, list(request.command.params)))
+            outcome = 2 if request.command.id in bus.ids else 1
+            if outcome == 1:
+                bus.ids.add(request.command.id)
+                bus.commands.append((request.command.name, list(request.command.params)))
             response = pb.SessionResponse(request_id=request.request_id)
-            response.published.results.add(outcome=1)
+            response.published.results.add(outcome=outcome)
+            if bus.cut_before:
+                bus.cut_before -= 1
+                self.socket.transport.abort()
+                return
             await self.send(response)
 
     async def run(self):

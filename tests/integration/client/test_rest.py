@@ -124,6 +124,7 @@ class Rest(ClientCase):
         self.assertEqual(topics, ["command.select_card", "command.play_hand", "command.sort_hand"])
         drive.say("command", "select_card", "3")
         drive.say("flush", 5)
+        self.assertTrue(server.commands[0].pop("id"))
         self.assertEqual(server.commands, [{"type": "select_card", "payload": {"params": ["3"]}}])
 
     def test_a_server_without_room_gets_the_same_again(self):

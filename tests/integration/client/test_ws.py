@@ -103,6 +103,18 @@ class Reconnecting(ClientCase):
         self.assertEqual(stats["connects"], 4)
         self.books(stats)
 
+    def test_a_command_whose_answer_did_not_come_is_not_given_twice(self):
+        bus = Bus()
+        bus.cut_before = 2
+        drive = self.drive()
+        drive.open(self.serve(bus).url)
+        drive.say("command", "play_hand")
+        drive.say("command", "play_hand")
+        self.assertEqual(drive.say("flush", 10)["rc"], 0)
+        self.assertEqual([name for name, _ in bus.commands], ["play_hand", "play_hand"])
+        stats = drive.stats()
+        self.assertEqual((stats["accepted"], stats["duplicates"]), (1, 1))
+
     def test_a_subscription_goes_on_where_it_was(self):
         bus = Bus()
         server = self.serve(bus)

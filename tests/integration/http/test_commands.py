@@ -79,6 +79,19 @@ class Commands(DaemonCase):
         self.assertEqual(got["topic"], "command.select_card")
         self.assertIn("c-1", json.dumps(got["event"]))
 
+    def test_a_command_with_an_id_is_sent_once(self):
+        for _ in range(3):
+            self.assertEqual(self.send({"type": "play_hand", "id": "c-1"}), (200, {"status": "ok"}))
+        for name in ("c-2", ""):
+            self.send({"type": "discard", "id": name})
+            self.send({"type": "discard", "id": name})
+        self.assertEqual(self.poll(), "play_hand\ndiscard\ndiscard\ndiscard\n")
+
+    def test_a_command_and_an_event_may_have_the_same_id(self):
+        self.daemon.post("/api/v1/events", {"type": "MONEY_CHANGED", "event_id": "c-1", "payload": {}})
+        self.send({"type": "play_hand", "id": "c-1"})
+        self.assertEqual(self.poll(), "play_hand\n")
+
     def test_a_command_of_another_process_reaches_the_poll(self):
         self.assertEqual(self.daemon.tap("send", "skip_blind", "7").wait(timeout=20), 0)
         got = []
