@@ -187,6 +187,20 @@ class ByHand(DaemonCase):
 
 
 @unittest.skipUnless(shutil.which("curl"), "no curl")
+class HalfClosed(DaemonCase):
+    def test_who_closes_its_side_gets_every_answer_whole(self):
+        windows = frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 24))
+        windows += frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 30))
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(20)
+            s.connect((self.daemon.host, self.daemon.port))
+            s.sendall(PREFACE + windows + b"".join(get(2 * i + 1, b"/metrics") for i in range(400)))
+            s.shutdown(socket.SHUT_WR)
+            for _ in range(400):
+                read_until(s, is_end)
+
+
 class Curl(DaemonCase):
     FLAGS = ("--max-body-bytes", "64K", "--max-header-bytes", "4K")
 

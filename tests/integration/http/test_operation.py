@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 from daemon import JIMBOTD, Daemon, DaemonCase, event, wait_until
+from test_access import bearer, make_token
 
 
 def environment(shm, **more):
@@ -89,6 +90,22 @@ class Reload(unittest.TestCase):
         self.assertEqual(self.post(10000), 200)
         self.assertEqual(self.daemon.stop(), 0)
         self.assertIn("the settings stay as they were: max_body_bytes is out of its range: 5", self.daemon.log)
+
+    def test_the_rate_changes_though_the_tokens_are_wrong(self):
+        token, line = make_token("one", "admin")
+        tokens = self.path + ".tokens"
+        with open(tokens, "w", encoding="ascii") as f:
+            f.write(line + "\n")
+        os.chmod(tokens, 0o600)
+        self.start(f"tokens = {tokens}\n")
+        with open(tokens, "a", encoding="ascii") as f:
+            f.write("no line of it\n")
+        self.write(f"tokens = {tokens}\nrate_limit = 1\n")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        ask = ("GET", "/api/v1/stats", None, bearer(token))
+        self.assertTrue(wait_until(lambda: self.daemon.request(*ask)[0] == 429))
+        self.assertEqual(self.daemon.stop(), 0)
+        self.assertIn("the tokens stay as they were", self.daemon.log)
 
     def test_what_needs_a_restart_is_said(self):
         self.start("dedupe_window = 100\nlog_level = warn\n")
