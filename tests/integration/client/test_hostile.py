@@ -7,7 +7,7 @@ import socket
 import threading
 import unittest
 
-from drive import ClientCase, pb
+from drive import Bus, ClientCase, pb
 
 AGREED = (
     b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -92,6 +92,16 @@ class Hostile(ClientCase):
         both.subscribed.subscription_id, both.subscribed.next_sequence = 1, 1
         bad = bytes.fromhex("2a0d080112090a0308ff011001")  # delivery of an event with a cut varint
         self.assert_fault(self.frame(both.SerializeToString()) + self.frame(bad))
+
+    def test_a_topic_that_is_none_is_a_fault(self):
+        server = self.serve(Bus())
+        drive = self.drive()
+        drive.open(server.url)
+        drive.say("subscribe", "game.>")
+        drive.say("live", 5)
+        server.put("a", topic="game..\u00e4 x")
+        drive.wait(lambda stats: stats["faults"] > 0)
+        self.assertEqual(drive.stats()["received"], 0)
 
     def test_a_flood_of_pings_costs_no_memory(self):
         drive = self.attack(self.frame(b"x" * 125, 9) * 60000)
