@@ -48,7 +48,9 @@ void jbi_alarm_at(jbi_alarm *a, uint64_t at_ms)
 {
     uint64_t now_ms = uv_now(a->host->loop);
 
-    uv_timer_start(&a->timer, on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+    /* One that is due at once and set again when it fires would be due again in the same turn of
+     * the loop, which would never end. */
+    uv_timer_start(&a->timer, on_timer, at_ms > now_ms ? at_ms - now_ms : 1, 0);
 }
 
 void jbi_alarm_destroy(jbi_alarm *a)
