@@ -2,8 +2,8 @@
  * feed: a network client's subscription: a jb_sub that the loop watches.
  *
  * fn is called when there may be something to peek at, and then not again before a jbi_feed_peek()
- * has returned 0 or a jbi_feed_take() has failed. So a client that does not read costs no wake-up: its owner peeks when the
- * connection has room again, in the pump() of its protocol.
+ * has returned 0 or a jbi_feed_take() has failed. So a client that does not read costs no wake-up:
+ * its owner peeks when the connection has room again, in the pump() of its protocol.
  *
  *     static void on_feed(jbi_feed *feed, void *userdata) { jbi_conn_wake(userdata); }
  *

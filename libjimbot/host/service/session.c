@@ -364,8 +364,8 @@ static uint32_t add_events(const jbi_answerer *a, const sub *u, const jb_event *
     return i;
 }
 
-/* How many events may be delivered now, with room to remember them; JB_ENOMEM when there is none and
- * no acknowledgement can make some. */
+/* How many events may be delivered now, with room to remember them; JB_ENOMEM when there is none
+ * and no acknowledgement can make some. */
 static int window(sub *u)
 {
     uint32_t want = u->max_events < JBI_FEED_EVENTS ? u->max_events : JBI_FEED_EVENTS;
