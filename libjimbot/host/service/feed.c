@@ -105,6 +105,9 @@ static int subscribe(jbi_feed *f, const jbi_feed_opts *o, jb_error *err)
 
     if (o->n_patterns == 0 || o->n_patterns > JBI_FEED_PATTERNS)
         return refuse(err, JB_EINVAL, "a subscription has 1 to 64 patterns");
+    /* One of another type would replace one of these, and nobody would count it. */
+    if (o->types && o->policy == JB_SUB_CONFLATE)
+        return refuse(err, JB_EINVAL, "a subscription that conflates is to all types");
     jb_sub_opts_init(&opts, sizeof(opts));
     opts.policy = o->policy;
     opts.start = o->start == JBI_FEED_NOW ? JB_SUB_FROM_NOW : JB_SUB_FROM_OLDEST;
@@ -125,23 +128,38 @@ static int subscribe(jbi_feed *f, const jbi_feed_opts *o, jb_error *err)
     return rc;
 }
 
-/* Whether the bus has come to the event before that sequence. The sums of the statistics may lag a
- * little behind what a client was shown; a cursor at the end does not. */
-static bool is_reached(jbi_feed *f, const jb_sub_stats *oldest, uint64_t sequence)
+/* The sequence of the oldest event in the ring, or of the next one to come: where a subscription to
+ * everything would begin. */
+static int probe(const jbi_feed *f, uint32_t start, uint64_t *ret_sequence)
 {
-    jb_sub_stats newest = {.size = sizeof(newest)};
+    jb_sub_stats at = {.size = sizeof(at)};
     jb_sub_opts opts;
-    jb_sub *probe;
+    jb_sub *sub;
+    int rc;
 
-    if (sequence <= oldest->next_sequence + oldest->lag_events)
-        return true;
     jb_sub_opts_init(&opts, sizeof(opts));
     opts.policy = JB_SUB_LATEST;
-    if (jb_bus_subscribe(f->host->bus, ">", 1, &opts, &probe, NULL) < 0)
-        return true;
-    jb_sub_get_stats(probe, &newest);
-    jb_sub_close(probe);
-    return sequence <= newest.next_sequence;
+    opts.start = start;
+    rc = jb_bus_subscribe(f->host->bus, ">", 1, &opts, &sub, NULL);
+    if (rc < 0)
+        return rc;
+    rc = jb_sub_get_stats(sub, &at);
+    jb_sub_close(sub);
+    *ret_sequence = at.next_sequence;
+    return rc;
+}
+
+/* Whether the bus has come to the event before that sequence, or why nobody knows. The sums of the
+ * statistics may lag a little behind what a client was shown; a cursor at the end does not. */
+static int is_reached(const jbi_feed *f, const jb_sub_stats *oldest, uint64_t sequence)
+{
+    uint64_t newest;
+    int rc;
+
+    if (sequence <= oldest->next_sequence + oldest->lag_events)
+        return 1;
+    rc = probe(f, JB_SUB_FROM_NOW, &newest);
+    return rc < 0 ? rc : sequence <= newest;
 }
 
 /* Begin at a sequence: the subscription begins with the oldest event there is, and what comes
@@ -154,8 +172,11 @@ static int seek(jbi_feed *f, const jbi_feed_opts *o)
     if (rc < 0)
         return rc;
     f->first = at.next_sequence;
-    if (o->start != JBI_FEED_SEQUENCE || !is_reached(f, &at, o->start_sequence))
+    if (o->start != JBI_FEED_SEQUENCE)
         return 0;
+    rc = is_reached(f, &at, o->start_sequence);
+    if (rc <= 0)
+        return rc;
     if (o->start_sequence > f->first)
         f->first = f->from = o->start_sequence;
     else
@@ -204,6 +225,7 @@ int jbi_feed_open(jb_host *host, const jbi_feed_opts *o, jbi_feed_fn fn, void *u
     f->via = o->via;
     f->types = o->types;
     f->policy = o->policy;
+    f->is_high_first = o->is_high_first;
     snprintf(f->name, sizeof(f->name), "%.*s", (int)(o->name.len < 31 ? o->name.len : 31),
              o->name.data ? o->name.data : "");
     rc = subscribe(f, o, err);
@@ -243,12 +265,21 @@ static bool is_wanted(const jbi_feed *f, const jb_event *e)
            (f->types == 0 || (e->type < JBI_FEED_TYPES && f->types >> e->type & 1));
 }
 
-/* How many of those missed before an event were to be delivered: not the ones before `from`. */
+/* How many of those missed before an event were to be delivered: not the ones before `from`. What
+ * is missed has left the ring, so all of it lies before the oldest event there is. */
 static uint64_t missed_before(const jbi_feed *f, const jb_event *e)
 {
+    uint64_t oldest;
+
+    if (f->from == 0 || e->n_missed == 0)
+        return e->n_missed;
     if (e->sequence <= f->from)
         return 0;
-    return e->n_missed < e->sequence - f->from ? e->n_missed : e->sequence - f->from;
+    if (probe(f, JB_SUB_FROM_OLDEST, &oldest) < 0 || oldest > e->sequence)
+        oldest = e->sequence;
+    if (oldest <= f->from)
+        return 0;
+    return e->n_missed < oldest - f->from ? e->n_missed : oldest - f->from;
 }
 
 /* Leave only the wanted ones of n events, in place. */
@@ -310,6 +341,9 @@ int jbi_feed_take(jbi_feed *f, uint32_t n, size_t n_bytes)
         f->n_missed += f->events[i].n_missed;
     if (n || is_all)
         f->n_carried = is_all ? f->n_trailing : 0;
+    /* The first that was wanted is gone; in their order nothing before it comes any more. */
+    if (n && !f->is_high_first)
+        f->from = 0;
     f->n_delivered += n;
     f->n_bytes += n_bytes;
     f->n_raw = f->n_shown = 0;

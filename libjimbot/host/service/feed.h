@@ -45,7 +45,8 @@ typedef struct jbi_feed_opts {
     const jbi_slice *patterns;
     uint32_t n_patterns;     /* 1 .. JBI_FEED_PATTERNS */
     uint32_t policy;         /* enum jb_sub_policy */
-    uint64_t types;          /* bit of each enum jb_event_type that is wanted; 0: all */
+    uint64_t types;          /* bit of each enum jb_event_type that is wanted; 0: all, as conflate
+                                wants it */
     uint64_t start_sequence; /* for JBI_FEED_SEQUENCE, 1 and more */
     uint64_t evict_after_ns; /* lossless, 0: never */
     uint32_t start;          /* enum jbi_feed_start */
@@ -66,7 +67,7 @@ struct jbi_feed {
     void *userdata;
     const char *via;
     uint64_t types;
-    uint64_t from;        /* events before this sequence are passed over */
+    uint64_t from;        /* events before this sequence are passed over; 0 when none is to come */
     uint64_t n_carried;   /* missed, to be told with the next event */
     uint64_t n_trailing;  /* the same, after the last event shown */
     uint64_t first;       /* no event before this one will come */
@@ -78,6 +79,7 @@ struct jbi_feed {
     bool is_told;    /* fn was called and nothing was peeked to its end since */
     bool is_stopped; /* not watched, because it was told and did not look */
     bool is_listed;
+    bool is_high_first;
     char name[32];
     char pattern[JB_TOPIC_MAX_BYTES + 1]; /* the first */
     uint32_t policy;

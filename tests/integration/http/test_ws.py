@@ -5,7 +5,7 @@ import time
 import unittest
 
 from daemon import Daemon, DaemonCase, event, wait_until
-from wsclient import WebSocket
+from wsclient import TEXT, WebSocket, frame
 
 
 class WsCase(DaemonCase):
@@ -235,6 +235,27 @@ class Flow(WsCase):
         self.assertEqual([e["sequence"] for e in events], list(range(first, 401)))
         self.assertEqual(events[0]["n_missed"], first - 5)
         self.assertEqual(sum(e.get("n_missed", 0) for e in events), first - 5)
+
+    def test_what_left_the_ring_before_the_place_to_go_on_is_not_missed(self):
+        ws, again = self.open(), self.open()
+        self.assertEqual(set(ws.publish(*[event("MONEY_CHANGED", pad="a" * 100) for _ in range(50)])), {"ACCEPTED"})
+        self.assertEqual(set(ws.publish(*[event("HEARTBEAT", pad="b" * 400) for _ in range(50)])), {"ACCEPTED"})
+        late = [{"event": event("HEARTBEAT", pad="c" * 1900)}] * 24 + [{"event": event("MONEY_CHANGED")}]
+        # Both in one write: the subscription is overtaken before it is looked at.
+        asked = {"patterns": ["game.money.>"], "start": "sequence", "start_sequence": 97}
+        again.send_raw(b"".join(frame(TEXT, json.dumps(m).encode()) for m in (
+            {"subscribe": {"request": asked}}, {"publish": {"events": late}})))
+        self.assertEqual([again.recv().popitem()[0] for _ in range(2)], ["subscribed", "published"])
+        (got,) = again.events(1)
+        self.assertEqual((got["sequence"], got.get("n_missed")), (125, None))
+        oldest = self.open().subscribe(">", start="oldest")["subscribed"]["next_sequence"]
+        self.assertTrue(51 < oldest < 97, oldest)
+
+    def test_types_do_not_go_with_conflating(self):
+        ws = self.open()
+        answer = ws.ask(subscribe={"request": {"patterns": [">"], "policy": "conflate", "types": ["HEARTBEAT"]}})
+        self.assertEqual(answer["fault"]["code"], 3)
+        self.assertIn("types", answer["fault"]["message"])
 
     def test_a_sequence_of_an_older_bus_begins_with_the_oldest(self):
         ws = self.open()
