@@ -49,8 +49,7 @@ static inline void jbi_count(_Atomic uint64_t *counter, uint64_t n)
 /* How far a subscription is with the server; the thread's. */
 enum jbi_sub_stage { JBI_SUB_WANTED, JBI_SUB_ASKED, JBI_SUB_LIVE, JBI_SUB_REFUSED };
 
-/* What the descriptor of a subscription does: nothing; it is low and to be raised; somebody is
- * about to raise it; it is high. */
+/* Of a subscription's descriptor: none; low, to be raised; about to be raised; high. */
 enum jbi_bell { JBI_BELL_NONE, JBI_BELL_ARMED, JBI_BELL_RISING, JBI_BELL_HIGH };
 
 struct jb_client_sub {
@@ -61,15 +60,12 @@ struct jb_client_sub {
     uint32_t n_patterns;
     uint32_t id;
     atomic_uint n_refs; /* the caller's and the thread's */
-
     jb_sub *near; /* shm:// only */
     jb_event near_events[64];
-
     /* the reader's */
     uint32_t shown_end; /* place after what was shown */
     uint32_t n_shown;
     int fd;
-
     /* both */
     jbi_pipe inbox; /* the thread writes */
     atomic_bool is_closing;
@@ -81,7 +77,6 @@ struct jb_client_sub {
     _Atomic uint64_t n_taken;        /* events taken by the reader */
     _Atomic uint64_t taken_sequence; /* of the last of them */
     _Atomic uint64_t n_acked;        /* of n_taken, acknowledged or of another connection */
-
     /* the thread's */
     uint32_t stage;         /* enum jbi_sub_stage */
     uint64_t next_sequence; /* no event before it is wanted; 0: nothing is known yet */
