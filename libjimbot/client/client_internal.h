@@ -60,7 +60,7 @@ struct jb_client_sub {
     uint32_t n_patterns;
     uint32_t id;
     atomic_uint n_refs; /* the caller's and the thread's */
-    jb_sub *near; /* shm:// only */
+    jb_sub *near;       /* shm:// only */
     jb_event near_events[64];
     /* the reader's */
     uint32_t shown_end; /* place after what was shown */
