@@ -30,8 +30,18 @@ static int load(const char *text)
     return rc;
 }
 
+/* Without a process for each test, what one set is there for the next. */
 static void setup(void)
 {
+    static const char *const names[] = {"HTTP", "IDLE_TIMEOUT", "MAX_BODY_BYTES",
+                                        "MAX_CONNECTIONS"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char variable[64];
+
+        snprintf(variable, sizeof(variable), "JIMBOTD_%s", names[i]);
+        unsetenv(variable);
+    }
     jb_host_opts_init(&opts, sizeof(opts));
 }
 

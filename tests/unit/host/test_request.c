@@ -213,6 +213,7 @@ START_TEST(test_bodies_share_one_limit)
     ck_assert_uint_eq(request.status, 503);
     jbi_request_fini(&request);
     ck_assert_uint_eq(n_buffered, 4096 - 256);
+    n_buffered = 0;
 }
 END_TEST
 
