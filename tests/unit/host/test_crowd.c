@@ -18,8 +18,17 @@ static uint32_t count(const jbi_peer *peer)
     return n;
 }
 
+/* Without a process for each test, what one left is there for the next. */
+static void begin(void)
+{
+    memset(&crowd, 0, sizeof(crowd));
+    memset(links, 0, sizeof(links));
+    memset(peers, 0, sizeof(peers));
+}
+
 START_TEST(test_an_address_counts_its_own)
 {
+    begin();
     for (int i = 0; i < N; i++) {
         peers[i].address[15] = (uint8_t)(i % 10);
         jbi_crowd_join(&crowd, &links[i], &peers[i]);
@@ -35,6 +44,7 @@ END_TEST
 
 START_TEST(test_leaving_twice_or_without_joining_is_nothing)
 {
+    begin();
     jbi_crowd_leave(&links[0]);
     jbi_crowd_join(&crowd, &links[0], &peers[0]);
     jbi_crowd_join(&crowd, &links[1], &peers[1]);
