@@ -65,7 +65,7 @@ const jbi_route *jbi_router_at(uint32_t idx)
 
 static bool is_path(const jbi_route *route, const char *path, size_t n)
 {
-    return strlen(route->path) == n && !memcmp(route->path, path, n);
+    return !strncmp(route->path, path, n) && !route->path[n];
 }
 
 static void add_method(char allow[48], const char *method)

@@ -1,8 +1,10 @@
 /*
- * dedupe: a ring of ids with a chained hash index over it, see dedupe.h.
+ * dedupe: a ring of ids with a hash table over it, see dedupe.h.
  *
- * Entries are 60 bytes, so the default window of 65536 costs about 4.3 MiB. Chains are unlinked
- * when their entry is overwritten, hence the index never names an id that left the window.
+ * A place of the table is 8 bytes: the hash and where the id lies in the ring, at or after the
+ * place its hash points to (linear probing, at most half full). So a new id, as nearly all are,
+ * costs one cache line of the table and none of the ring but the next in turn. Taking an id out
+ * moves those behind it forward, hence no place is ever marked as deleted.
  */
 #include "host/service/dedupe.h"
 
@@ -12,16 +14,16 @@
 
 int jbi_dedupe_init(jbi_dedupe *d, uint32_t n_window, const jb_alloc *alloc)
 {
-    uint32_t n_buckets = 16;
+    uint32_t n_places = 16;
 
-    while (n_buckets < n_window)
-        n_buckets *= 2;
-    *d = (jbi_dedupe){.alloc = alloc, .n_window = n_window, .n_buckets = n_buckets};
+    while (n_places < 2 * n_window)
+        n_places *= 2;
+    *d = (jbi_dedupe){.alloc = alloc, .n_window = n_window, .n_places = n_places};
     if (getrandom(&d->key, sizeof(d->key), 0) != (ssize_t)sizeof(d->key))
         return JB_ESYS;
     d->ring = jbi_hmem_zalloc(alloc, n_window * sizeof(*d->ring));
-    d->buckets = jbi_hmem_zalloc(alloc, n_buckets * sizeof(*d->buckets));
-    if (!d->ring || !d->buckets) {
+    d->places = jbi_hmem_zalloc(alloc, n_places * sizeof(*d->places));
+    if (!d->ring || !d->places) {
         jbi_dedupe_fini(d);
         return JB_ENOMEM;
     }
@@ -31,19 +33,23 @@ int jbi_dedupe_init(jbi_dedupe *d, uint32_t n_window, const jb_alloc *alloc)
 void jbi_dedupe_fini(jbi_dedupe *d)
 {
     jbi_hmem_free(d->alloc, d->ring, d->n_window * sizeof(*d->ring));
-    jbi_hmem_free(d->alloc, d->buckets, d->n_buckets * sizeof(*d->buckets));
+    jbi_hmem_free(d->alloc, d->places, d->n_places * sizeof(*d->places));
     d->ring = NULL;
-    d->buckets = NULL;
+    d->places = NULL;
 }
 
-/* What stands for an id, whatever its length; the rest of the field is zero. */
-static void make_entry(const jbi_dedupe *d, const char *id, size_t n, jbi_dedupe_entry *ret_entry)
+void jbi_dedupe_read(const jbi_dedupe *d, const char *id, size_t n, jbi_dedupe_entry *ret_entry)
 {
     uint64_t hash[2];
 
+    if (n == 0) {
+        ret_entry->len_bytes = 0;
+        return;
+    }
+
     jbi_siphash(&d->key, id, n, hash);
-    *ret_entry = (jbi_dedupe_entry){.len_bytes = (uint32_t)n,
-                                    .bucket = (uint32_t)hash[0] & (d->n_buckets - 1)};
+    *ret_entry = (jbi_dedupe_entry){.len_bytes = (uint32_t)n, .hash = (uint32_t)hash[0]};
+    __builtin_prefetch(&d->places[ret_entry->hash & (d->n_places - 1)], 1);
     if (n <= JBI_DEDUPE_ID_BYTES) {
         memcpy(ret_entry->id, id, n);
         return;
@@ -52,17 +58,17 @@ static void make_entry(const jbi_dedupe *d, const char *id, size_t n, jbi_dedupe
     memcpy(ret_entry->id + 32, hash, 16);
 }
 
-bool jbi_dedupe_has(const jbi_dedupe *d, const char *id, size_t n)
+bool jbi_dedupe_has(const jbi_dedupe *d, const jbi_dedupe_entry *id)
 {
-    jbi_dedupe_entry want;
+    uint32_t mask = d->n_places - 1;
 
-    if (n == 0)
+    if (!id->len_bytes)
         return false;
-    make_entry(d, id, n, &want);
-    for (uint32_t i = d->buckets[want.bucket]; i; i = d->ring[i - 1].next) {
-        const jbi_dedupe_entry *e = &d->ring[i - 1];
+    for (uint32_t i = id->hash & mask; d->places[i].at; i = (i + 1) & mask) {
+        const jbi_dedupe_entry *e = &d->ring[d->places[i].at - 1];
 
-        if (e->len_bytes == want.len_bytes && !memcmp(e->id, want.id, sizeof(want.id)))
+        if (d->places[i].hash == id->hash && e->len_bytes == id->len_bytes &&
+            !memcmp(e->id, id->id, sizeof(e->id)))
             return true;
     }
     return false;
@@ -70,37 +76,50 @@ bool jbi_dedupe_has(const jbi_dedupe *d, const char *id, size_t n)
 
 static void unlink_entry(jbi_dedupe *d, uint32_t idx)
 {
-    uint32_t *link = &d->buckets[d->ring[idx].bucket];
+    uint32_t mask = d->n_places - 1;
+    uint32_t hole = d->ring[idx].hash & mask;
 
-    while (*link != idx + 1)
-        link = &d->ring[*link - 1].next;
-    *link = d->ring[idx].next;
+    while (d->places[hole].at != idx + 1)
+        hole = (hole + 1) & mask;
+    /* Whoever lies behind the hole without a gap moves into it, unless its own place is behind the
+     * hole. */
+    for (uint32_t i = (hole + 1) & mask; d->places[i].at; i = (i + 1) & mask) {
+        if (((i - d->places[i].hash) & mask) >= ((i - hole) & mask)) {
+            d->places[hole] = d->places[i];
+            hole = i;
+        }
+    }
+    d->places[hole].at = 0;
 }
 
 static void link_entry(jbi_dedupe *d, uint32_t idx)
 {
-    jbi_dedupe_entry *e = &d->ring[idx];
+    uint32_t mask = d->n_places - 1;
+    uint32_t i = d->ring[idx].hash & mask;
 
-    e->next = d->buckets[e->bucket];
-    d->buckets[e->bucket] = idx + 1;
+    while (d->places[i].at)
+        i = (i + 1) & mask;
+    d->places[i] = (jbi_dedupe_place){.hash = d->ring[idx].hash, .at = idx + 1};
 }
 
-void jbi_dedupe_swap(jbi_dedupe *d, const char *id, size_t n, jbi_dedupe_entry *ret_old)
+void jbi_dedupe_swap(jbi_dedupe *d, const jbi_dedupe_entry *id, jbi_dedupe_entry *ret_old)
 {
     *ret_old = d->ring[d->at];
     if (ret_old->len_bytes)
         unlink_entry(d, d->at);
-    make_entry(d, id, n, &d->ring[d->at]);
+    d->ring[d->at] = *id;
     link_entry(d, d->at);
-    d->at = (d->at + 1) % d->n_window;
+    d->at = d->at + 1 == d->n_window ? 0 : d->at + 1;
+    /* The next one to leave: its place is wanted soon. */
+    __builtin_prefetch(&d->places[d->ring[d->at].hash & (d->n_places - 1)], 1);
 }
 
-void jbi_dedupe_add(jbi_dedupe *d, const char *id, size_t n)
+void jbi_dedupe_add(jbi_dedupe *d, const jbi_dedupe_entry *id)
 {
     jbi_dedupe_entry old;
 
-    if (n)
-        jbi_dedupe_swap(d, id, n, &old);
+    if (id->len_bytes)
+        jbi_dedupe_swap(d, id, &old);
 }
 
 void jbi_dedupe_undo(jbi_dedupe *d, const jbi_dedupe_entry *old, uint32_t n)

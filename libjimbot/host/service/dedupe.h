@@ -16,18 +16,22 @@ enum { JBI_DEDUPE_ID_BYTES = 48 };
 
 typedef struct jbi_dedupe_entry {
     uint32_t len_bytes; /* 0: never used; an empty id is not an id */
-    uint32_t next;      /* next in the same bucket, idx + 1; 0 ends */
-    uint32_t bucket;
+    uint32_t hash;
     uint8_t id[JBI_DEDUPE_ID_BYTES];
 } jbi_dedupe_entry;
+
+typedef struct jbi_dedupe_place {
+    uint32_t hash;
+    uint32_t at; /* idx + 1 in the ring; 0: empty */
+} jbi_dedupe_place;
 
 typedef struct jbi_dedupe {
     const jb_alloc *alloc;
     jbi_dedupe_entry *ring; /* oldest is overwritten first */
-    uint32_t *buckets;      /* idx + 1 of the first entry; 0 none */
+    jbi_dedupe_place *places;
     uint32_t n_window;
-    uint32_t n_buckets; /* a power of two */
-    uint32_t at;        /* where the next id goes */
+    uint32_t n_places; /* a power of two, at least 2 * n_window */
+    uint32_t at;       /* where the next id goes */
     jbi_siphash_key key;
 } jbi_dedupe;
 
@@ -35,14 +39,17 @@ typedef struct jbi_dedupe {
 int jbi_dedupe_init(jbi_dedupe *d, uint32_t n_window, const jb_alloc *alloc);
 void jbi_dedupe_fini(jbi_dedupe *d);
 
-bool jbi_dedupe_has(const jbi_dedupe *d, const char *id, size_t n);
+/* What stands for an id, whatever its length; len_bytes is 0 for an empty one. */
+void jbi_dedupe_read(const jbi_dedupe *d, const char *id, size_t n, jbi_dedupe_entry *ret_entry);
+
+bool jbi_dedupe_has(const jbi_dedupe *d, const jbi_dedupe_entry *id);
 
 /* Remember an id that is not in the window; the oldest one leaves it. An empty id is ignored. */
-void jbi_dedupe_add(jbi_dedupe *d, const char *id, size_t n);
+void jbi_dedupe_add(jbi_dedupe *d, const jbi_dedupe_entry *id);
 
 /* The same with an id that is not empty, and set what left the window for it; and forget the last n
  * ids, each with what it set, in the order in which they were added: the window is as before. */
-void jbi_dedupe_swap(jbi_dedupe *d, const char *id, size_t n, jbi_dedupe_entry *ret_old);
+void jbi_dedupe_swap(jbi_dedupe *d, const jbi_dedupe_entry *id, jbi_dedupe_entry *ret_old);
 void jbi_dedupe_undo(jbi_dedupe *d, const jbi_dedupe_entry *old, uint32_t n);
 
 #endif

@@ -91,17 +91,17 @@ static int publish_all(jbi_service *s, const jbi_call *call, uint32_t *ret_accep
 
     *ret_accepted = *ret_duplicates = 0;
     for (uint32_t i = 0; i < s->publish.n; i++) {
-        const jb_encoded *e = &s->publish.events[i].event;
+        const jbi_pending *e = &s->publish.events[i];
         bool is_known = jbi_publish_is_known(s, e);
-        bool is_barred = !is_known && jbi_publish_is_barred(s, e);
+        bool is_barred = !is_known && jbi_publish_is_barred(s, &e->event);
         /* What was refused the first time is not there now. */
         bool is_there = is_known || (i < n_before && !is_barred);
-        int rc = is_there ? 0 : jbi_publish_one(s, e, 0);
+        int rc = is_there ? 0 : jbi_publish_one(s, e);
 
         if (rc == JB_ETOOBIG || rc == JB_EPERM) {
             bool is_big = rc == JB_ETOOBIG;
 
-            reject(s, s->publish.events[i].idx, is_big ? JBI_REJECT_TOO_BIG : JBI_REJECT_EVENT, 0,
+            reject(s, e->idx, is_big ? JBI_REJECT_TOO_BIG : JBI_REJECT_EVENT, 0,
                    is_big ? "the event is larger than the bus takes" : jbi_publish_no_command);
             continue;
         }

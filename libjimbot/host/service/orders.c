@@ -103,13 +103,13 @@ const char *jbi_orders_read(const json_t *root, jb_command *command)
 }
 
 /* The id as the window of ids keeps it: no event_id begins with a byte that UTF-8 does not have. */
-static size_t window_id(const jb_command *command, char to[1 + sizeof(command->id)])
+static void window_id(const jbi_dedupe *d, const jb_command *command, jbi_dedupe_entry *ret_id)
 {
     size_t n = strnlen(command->id, sizeof(command->id));
+    char id[1 + sizeof(command->id)] = {'\xff'};
 
-    to[0] = '\xff';
-    memcpy(to + 1, command->id, n);
-    return n ? 1 + n : 0;
+    memcpy(id + 1, command->id, n);
+    jbi_dedupe_read(d, id, n ? 1 + n : 0, ret_id);
 }
 
 static int publish(jbi_service *s, const jb_command *command)
@@ -128,17 +128,17 @@ static int publish(jbi_service *s, const jb_command *command)
 
 int jbi_orders_send(jbi_service *s, const jb_command *command)
 {
-    char id[1 + sizeof(command->id)];
-    size_t n = window_id(command, id);
+    jbi_dedupe_entry id;
     int rc;
 
-    if (n && jbi_dedupe_has(&s->dedupe, id, n)) {
+    window_id(&s->dedupe, command, &id);
+    if (jbi_dedupe_has(&s->dedupe, &id)) {
         s->counters.n_duplicates++;
         return 1;
     }
     rc = publish(s, command);
     if (rc == 0)
-        jbi_dedupe_add(&s->dedupe, id, n);
+        jbi_dedupe_add(&s->dedupe, &id);
     return rc;
 }
 

@@ -106,11 +106,13 @@ static bool is_distinct_id(const char *id, size_t n)
     return n == 0 || !memmem(id, n, "\xEF\xBF\xBD", 3); /* U+FFFD */
 }
 
-static void put(jbi_pending *to, const jb_encoded *event)
+/* Read the id of an event as the window keeps it, and have the window look for it meanwhile. */
+static void identify(jbi_service *s, jbi_pending *e)
 {
-    to->event = *event;
-    if (!is_distinct_id(event->event_id, event->event_id_bytes))
-        to->event.event_id_bytes = 0;
+    const jb_encoded *event = &e->event;
+    bool is_distinct = is_distinct_id(event->event_id, event->event_id_bytes);
+
+    jbi_dedupe_read(&s->dedupe, event->event_id, is_distinct ? event->event_id_bytes : 0, &e->id);
 }
 
 int jbi_publish_add(jbi_service *s, const jb_encoded *event, uint32_t idx)
@@ -119,8 +121,9 @@ int jbi_publish_add(jbi_service *s, const jb_encoded *event, uint32_t idx)
 
     if (!to)
         return JB_ENOMEM;
-    put(to, event);
+    to->event = *event;
     to->idx = idx;
+    identify(s, to);
     return 0;
 }
 
@@ -194,8 +197,8 @@ int jbi_publish_add_outgoing(jbi_service *s, const jbi_msg_outgoing *from)
     rc = from->event.len > s->max_event_bytes
              ? JB_ETOOBIG
              : jb_event_inspect(from->event.data, from->event.len, &e->event, &err);
-    if (rc == 0 && !is_distinct_id(e->event.event_id, e->event.event_id_bytes))
-        e->event.event_id_bytes = 0;
+    if (rc == 0)
+        identify(s, e);
     take(s, from, rc, &err);
     return 0;
 }
@@ -218,11 +221,11 @@ int jbi_publish_add_json(jbi_service *s, uint32_t dialect, const jbi_msg_outgoin
     rc = jb_encoder_json(encoder, from->event.data, from->event.len, &event, &err);
     if (rc == 0) {
         e = &s->publish.events[s->publish.n - 1];
-        put(e, &event);
+        e->event = event;
+        identify(s, e);
         e->is_copied = true;
         /* The encoder's buffer is its own again with the next event. */
         e->copy_at = copies->len;
-        e->id_at = event.event_id ? (size_t)(event.event_id - (const char *)event.data) : 0;
         jbi_htext_add(copies, (const char *)event.data, event.len_bytes);
         if (copies->is_broken)
             return JB_ENOMEM;
@@ -261,9 +264,9 @@ const char *jbi_publish_add_request(jbi_service *s, jbi_slice message, uint32_t 
     return n ? NULL : "there is no event in the request";
 }
 
-bool jbi_publish_is_known(jbi_service *s, const jb_encoded *e)
+bool jbi_publish_is_known(const jbi_service *s, const jbi_pending *e)
 {
-    return jbi_dedupe_has(&s->dedupe, e->event_id, e->event_id_bytes);
+    return jbi_dedupe_has(&s->dedupe, &e->id);
 }
 
 bool jbi_publish_is_barred(const jbi_service *s, const jb_encoded *e)
@@ -315,42 +318,52 @@ static int publish_traced(jbi_service *s, const jb_event_head *head, const jb_en
     return jb_bus_commit(s->bus, &claim, sizeof(trace->field) + e->len_bytes);
 }
 
-int jbi_publish_one(jbi_service *s, const jb_encoded *e, uint32_t key)
+int jbi_publish_one(jbi_service *s, const jbi_pending *e)
 {
+    const jb_encoded *event = &e->event;
     bool is_traced = s->publish.trace.is_there &&
-                     e->len_bytes + sizeof(s->publish.trace.field) <= s->max_event_bytes;
+                     event->len_bytes + sizeof(s->publish.trace.field) <= s->max_event_bytes;
     jb_event_head head;
     bool is_overflow;
-    int rc = make_head(s, e, key, &head, &is_overflow);
+    int rc = make_head(s, event, e->key, &head, &is_overflow);
 
     if (rc == 0)
-        rc = is_traced ? publish_traced(s, &head, e)
-                       : jb_bus_publish(s->bus, &head, e->data, e->len_bytes);
+        rc = is_traced ? publish_traced(s, &head, event)
+                       : jb_bus_publish(s->bus, &head, event->data, event->len_bytes);
     if (rc < 0)
         return rc;
-    count(s, e, head.topic_id);
-    if (e->event_id_bytes)
-        jbi_dedupe_add(&s->dedupe, e->event_id, e->event_id_bytes);
+    count(s, event, head.topic_id);
+    jbi_dedupe_add(&s->dedupe, &e->id);
     return 0;
 }
 
-bool jbi_publish_has_room(jbi_service *s)
+/* Room that what was added takes; without what was published before, which costs a look each. */
+static uint64_t room_wanted(jbi_service *s, bool new_only)
 {
     uint64_t want = 0;
 
-    /* A single event needs no look: publishing it says so itself. */
-    if (s->publish.n < 2)
-        return true;
     for (uint32_t i = 0; i < s->publish.n; i++) {
-        const jb_encoded *e = &s->publish.events[i].event;
+        const jbi_pending *e = &s->publish.events[i];
 
-        if (!jbi_publish_is_known(s, e))
-            want += e->len_bytes + RECORD_OVERHEAD_BYTES;
+        if (!new_only || !jbi_publish_is_known(s, e))
+            want += e->event.len_bytes + RECORD_OVERHEAD_BYTES;
     }
+    return want;
+}
+
+static bool has_room(jbi_service *s, uint64_t want)
+{
     /* The bus answers for one event at a time; a larger body is asked for as the largest event. */
     if (want > s->max_event_bytes)
         want = s->max_event_bytes;
     return want == 0 || jb_bus_wait_space(s->bus, want, 0) != JB_ETIMEDOUT;
+}
+
+bool jbi_publish_has_room(jbi_service *s)
+{
+    /* A single event needs no look: publishing it says so itself. */
+    return s->publish.n < 2 || has_room(s, room_wanted(s, false)) ||
+           has_room(s, room_wanted(s, true));
 }
 
 const char *const jbi_publish_no_command =
@@ -409,11 +422,11 @@ static int run_each(jbi_service *s, bool may_stop)
 
         if (e->outcome)
             continue;
-        if (jbi_publish_is_known(s, &e->event)) {
+        if (jbi_publish_is_known(s, e)) {
             settle(s, e, JBI_OUTCOME_DUPLICATE, NULL);
             continue;
         }
-        rc = stop ? stop : jbi_publish_one(s, &e->event, e->key);
+        rc = stop ? stop : jbi_publish_one(s, e);
         if (may_stop && (rc == JB_EAGAIN || rc == JB_ESTATE))
             return 0;
         if (rc == 0) {
@@ -468,7 +481,7 @@ static void batch_add(jbi_service *s, batch *b, jbi_pending *e)
     bool is_overflow;
     int rc;
 
-    if (jbi_publish_is_known(s, &e->event)) {
+    if (jbi_publish_is_known(s, e)) {
         settle(s, e, JBI_OUTCOME_DUPLICATE, NULL);
         return;
     }
@@ -480,10 +493,8 @@ static void batch_add(jbi_service *s, batch *b, jbi_pending *e)
     b->payloads[b->n] = e->event.data;
     b->lens[b->n] = e->event.len_bytes;
     b->events[b->n++] = e;
-    if (e->event.event_id_bytes) {
-        jbi_dedupe_swap(&s->dedupe, e->event.event_id, e->event.event_id_bytes,
-                        &b->ids[b->n_ids++]);
-    }
+    if (e->id.len_bytes)
+        jbi_dedupe_swap(&s->dedupe, &e->id, &b->ids[b->n_ids++]);
 }
 
 /* Nothing was published: the window is what it was, and what was a duplicate of another event of
@@ -494,7 +505,7 @@ static void batch_undo(jbi_service *s, const batch *b)
     for (uint32_t i = 0; i < s->publish.n; i++) {
         jbi_pending *e = &s->publish.events[i];
 
-        if (e->outcome == JBI_OUTCOME_DUPLICATE && !jbi_publish_is_known(s, &e->event))
+        if (e->outcome == JBI_OUTCOME_DUPLICATE && !jbi_publish_is_known(s, e))
             settle(s, e, JBI_OUTCOME_NOT_TRIED, "another event of the request had no room");
     }
 }
@@ -564,10 +575,8 @@ int jbi_publish_run(jbi_service *s, uint32_t flags, jbi_publish_sum *ret_sum)
     for (uint32_t i = 0; i < p->n; i++) {
         jbi_pending *e = &p->events[i];
 
-        if (!e->is_copied)
-            continue;
-        e->event.data = (const uint8_t *)p->copies.data + e->copy_at;
-        e->event.event_id = (const char *)e->event.data + e->id_at;
+        if (e->is_copied)
+            e->event.data = (const uint8_t *)p->copies.data + e->copy_at;
     }
     rc = flags & JBI_PUBLISH_ALL_OR_NONE ? run_together(s)
                                          : run_each(s, flags & JBI_PUBLISH_STOP_WHEN_FULL);

@@ -16,6 +16,7 @@
 #define JBI_HOST_PUBLISH_H
 
 #include "host/http/fields.h"
+#include "host/service/dedupe.h"
 #include "host/service/messages.h"
 
 struct jbi_service;
@@ -48,13 +49,13 @@ typedef struct jbi_publish_sum {
 /* What is to be published, and what became of it. */
 typedef struct jbi_pending {
     jb_encoded event;
-    uint32_t idx;  /* place in the body */
-    uint32_t key;  /* jb_event_head.key */
-    uint32_t note; /* what is wrong, a text in `notes`; 0 nothing */
+    jbi_dedupe_entry id; /* its event_id; none if that does not tell it from others */
+    uint32_t idx;        /* place in the body */
+    uint32_t key;        /* jb_event_head.key */
+    uint32_t note;       /* what is wrong, a text in `notes`; 0 nothing */
     uint8_t outcome;
     bool is_copied; /* event.data is none until the run: it lies in `copies` */
-    size_t copy_at; /* where; and where in it its event_id */
-    size_t id_at;
+    size_t copy_at; /* where */
 } jbi_pending;
 
 /* The field Event.traceparent as it lies in an event: tag, length, 55 characters. */
@@ -122,14 +123,14 @@ const char *jbi_publish_note(const struct jbi_service *s, const jbi_pending *eve
 /* Publish one event at once, if it is not a duplicate (jbi_publish_is_known()). Returns as
  * jb_bus_publish(); JB_EINVAL when its topic is none, JB_EPERM when it is one of commands and the
  * scope for those is missing, which the sentence says. */
-int jbi_publish_one(struct jbi_service *s, const jb_encoded *event, uint32_t key);
+int jbi_publish_one(struct jbi_service *s, const jbi_pending *e);
 extern const char *const jbi_publish_no_command;
 
 /* Whether that is so. */
 bool jbi_publish_is_barred(const struct jbi_service *s, const jb_encoded *event);
 
 /* Whether it was published before, by its event_id. */
-bool jbi_publish_is_known(struct jbi_service *s, const jb_encoded *event);
+bool jbi_publish_is_known(const struct jbi_service *s, const jbi_pending *e);
 
 /* Whether there is room for all that is new among what was added. */
 bool jbi_publish_has_room(struct jbi_service *s);

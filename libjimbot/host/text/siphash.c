@@ -26,7 +26,7 @@ static inline void sip_rounds(uint64_t v[4], int n)
     }
 }
 
-/* Little-endian words by hand, so that the value is the same on every machine. */
+/* Little-endian words, so that the value is the same on every machine. */
 static inline uint64_t load_le(const uint8_t *p, size_t n)
 {
     uint64_t w = 0;

@@ -7,14 +7,30 @@
 
 static jbi_dedupe window;
 
+static bool has_bytes(const char *id, size_t n)
+{
+    jbi_dedupe_entry entry;
+
+    jbi_dedupe_read(&window, id, n, &entry);
+    return jbi_dedupe_has(&window, &entry);
+}
+
+static void add_bytes(const char *id, size_t n)
+{
+    jbi_dedupe_entry entry;
+
+    jbi_dedupe_read(&window, id, n, &entry);
+    jbi_dedupe_add(&window, &entry);
+}
+
 static bool has(const char *id)
 {
-    return jbi_dedupe_has(&window, id, strlen(id));
+    return has_bytes(id, strlen(id));
 }
 
 static void add(const char *id)
 {
-    jbi_dedupe_add(&window, id, strlen(id));
+    add_bytes(id, strlen(id));
 }
 
 static void add_number(unsigned n)
@@ -89,10 +105,10 @@ START_TEST(test_long_ids_that_differ_late_are_different)
     memcpy(b, a, sizeof(a));
     b[299] = 'y';
     jbi_dedupe_init(&window, 4, &jbi_hmem_libc);
-    jbi_dedupe_add(&window, a, sizeof(a));
-    ck_assert(jbi_dedupe_has(&window, a, sizeof(a)));
-    ck_assert(!jbi_dedupe_has(&window, b, sizeof(b)));
-    ck_assert(!jbi_dedupe_has(&window, a, sizeof(a) - 1));
+    add_bytes(a, sizeof(a));
+    ck_assert(has_bytes(a, sizeof(a)));
+    ck_assert(!has_bytes(b, sizeof(b)));
+    ck_assert(!has_bytes(a, sizeof(a) - 1));
     jbi_dedupe_fini(&window);
 }
 END_TEST
@@ -102,7 +118,7 @@ START_TEST(test_an_empty_id_is_no_id)
     jbi_dedupe_init(&window, 4, &jbi_hmem_libc);
     add("");
     ck_assert(!has(""));
-    ck_assert(!jbi_dedupe_has(&window, NULL, 0));
+    ck_assert(!has_bytes(NULL, 0));
     jbi_dedupe_fini(&window);
 }
 END_TEST
@@ -136,8 +152,12 @@ START_TEST(test_what_was_added_last_can_be_forgotten)
         jbi_dedupe_entry old[12];
         char name[3] = "a";
 
-        for (unsigned i = 0; i < n; i++, name[0]++)
-            jbi_dedupe_swap(&window, name, 1, &old[i]);
+        for (unsigned i = 0; i < n; i++, name[0]++) {
+            jbi_dedupe_entry id;
+
+            jbi_dedupe_read(&window, name, 1, &id);
+            jbi_dedupe_swap(&window, &id, &old[i]);
+        }
         name[0]--;
         ck_assert(has(name) && has("id-0") == (n < 2));
         jbi_dedupe_undo(&window, old, n);
