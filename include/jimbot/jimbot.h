@@ -1,5 +1,6 @@
 /**
- * jimbot/jimbot.h: all of the core library: events, their schema, and the bus they travel on.
+ * jimbot/jimbot.h: all of the core library: events, their schema, the bus they travel on, and
+ * limits of what is shared.
  */
 #ifndef JIMBOT_JIMBOT_H
 #define JIMBOT_JIMBOT_H
@@ -12,6 +13,7 @@
 #include "jimbot/field.h"
 #include "jimbot/group.h"
 #include "jimbot/items.h"
+#include "jimbot/rate.h"
 #include "jimbot/request.h"
 #include "jimbot/schema.h"
 #include "jimbot/stats.h"
