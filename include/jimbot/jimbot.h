@@ -13,6 +13,7 @@
 #include "jimbot/field.h"
 #include "jimbot/group.h"
 #include "jimbot/items.h"
+#include "jimbot/observe.h"
 #include "jimbot/rate.h"
 #include "jimbot/request.h"
 #include "jimbot/schema.h"

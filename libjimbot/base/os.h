@@ -77,6 +77,16 @@ void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void jbi_os_wake_all(uint32_t *word);
 void jbi_os_sleep_ns(uint64_t ns);
 
+/* A shared library, found at run time as the dynamic linker finds it, its symbols for us alone.
+ * NULL with a sentence in `why` when it cannot be had. */
+void *jbi_os_library_open(const char *name, char *why, size_t cap_bytes);
+void *jbi_os_library_find(void *library, const char *symbol); /* NULL: it has none of that name */
+void jbi_os_library_close(void *library);
+
+/* Are process ids here those of the whole machine, not of a container? True when the system does
+ * not say. */
+bool jbi_os_pids_are_machines(void);
+
 /* Memory barriers paid for by the rare side: jbi_os_barrier_all() is as if every thread of every
  * process that joined had a full barrier in its code just now. join: once per process, then cheap;
  * may take milliseconds where threads run; false where the kernel cannot do it. */

@@ -9,6 +9,7 @@
 #include "jimbot/base.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -393,6 +394,39 @@ void jbi_os_wait_on(uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 void jbi_os_wake_all(uint32_t *word)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void *jbi_os_library_open(const char *name, char *why, size_t cap_bytes)
+{
+    void *library = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
+
+    if (!library) {
+        const char *text = dlerror();
+
+        snprintf(why, cap_bytes, "%s", text ? text : name);
+    }
+    return library;
+}
+
+void *jbi_os_library_find(void *library, const char *symbol)
+{
+    return dlsym(library, symbol);
+}
+
+void jbi_os_library_close(void *library)
+{
+    if (library)
+        dlclose(library);
+}
+
+bool jbi_os_pids_are_machines(void)
+{
+    /* The first namespace has the same number in every kernel. */
+    static const char first[] = "pid:[4026531836]";
+    char name[64];
+    ssize_t len = readlink("/proc/self/ns/pid", name, sizeof name);
+
+    return len < 0 || ((size_t)len == sizeof first - 1 && memcmp(name, first, (size_t)len) == 0);
 }
 
 bool jbi_os_barrier_join(void)
