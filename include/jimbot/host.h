@@ -116,6 +116,9 @@ typedef struct jb_host_opts {
     uint64_t max_hold_ns; /**< longest that a lossless subscription of a client of the network holds
                                publishers back; it is overtaken then, and told what it missed. What
                                the client asks for counts if it is shorter; default 0, for ever */
+    uint32_t no_bus; /**< 1: no bus is opened or served, only services of the program's own, see
+                            service.h, and health, metrics and reflection; default 0 */
+    uint32_t _reserved3;
 } jb_host_opts;
 
 /**
@@ -302,7 +305,7 @@ JB_API void jb_host_destroy(jb_host *host);
  *
  * A line is the token's SHA-256 in hexadecimal, its scopes and its name; `#` begins a comment line.
  * Scopes are publish (events in), subscribe (events out), command (commands to the game, and its
- * poll for them) and admin (metrics and statistics). A line `cn:NAME SCOPES` says what the client
+ * poll for them), admin (metrics and statistics) and resource (leases and rates). A line `cn:NAME SCOPES` says what the client
  * whose certificate has this common name may; as soon as there is one, certificates without a line
  * may nothing.
  *

@@ -17,6 +17,9 @@
 /* Deadlines are looked at no more often than this. */
 enum { SWEEP_MS = 20 };
 
+/* Of the private one that stands in for a bus where there is to be none. */
+enum { NO_BUS_BYTES = 64 * 1024 };
+
 static void free_host(jb_host *host)
 {
     jb_alloc alloc = host->alloc_copy;
@@ -27,6 +30,8 @@ static void free_host(jb_host *host)
         jb_bus_close(host->bus);
     jbi_tls_site_unref(host->tls);
     jbi_gate_fini(&host->gate);
+    if (host->added.text.alloc)
+        jbi_added_fini(&host->added, &alloc);
     jbi_hmem_free(&alloc, host->read_buf, JBI_CONN_READ_BYTES);
     jbi_hmem_free(&alloc, host, sizeof(*host));
 }
@@ -48,6 +53,7 @@ static void close_handles(jb_host *host)
     uv_handle_t *handles[] = {(uv_handle_t *)&host->sweep, (uv_handle_t *)&host->commands,
                               (uv_handle_t *)&host->wake, (uv_handle_t *)&host->turn};
 
+    jbi_added_stop(host);
     for (int i = 0; i < JBI_LISTENERS_MAX; i++)
         jbi_listener_close(&host->listeners[i]);
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
@@ -234,6 +240,8 @@ static void on_wake(uv_async_t *wake)
 
     if (atomic_exchange(&host->wants_reload, false))
         reload(host);
+    if (atomic_exchange(&host->wants_tick, false))
+        jbi_added_tick(host);
     if (atomic_load(&host->n_stops) == 0)
         return;
     if (!host->stop_ms) {
@@ -259,14 +267,15 @@ static int open_bus(jb_host *host, jb_error *err)
 {
     jb_bus_opts opts;
 
-    host->bus = host->opts.bus;
+    host->bus = host->opts.no_bus ? NULL : host->opts.bus;
     if (host->bus)
         return 0;
     jb_bus_opts_init(&opts, sizeof(opts));
-    opts.capacity_bytes = host->opts.bus_bytes;
+    opts.capacity_bytes = host->opts.no_bus ? NO_BUS_BYTES : host->opts.bus_bytes;
     opts.max_subs = host->opts.bus_subscriptions;
     opts.alloc = host->alloc;
-    host->owns_bus = jb_bus_open(host->opts.bus_name, &opts, &host->bus, err) == 0;
+    host->owns_bus =
+        jb_bus_open(host->opts.no_bus ? NULL : host->opts.bus_name, &opts, &host->bus, err) == 0;
     return host->owns_bus ? 0 : err->code;
 }
 
@@ -286,6 +295,7 @@ static void on_turn(uv_prepare_t *turn)
     uint64_t now_ns = uv_hrtime();
     uint64_t idle_ns = uv_metrics_idle_time(host->loop);
 
+    jbi_added_wake_all(host);
     if (host->turn_ns)
         jbi_histogram_add(&host->service.counters.turns,
                           now_ns - host->turn_ns - (idle_ns - host->idle_ns));
@@ -445,6 +455,7 @@ int jb_host_create(const jb_host_opts *opts, void *uv_loop, jb_host **ret_host, 
     take_opts(host, opts);
     host->alloc_copy = *alloc;
     host->alloc = &host->alloc_copy;
+    jbi_added_init(&host->added, host->alloc);
     rc = start(host, uv_loop, err);
     if (rc < 0) {
         jb_host_destroy(host);
@@ -481,6 +492,16 @@ void jb_host_reload(jb_host *host)
     if (!host)
         return;
     atomic_store(&host->wants_reload, true);
+    if (!uv_is_closing((uv_handle_t *)&host->wake))
+        uv_async_send(&host->wake);
+}
+
+/* And again. */
+void jb_host_kick(jb_host *host)
+{
+    if (!host)
+        return;
+    atomic_store(&host->wants_tick, true);
     if (!uv_is_closing((uv_handle_t *)&host->wake))
         uv_async_send(&host->wake);
 }

@@ -9,6 +9,7 @@
 #define JBI_HOST_HOST_H
 
 #include "host/access/gate.h"
+#include "host/added/added.h"
 #include "host/http1/request.h"
 #include "host/net/conn.h"
 #include "host/net/listener.h"
@@ -37,6 +38,7 @@ struct jb_host {
     jbi_service service;
     jbi_request_limits limits;
     jbi_gate gate;
+    jbi_added added; /* services of the program's own */
     jbi_crowd crowd;
     uint64_t max_fd;   /* connections have descriptors below this */
     jbi_tls_site *tls; /* for new TCP connections; NULL: they speak without */
@@ -49,6 +51,7 @@ struct jb_host {
     uint32_t n_handles;
     atomic_uint n_stops;      /* calls of jb_host_stop(), read on the loop */
     atomic_bool wants_reload; /* jb_host_reload() was called */
+    atomic_bool wants_tick;   /* jb_host_kick() was called */
     bool owns_loop;
     bool owns_bus;
     bool has_service;

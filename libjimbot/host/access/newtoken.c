@@ -52,8 +52,9 @@ int jb_host_make_token(const char *name, const char *scopes, char ret_token[48],
     if (!jbi_tokens_is_name(jbi_slice_str(name)))
         return refuse(err, JB_EINVAL, "the name is to be 1 to 63 ASCII characters, no blanks");
     if (strlen(scopes) > 64 || !jbi_tokens_scopes(jbi_slice_str(scopes), &bits))
-        return refuse(err, JB_EINVAL,
-                      "scopes are publish, subscribe, command and admin, with commas between");
+        return refuse(
+            err, JB_EINVAL,
+            "scopes are publish, subscribe, command, admin and resource, with commas between");
     if (RAND_bytes(bytes, sizeof(bytes)) != 1)
         return refuse(err, JB_ESYS, "the system has no random bytes");
     write_text(bytes, ret_token);

@@ -80,7 +80,7 @@ bool jbi_tokens_is_name(jbi_slice name)
 
 bool jbi_tokens_scopes(jbi_slice list, uint32_t *ret)
 {
-    static const char *const words[] = {"publish", "subscribe", "command", "admin"};
+    static const char *const words[] = {"publish", "subscribe", "command", "admin", "resource"};
     uint32_t scopes = 0;
 
     while (list.len > 0) {
@@ -88,9 +88,9 @@ bool jbi_tokens_scopes(jbi_slice list, uint32_t *ret)
         jbi_slice word = {list.data, comma ? (size_t)(comma - list.data) : list.len};
         unsigned i = 0;
 
-        while (i < 4 && !jbi_slice_is(word, words[i]))
+        while (i < 5 && !jbi_slice_is(word, words[i]))
             i++;
-        if (i == 4 || (comma && word.len + 1 == list.len))
+        if (i == 5 || (comma && word.len + 1 == list.len))
             return false;
         scopes |= 1u << i;
         list.data += word.len + (comma != NULL);
@@ -112,7 +112,7 @@ static const char *read_line(jbi_slice line, jbi_token *ret)
     if (!ret->is_cert && !read_hash(first, ret->hash))
         return "the first word is neither 64 hex digits nor cn:NAME";
     if (!jbi_tokens_scopes(scopes, &ret->scopes))
-        return "the second word is no list of publish, subscribe, command and admin";
+        return "the second word is no list of publish, subscribe, command, admin and resource";
     if (ret->is_cert && name.len > 0)
         return "too many words";
     if (ret->is_cert)

@@ -295,7 +295,7 @@ static bool is_ours(const jbi_h2_stream *s)
 
     return (type && n >= strlen("application/grpc") &&
             !memcmp(type, "application/grpc", strlen("application/grpc"))) ||
-           jbi_grpc_find(s->path.data, s->path.len) != NULL;
+           jbi_grpc_find(jbi_h2_stream_host(s), s->path.data, s->path.len) != NULL;
 }
 
 /* The status of HTTP for what is no call: 0 it is one. */
@@ -403,7 +403,7 @@ static void on_open(jbi_h2_stream *s)
 {
     static const jbi_grpc_method none = {.path = NULL};
     struct jb_host *host = jbi_h2_stream_host(s);
-    const jbi_grpc_method *method = jbi_grpc_find(s->path.data, s->path.len);
+    const jbi_grpc_method *method = jbi_grpc_find(host, s->path.data, s->path.len);
     uint16_t status = refusal(s);
     jbi_grpc_call *call = status ? NULL : jbi_hmem_zalloc(host->alloc, sizeof(*call));
 

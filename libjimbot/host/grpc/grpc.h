@@ -125,8 +125,9 @@ bool jbi_grpc_may(jbi_grpc_call *call);
 /* Something for method->fill() is there. For callbacks from elsewhere. */
 void jbi_grpc_wake(jbi_grpc_call *call);
 
-/* The method of a path, NULL: there is none; and the methods one by one, NULL past the end. */
-const jbi_grpc_method *jbi_grpc_find(const char *path, size_t n);
-const jbi_grpc_method *jbi_grpc_method_at(uint32_t idx);
+/* The method of a path, NULL: there is none; and the methods one by one, NULL past the end. Those
+ * of the host, then those that were added. */
+const jbi_grpc_method *jbi_grpc_find(const struct jb_host *host, const char *path, size_t n);
+const jbi_grpc_method *jbi_grpc_method_at(const struct jb_host *host, uint32_t idx);
 
 #endif

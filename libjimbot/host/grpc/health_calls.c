@@ -11,11 +11,11 @@
 enum serving { SERVING = 1, NOT_SERVING = 2, SERVICE_UNKNOWN = 3 };
 
 /* Whether some method's path begins with this service. */
-static bool is_service(jbi_slice name)
+static bool is_service(const jb_host *host, jbi_slice name)
 {
     const jbi_grpc_method *m;
 
-    for (uint32_t i = 0; (m = jbi_grpc_method_at(i)); i++) {
+    for (uint32_t i = 0; (m = jbi_grpc_method_at(host, i)); i++) {
         if (strlen(m->path) > name.len + 1 && !memcmp(m->path + 1, name.data, name.len) &&
             m->path[name.len + 1] == '/')
             return true;
@@ -25,11 +25,13 @@ static bool is_service(jbi_slice name)
 
 static enum serving status_of(const jbi_grpc_call *call, jbi_slice service)
 {
-    const jbi_service *s = &jbi_grpc_host(call)->service;
+    const jb_host *host = jbi_grpc_host(call);
+    const jbi_service *s = &host->service;
 
-    if (service.len && !is_service(service))
+    if (service.len && !is_service(host, service))
         return SERVICE_UNKNOWN;
-    return s->is_draining || s->is_bus_broken ? NOT_SERVING : SERVING;
+    return s->is_draining || s->is_bus_broken || jbi_added_problem(&host->added) ? NOT_SERVING
+                                                                                 : SERVING;
 }
 
 static void answer(jbi_grpc_call *call, enum serving status)

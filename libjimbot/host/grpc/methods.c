@@ -1,14 +1,17 @@
 /*
  * methods: which methods there are.
  *
- * Invariant: the table here is the only list of them; reflection, health and the look-up read it.
+ * Invariant: the table here is the only list of the host's own, a program's come after it;
+ * reflection, health and the look-up read both.
  */
+#include "host/added/grpc_calls.h"
 #include "host/grpc/health_calls.h"
 #include "host/grpc/publish_calls.h"
 #include "host/grpc/reflection_call.h"
 #include "host/grpc/session_call.h"
 #include "host/grpc/subscribe_call.h"
 #include "host/grpc/topics_call.h"
+#include "host/host.h"
 
 /* clang-format off */
 static const jbi_grpc_method methods[] = {
@@ -47,16 +50,30 @@ static const jbi_grpc_method methods[] = {
 
 enum { N_METHODS = sizeof(methods) / sizeof(methods[0]) };
 
-const jbi_grpc_method *jbi_grpc_method_at(uint32_t idx)
+/* Those of the bus stand first, and are none without a bus. */
+static uint32_t first_of(const jb_host *host)
 {
-    return idx < N_METHODS ? &methods[idx] : NULL;
+    static const char bus[] = "/jimbot.v1.EventBus/";
+    uint32_t i = 0;
+
+    while (host->opts.no_bus && i < N_METHODS && !strncmp(methods[i].path, bus, sizeof(bus) - 1))
+        i++;
+    return i;
 }
 
-const jbi_grpc_method *jbi_grpc_find(const char *path, size_t n)
+const jbi_grpc_method *jbi_grpc_method_at(const jb_host *host, uint32_t idx)
 {
-    for (uint32_t i = 0; i < N_METHODS; i++) {
-        if (strlen(methods[i].path) == n && !memcmp(methods[i].path, path, n))
-            return &methods[i];
+    idx += first_of(host);
+    return idx < N_METHODS ? &methods[idx] : jbi_added_method_at(&host->added, idx - N_METHODS);
+}
+
+const jbi_grpc_method *jbi_grpc_find(const jb_host *host, const char *path, size_t n)
+{
+    const jbi_grpc_method *m;
+
+    for (uint32_t i = 0; (m = jbi_grpc_method_at(host, i)); i++) {
+        if (strlen(m->path) == n && !memcmp(m->path, path, n))
+            return m;
     }
     return NULL;
 }

@@ -4,6 +4,7 @@
  */
 #include "host/grpc/reflection_call.h"
 
+#include "host/host.h"
 #include "host/text/msgfield.h"
 
 /* A FileDescriptorSet. */
@@ -107,9 +108,8 @@ static bool is_in_file(jbi_slice file, jbi_slice symbol)
 }
 
 /* The file of that name, or with that symbol; data is NULL when there is none. */
-static jbi_slice find_file(uint32_t by, jbi_slice what)
+static jbi_slice find_file_in(jbi_wire in, uint32_t by, jbi_slice what)
 {
-    jbi_wire in = all_files();
     jbi_msg_field f;
 
     while (jbi_msg_next(&in, &f) > 0) {
@@ -118,6 +118,21 @@ static jbi_slice find_file(uint32_t by, jbi_slice what)
             return f.bytes;
     }
     return (jbi_slice){NULL, 0};
+}
+
+/* The same in all sets of files. */
+static jbi_slice find_file(const jb_host *host, uint32_t by, jbi_slice what)
+{
+    jbi_slice file = find_file_in(all_files(), by, what);
+
+    for (uint32_t i = 0; i < host->added.n && !file.data; i++) {
+        const jb_service *s = &host->added.services[i].service;
+
+        if (s->descriptors)
+            file =
+                find_file_in(jbi_wire_of(s->descriptors, (size_t)s->descriptors_bytes), by, what);
+    }
+    return file;
 }
 
 static void write_error(jbi_htext *out, uint32_t code, const char *problem)
@@ -129,9 +144,9 @@ static void write_error(jbi_htext *out, uint32_t code, const char *problem)
     jbi_msg_close(out, mark);
 }
 
-static void write_file(jbi_htext *out, uint32_t by, jbi_slice what)
+static void write_file(const jb_host *host, jbi_htext *out, uint32_t by, jbi_slice what)
 {
-    jbi_slice file = find_file(by, what);
+    jbi_slice file = find_file(host, by, what);
     size_t mark;
 
     if (!file.data) {
@@ -143,13 +158,13 @@ static void write_file(jbi_htext *out, uint32_t by, jbi_slice what)
     jbi_msg_close(out, mark);
 }
 
-static void write_services(jbi_htext *out)
+static void write_services(const jb_host *host, jbi_htext *out)
 {
     size_t mark = jbi_msg_open(out, LIST_RESPONSE);
     const jbi_grpc_method *m;
     jbi_slice last = {NULL, 0};
 
-    for (uint32_t i = 0; (m = jbi_grpc_method_at(i)); i++) {
+    for (uint32_t i = 0; (m = jbi_grpc_method_at(host, i)); i++) {
         jbi_slice name = {m->path + 1, (size_t)(strrchr(m->path, '/') - m->path - 1)};
         size_t item;
 
@@ -194,9 +209,9 @@ bool jbi_grpc_reflection(jbi_grpc_call *call, jbi_slice message)
     mark = jbi_grpc_begin(call);
     jbi_msg_put_bytes(out, ORIGINAL_REQUEST, message);
     if (question == BY_FILENAME || question == BY_SYMBOL)
-        write_file(out, question, what);
+        write_file(jbi_grpc_host(call), out, question, what);
     else if (question == LIST_SERVICES)
-        write_services(out);
+        write_services(jbi_grpc_host(call), out);
     else
         write_error(out, JBI_GRPC_NOT_FOUND, "there are no extensions");
     jbi_grpc_end(call, mark);

@@ -27,6 +27,8 @@ const char *jbi_answer_reason(uint16_t status)
         return "Method Not Allowed";
     case 408:
         return "Request Timeout";
+    case 409:
+        return "Conflict";
     case 413:
         return "Content Too Large";
     case 414:
@@ -47,6 +49,8 @@ const char *jbi_answer_reason(uint16_t status)
         return "Not Implemented";
     case 503:
         return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
     case 505:
         return "HTTP Version Not Supported";
     default:
@@ -64,6 +68,7 @@ void jbi_answer_init(jbi_answer *a, jbi_htext *body)
     a->allow[0] = '\0';
     a->next = NULL;
     a->next_arg = NULL;
+    a->later = NULL;
     a->origin = (jbi_slice){NULL, 0};
     a->fields = NULL;
 }

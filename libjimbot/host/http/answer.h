@@ -10,6 +10,7 @@
 #include "host/text/htext.h"
 #include "host/text/slice.h"
 
+struct jb_call;
 struct jbi_protocol;
 
 typedef struct jbi_answer {
@@ -23,6 +24,7 @@ typedef struct jbi_answer {
      * is given next_arg and owns it. Only for HTTP/1.1. */
     const struct jbi_protocol *next;
     void *next_arg;
+    struct jb_call *later; /* there is no answer yet: who made the call will give it; NULL none */
     jbi_slice origin;   /* of the page that may read the answer (CORS); data NULL: none */
     const char *fields; /* more header fields, each with its line end; NULL none; borrowed */
 } jbi_answer;

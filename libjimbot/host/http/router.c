@@ -4,6 +4,7 @@
 #include "host/http/router.h"
 
 #include "host/access/gate.h"
+#include "host/added/added.h"
 #include "host/host.h"
 #include "host/sse/sse.h"
 #include "host/ws/handshake.h"
@@ -63,6 +64,31 @@ const jbi_route *jbi_router_at(uint32_t idx)
     return idx < N_ROUTES ? &table[idx] : NULL;
 }
 
+static bool is_own(const jbi_route *route)
+{
+    return route >= table && route < table + N_ROUTES;
+}
+
+/* Without a bus its paths are none. */
+static bool is_hidden(const jb_host *host, const jbi_route *route)
+{
+    return host && host->opts.no_bus && is_own(route) && !strncmp(route->path, "/api/", 5);
+}
+
+const jbi_route *jbi_router_served(jb_host *host, uint32_t idx)
+{
+    if (idx < N_ROUTES)
+        return &table[idx];
+    return host ? (const jbi_route *)jbi_added_route_at(&host->added, idx - N_ROUTES) : NULL;
+}
+
+jbi_histogram *jbi_router_times(jb_host *host, const jbi_route *route)
+{
+    if (is_own(route))
+        return &host->service.counters.requests[route - table];
+    return &((jbi_added_route *)(uintptr_t)route)->times;
+}
+
 static bool is_path(const jbi_route *route, const char *path, size_t n)
 {
     return !strncmp(route->path, path, n) && !route->path[n];
@@ -77,15 +103,17 @@ static void add_method(char allow[48], const char *method)
 
 const jbi_route *jbi_router_find(const char *method, const jbi_call *call, jbi_answer *answer)
 {
+    const jbi_route *route;
+
     answer->allow[0] = '\0';
-    for (uint32_t i = 0; i < N_ROUTES; i++) {
-        if (!is_path(&table[i], call->path, call->path_bytes))
+    for (uint32_t i = 0; (route = jbi_router_served(call->host, i)); i++) {
+        if (!is_path(route, call->path, call->path_bytes) || is_hidden(call->host, route))
             continue;
-        if (table[i].handler && !strcmp(table[i].method, method)) {
+        if (route->handler && !strcmp(route->method, method)) {
             answer->allow[0] = '\0';
-            return &table[i];
+            return route;
         }
-        add_method(answer->allow, table[i].method);
+        add_method(answer->allow, route->method);
     }
     if (!strcmp(method, "OPTIONS") && answer->allow[0])
         answer->status = 204;
@@ -137,11 +165,11 @@ void jbi_router_answer(const char *method, const jbi_call *call, jbi_answer *ans
     uint64_t begun_ns;
 
     known.who = &who;
+    known.route = route;
     if (!route)
         return;
     begun_ns = jb_clock_now_ns();
     route->handler(&call->host->service, &known, answer);
-    jbi_histogram_add(&call->host->service.counters.requests[route - table],
-                      jb_clock_now_ns() - begun_ns);
+    jbi_histogram_add(jbi_router_times(call->host, route), jb_clock_now_ns() - begun_ns);
     jbi_gate_charge(call->host, &who, n_tried);
 }

@@ -12,7 +12,8 @@ enum jbi_scope {
     JBI_SCOPE_SUBSCRIBE = 1u << 1, /* events out */
     JBI_SCOPE_COMMAND = 1u << 2,   /* commands to the game, and the game's poll for them */
     JBI_SCOPE_ADMIN = 1u << 3,     /* figures about all topics and clients */
-    JBI_SCOPE_ALL = (1u << 4) - 1
+    JBI_SCOPE_RESOURCE = 1u << 4,  /* leases and rates */
+    JBI_SCOPE_ALL = (1u << 5) - 1
 };
 
 /* What the gate says. */

@@ -4,6 +4,7 @@
  */
 #include "host/http1/http1.h"
 
+#include "host/added/http_calls.h"
 #include "host/host.h"
 #include "host/http1/request.h"
 #include "host/text/hmem.h"
@@ -82,6 +83,16 @@ static void await_body(jbi_conn *c)
     }
 }
 
+/* The answer comes later: till then the connection is another protocol's. */
+static void wait_for(jbi_conn *c, jb_call *call)
+{
+    const jbi_request *r = c->session;
+
+    call->is_keep_alive = r->is_keep_alive;
+    call->is_http_1_0 = r->parser.http_minor == 0;
+    jbi_conn_switch(c, &jbi_waiting, call);
+}
+
 /* Answer the request that is done. */
 static void answer_request(jbi_conn *c)
 {
@@ -91,6 +102,10 @@ static void answer_request(jbi_conn *c)
 
     jbi_answer_init(&a, &c->host->service.text);
     jbi_router_answer(llhttp_method_name((llhttp_method_t)r->method), &call, &a);
+    if (a.later) {
+        wait_for(c, a.later);
+        return;
+    }
     send_answer(c, &a);
     jbi_request_next(r);
     if (a.next)

@@ -4,6 +4,7 @@
  */
 #include "host/http2/h2stream.h"
 
+#include "host/added/http_calls.h"
 #include "host/host.h"
 #include "host/http2/http2.h"
 
@@ -307,6 +308,11 @@ static void send_answer(jbi_h2_stream *s, jbi_answer *a)
     jbi_h2_answer(s, l.nv, l.n, s->out.len == 0);
 }
 
+void jbi_h2_stream_answer(jbi_h2_stream *s, jbi_answer *answer)
+{
+    send_answer(s, answer);
+}
+
 static void answer_refused(jbi_h2_stream *s)
 {
     jbi_answer a;
@@ -358,7 +364,12 @@ static void answer_request(jbi_h2_stream *s)
 
     jbi_answer_init(&a, &call.host->service.text);
     jbi_router_answer(s->method, &call, &a);
-    send_answer(s, &a);
+    if (a.later) {
+        set_body_due(s, false);
+        jbi_added_wait_h2(s, a.later);
+    } else {
+        send_answer(s, &a);
+    }
     jbi_body_release(&s->body, limits_of(s));
 }
 

@@ -12,6 +12,7 @@
 #ifndef JBI_HOST_H2STREAM_H
 #define JBI_HOST_H2STREAM_H
 
+#include "host/http/answer.h"
 #include "host/http/body.h"
 #include "host/http/fields.h"
 
@@ -96,6 +97,9 @@ void jbi_h2_stream_end(jbi_h2_stream *s);
 
 /* Answer a plain request whose body does not come. */
 void jbi_h2_stream_expire(jbi_h2_stream *s);
+
+/* Give the answer of a plain request that was left for later. */
+void jbi_h2_stream_answer(jbi_h2_stream *s, jbi_answer *answer);
 
 /* Ready it for the next request, or free what it holds. */
 void jbi_h2_stream_init(jbi_h2_stream *s, struct jbi_h2 *h2);

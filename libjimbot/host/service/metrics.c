@@ -4,6 +4,7 @@
  * Invariant: valid for `promtool check metrics`; how many lines there are is bounded by
  * JBI_COUNTERS_TOPICS and the bus's max_subs, never by what clients send.
  */
+#include "host/host.h"
 #include "host/service/service.h"
 
 #include <stdio.h>
@@ -153,14 +154,14 @@ static void http(jbi_service *s, jbi_htext *out)
 }
 
 /* How long handlers and turns of the loop take. Paths nobody asked for are left out. */
-static void times(jbi_service *s, jbi_htext *out)
+static void times(jb_host *host, jbi_htext *out)
 {
     const char *name = "jimbot_http_handler_seconds";
     const jbi_route *route;
 
     head(out, name, "histogram", "Time inside the handler of a path, sockets left out.");
-    for (uint32_t i = 0; (route = jbi_router_at(i)); i++) {
-        const jbi_histogram *h = &s->counters.requests[i];
+    for (uint32_t i = 0; (route = jbi_router_served(host, i)); i++) {
+        const jbi_histogram *h = jbi_router_times(host, route);
         char labels[128];
 
         if (h->sum_ns == 0)
@@ -171,7 +172,7 @@ static void times(jbi_service *s, jbi_htext *out)
     name = "jimbot_loop_turn_seconds";
     head(out, name, "histogram",
          "Time from a turn's first event to its end: how long others may have to wait.");
-    jbi_histogram_write(&s->counters.turns, name, "", out);
+    jbi_histogram_write(&host->service.counters.turns, name, "", out);
 }
 
 static void bus(jbi_service *s, jbi_htext *out)
@@ -267,15 +268,20 @@ void jbi_service_metrics(jbi_service *s, const jbi_call *call, jbi_answer *answe
     jbi_htext_printf(out, "jimbot_build_info{version=\"%s\"} 1\n", jb_version_string());
     one(out, "jimbot_uptime_seconds", "gauge", "Seconds since the host was created.",
         (jb_clock_now_ns() - s->start_ns) / 1000000000u);
-    events(s, out);
-    commands(s, out);
+    if (!s->opts->no_bus) {
+        events(s, out);
+        commands(s, out);
+    }
     http(s, out);
-    times(s, out);
+    times(call->host, out);
     one(out, "jimbot_log_lines_left_out_total", "counter",
         "Log lines left out because too many came at once.", s->log.n_left_out);
     tls(&s->counters, out);
     refusals(&s->counters, out);
-    bus(s, out);
-    subscriptions(s, out);
-    feeds(s, out);
+    if (!s->opts->no_bus) {
+        bus(s, out);
+        subscriptions(s, out);
+        feeds(s, out);
+    }
+    jbi_added_metrics(&call->host->added, out);
 }

@@ -4,6 +4,7 @@
  */
 #include "host/service/service.h"
 
+#include "host/host.h"
 #include "host/service/render.h"
 #include "host/text/hmem.h"
 
@@ -212,7 +213,7 @@ void jbi_service_ready(jbi_service *s, const jbi_call *call, jbi_answer *answer)
 {
     const char *problem = s->is_draining     ? "the host is stopping"
                           : s->is_bus_broken ? "the bus is broken"
-                                             : NULL;
+                                             : jbi_added_problem(&call->host->added);
 
     if (!problem) {
         answer_alive(s, answer);
