@@ -10,8 +10,8 @@
  * @endcode
  *
  * Two kinds, plain structs that the caller owns and that hold no pointers:
- *  - jb_gcra: a burst and a rate (the generic cell rate algorithm). 64 bytes, any number of threads,
- *    one compare-and-swap.
+ *  - jb_gcra: a burst and a rate (the generic cell rate algorithm). 64 bytes, any number of
+ *    threads, one compare-and-swap.
  *  - jb_window: an exact log of what was taken in the last period. 16 bytes for each take of a
  *    period, one thread at a time.
  *
@@ -275,6 +275,53 @@ JB_API void jb_window_lower(jb_window *window, uint64_t remaining, uint64_t now_
  * Since: 0.1
  */
 JB_API void jb_window_get(const jb_window *window, uint64_t now_ns, jb_rate_state *ret_state);
+
+/** What a service outside counts, in the order of the arrays of jb_rate_answer. */
+enum jb_rate_subject {
+    JB_RATE_REQUESTS = 0,
+    JB_RATE_TOKENS = 1,
+    JB_RATE_INPUT_TOKENS = 2,
+    JB_RATE_OUTPUT_TOKENS = 3
+};
+
+/** What was in an answer, jb_rate_answer.has; of a subject s: the bit shifted left by s. */
+enum jb_rate_answer_bits {
+    JB_ANSWER_LIMIT = 1,
+    JB_ANSWER_REMAINING = 16,
+    JB_ANSWER_RESET = 256,
+    JB_ANSWER_RETRY = 4096 /**< of no subject */
+};
+
+/** What the headers of an answer say of limits. Begin with zeroes. */
+typedef struct jb_rate_answer {
+    uint32_t has; /**< enum jb_rate_answer_bits: which of the fields below are set */
+    uint32_t _reserved;
+    uint64_t limit[4];          /**< by enum jb_rate_subject */
+    uint64_t remaining[4];      /**< what is left of it */
+    uint64_t reset_after_ns[4]; /**< until all of it is left again */
+    uint64_t retry_after_ns;    /**< come again no sooner */
+} jb_rate_answer;
+
+/**
+ * Read one header of an answer.
+ *
+ * Understood are `anthropic-ratelimit-SUBJECT-WHAT` of the subjects requests, tokens, input-tokens
+ * and output-tokens, with a number for limit and remaining and a time as in RFC 3339 for reset; and
+ * `retry-after` with seconds or a date as in RFC 9110. Names are in any case. Times that have
+ * passed are 0 from now, parts of a second are kept, and what does not fit into 64 bits stops
+ * there.
+ *
+ * @param name        need not end in a NUL, as little as the value.
+ * @param utc_now_ns  what times are counted from: jb_clock_utc_ns().
+ *
+ * @return 1 (read), 0 (of something else), or JB_EPARSE (one of these, with a value that is not:
+ * the answer is unchanged), JB_EINVAL.
+ *
+ * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_rate_answer_read(jb_rate_answer *answer, const char *name, size_t name_bytes,
+                               const char *value, size_t value_bytes, uint64_t utc_now_ns);
 
 #ifdef __cplusplus
 }
