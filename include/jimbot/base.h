@@ -48,14 +48,15 @@ enum { JB_VERSION_MAJOR = 0, JB_VERSION_MINOR = 1, JB_VERSION_PATCH = 0 };
     XX(JB_EINVAL, -1, Invalid, "an argument is outside what the header allows")                    \
     XX(JB_ENOMEM, -2, Memory, "the allocator returned nothing")                                    \
     XX(JB_ESYS, -3, System, "the operating system refused (see os_errno)")                         \
-    XX(JB_EAGAIN, -4, Full, "a lossless subscriber is behind: nothing was published, try later")   \
+    XX(JB_EAGAIN, -4, Full,                                                                        \
+       "no room now, nothing was done: a subscriber is behind, or others have it")                 \
     XX(JB_ETIMEDOUT, -5, Timeout, "the time given ran out")                                        \
-    XX(JB_ENOENT, -6, NotFound, "no such bus, topic or field")                                     \
+    XX(JB_ENOENT, -6, NotFound, "no such bus, topic, field or lease")                              \
     XX(JB_EEXIST, -7, Exists, "a bus of that name exists already")                                 \
     XX(JB_ELAYOUT, -8, Layout, "the segment is foreign, unfinished, or of another layout version") \
     XX(JB_ECORRUPT, -9, Corrupt, "shared memory holds values that no writer of ours makes")        \
     XX(JB_ELIMIT, -10, Limit, "a capacity fixed when the bus was created is used up")              \
-    XX(JB_ETOOBIG, -11, TooBig, "the event is larger than the bus or the encoder accepts")         \
+    XX(JB_ETOOBIG, -11, TooBig, "more than the bus, the encoder or the resource can ever take")    \
     XX(JB_EPARSE, -12, Parse, "the text is not JSON (see offset)")                                 \
     XX(JB_EEVENT, -13, Event, "the value is well-formed but not an event (see offset)")            \
     XX(JB_EPROTO, -14, Proto, "the bytes are not the protobuf message expected (see offset)")      \

@@ -15,6 +15,7 @@
 #include "jimbot/items.h"
 #include "jimbot/observe.h"
 #include "jimbot/rate.h"
+#include "jimbot/quota.h"
 #include "jimbot/request.h"
 #include "jimbot/schema.h"
 #include "jimbot/stats.h"

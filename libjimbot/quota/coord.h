@@ -1,0 +1,48 @@
+/*
+ * coord.h: a handle, and the frame of every call on it.
+ *
+ * Invariant: between jbi_coord_enter() and jbi_coord_leave() the caller has the lock, the books are
+ * those of now (what expired has ended), and whatever a dead owner left half done is undone. Leaving
+ * serves who waits, and wakes them after the lock is free.
+ */
+#ifndef JBI_QUOTA_COORD_H
+#define JBI_QUOTA_COORD_H
+
+#include "quota/books.h"
+#include "quota/lock.h"
+#include "quota/queue.h"
+#include "shm/fork.h"
+
+struct jb_coord {
+    struct jbi_books books;
+    struct jbi_lock lock;
+    uint64_t (*clock)(void *userdata);
+    void *clock_userdata;
+    jb_alloc alloc;
+    void *block; /* in process: to be freed; NULL when it is a segment's */
+    uint64_t block_bytes;
+    bool is_shared;
+    uint32_t n_ended; /* under the lock: leases that this entry ended */
+    struct jbi_segment segment;
+    struct jbi_peers peers;
+    struct jbi_fork_guard guard;
+};
+
+/* 0, or JB_ESTATE in a child of the process that opened it. */
+int jbi_coord_enter(jb_coord *coord);
+
+/* The same, JB_EAGAIN when somebody else is inside. */
+int jbi_coord_try_enter(jb_coord *coord);
+
+/* With the segment's lock held, or nobody else there yet. */
+void jbi_coord_enter_locked(jb_coord *coord, bool is_first);
+
+void jbi_coord_leave(jb_coord *coord);
+
+/* End what those had who died, if nobody else is at it. Waits for nobody but the lock's owner. */
+void jbi_coord_bury_dead(jb_coord *coord);
+
+/* Until something is due; UINT64_MAX: nothing that is known. The caller is inside. */
+uint64_t jbi_coord_next_ns(const jb_coord *coord);
+
+#endif

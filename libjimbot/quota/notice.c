@@ -1,0 +1,144 @@
+/*
+ * notice.c: against inversion: who goes first does not wait for the end of leases that go last.
+ *
+ * Invariant: notice is given only when it helps: when what comes free by it, with what is given
+ * notice already, is enough for the waiter. A lease within its component's guarantee gets none.
+ */
+#include "quota/queue.h"
+
+/* What is lacking of each resource of the want. */
+static void lack_of(const struct jbi_books *books, const struct jbi_want *want,
+                    uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+{
+    for (uint32_t i = 0; i < want->n; i++) {
+        const struct jbi_quota_resource *resource = &books->resources[want->resource[i]];
+        uint64_t limit = jbi_books_limit(resource);
+        uint64_t left = resource->allocated < limit ? limit - resource->allocated : 0;
+
+        left = resource->foreign < left ? left - resource->foreign : 0;
+        lack[i] = want->amount[i] > left ? want->amount[i] - left : 0;
+    }
+}
+
+/* Take from what is lacking what this lease has. True when it has any of it. */
+static bool take(const struct jbi_want *want, const struct jbi_want *held,
+                 uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+{
+    bool helps = false;
+
+    for (uint32_t i = 0; i < want->n; i++) {
+        for (uint32_t j = 0; j < held->n && lack[i] > 0; j++) {
+            if (held->resource[j] == want->resource[i]) {
+                lack[i] = held->amount[j] < lack[i] ? lack[i] - held->amount[j] : 0;
+                helps = true;
+            }
+        }
+    }
+    return helps;
+}
+
+static bool may_be_asked(const struct jbi_books *books, const struct jbi_want *want,
+                         const struct jbi_want *held, bool is_guaranteed)
+{
+    if (held->class_idx >= want->class_idx && !is_guaranteed)
+        return false;
+    if (held->component == want->component && is_guaranteed)
+        return false;
+    for (uint32_t i = 0; i < held->n; i++) {
+        const struct jbi_quota_share *share =
+            jbi_share_get(books, held->component, held->resource[i]);
+
+        if (share->allocated <= share->guaranteed)
+            return false;
+    }
+    return true;
+}
+
+/* One way through all leases: those of `class_idx` that may be asked, or those that were. Gives
+ * notice only if `does_ask`. */
+static void sweep(const struct jbi_books *books, const struct jbi_want *want, uint32_t class_idx,
+                  bool does_ask, uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+{
+    bool is_guaranteed = jbi_queue_is_guaranteed(books, want);
+    uint64_t top = books->head->top_lease;
+
+    if (top > books->n_leases)
+        top = books->n_leases;
+    for (uint32_t slot = 0; slot < top; slot++) {
+        const struct jbi_quota_lease *lease = &books->leases[slot];
+        struct jbi_want held;
+
+        if (lease->token == 0 || lease->has_notice)
+            continue;
+        jbi_lease_unpack(books, lease, &held);
+        if (held.class_idx == class_idx && may_be_asked(books, want, &held, is_guaranteed) &&
+            take(want, &held, lack) && does_ask)
+            jbi_books_notice(books, slot, books->head->notice_ns);
+    }
+}
+
+static void count_asked(const struct jbi_books *books, const struct jbi_want *want,
+                        uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+{
+    uint64_t top = books->head->top_lease;
+
+    if (top > books->n_leases)
+        top = books->n_leases;
+    for (uint32_t slot = 0; slot < top; slot++) {
+        struct jbi_want held;
+
+        if (books->leases[slot].token != 0 && books->leases[slot].has_notice) {
+            jbi_lease_unpack(books, &books->leases[slot], &held);
+            (void)take(want, &held, lack);
+        }
+    }
+}
+
+static bool is_enough(const struct jbi_want *want, const uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+{
+    for (uint32_t i = 0; i < want->n; i++) {
+        if (lack[i] > 0)
+            return false;
+    }
+    return true;
+}
+
+static void ask_for(const struct jbi_books *books, const struct jbi_want *want)
+{
+    uint64_t lack[JB_QUOTA_AMOUNTS_MAX], still[JB_QUOTA_AMOUNTS_MAX];
+
+    lack_of(books, want, lack);
+    count_asked(books, want, lack);
+    if (is_enough(want, lack))
+        return;
+    for (uint32_t i = 0; i < want->n; i++)
+        still[i] = lack[i];
+    for (uint32_t i = 0; i < JBI_QUOTA_CLASSES; i++)
+        sweep(books, want, i, false, still);
+    if (!is_enough(want, still))
+        return;
+    for (uint32_t i = 0; i < JBI_QUOTA_CLASSES && !is_enough(want, lack); i++)
+        sweep(books, want, i, true, lack);
+}
+
+void jbi_queue_ask_for_room(const struct jbi_books *books)
+{
+    uint64_t at = books->head->first_flow;
+    uint64_t now = books->head->now_ns;
+
+    for (uint32_t i = 0; i < books->n_waiters && jbi_flow_get(books, at); i++) {
+        const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
+        struct jbi_quota_waiter *waiter = jbi_waiter_get(books, flow->head);
+        struct jbi_want want;
+
+        at = flow->next;
+        if (!waiter || waiter->state != JBI_WAITER_WAITING ||
+            (waiter->asked_ns != 0 && now - waiter->asked_ns < books->head->notice_ns))
+            continue;
+        jbi_waiter_unpack(books, waiter, &want);
+        if (jbi_books_fit(books, &want, NULL) != JBI_FIT_FULL)
+            continue;
+        waiter->asked_ns = now | 1;
+        ask_for(books, &want);
+    }
+}

@@ -1,0 +1,81 @@
+/*
+ * queue.h: who waits, and who is next.
+ *
+ * Invariants, whenever the lock is given back:
+ *  - a waiter that waits is in exactly one line, in the order of coming; lines are not empty;
+ *  - no head of a line fits that is not kept out by a due one or a lingering turn.
+ *
+ * The caller of everything here holds the lock.
+ */
+#ifndef JBI_QUOTA_QUEUE_H
+#define JBI_QUOTA_QUEUE_H
+
+#include "quota/books.h"
+
+/* Stand in line until until_ns. Returns the slot, or JB_ELIMIT. One step, committed. */
+int64_t jbi_queue_enter(const struct jbi_books *books, const struct jbi_want *want,
+                        uint64_t until_ns);
+
+/* Leave the line, if it is still in one, and give up the slot. `kind` is recorded: JB_RECORD_LEFT or
+ * JB_RECORD_DENIED. One step, committed. */
+void jbi_queue_leave(const struct jbi_books *books, uint32_t slot, uint32_t kind);
+
+/* Give up the slot of one that is in no line any more. One step, committed. */
+void jbi_queue_forget(const struct jbi_books *books, uint32_t slot);
+
+/* Take one whose time ran out from its line; its slot stays until somebody asks. One step,
+ * committed. */
+void jbi_queue_time_out(const struct jbi_books *books, uint32_t slot);
+
+/* Grant whatever can be granted, in order. */
+void jbi_queue_serve(struct jbi_books *books);
+
+/* Is there anybody whom jbi_queue_serve() would grant something? */
+bool jbi_queue_somebody_could_go(const struct jbi_books *books);
+
+/* Is any of what it wants kept for somebody who is expected back? */
+bool jbi_queue_has_linger(const struct jbi_books *books, const struct jbi_want *want);
+
+/* When somebody in line may become able to go, or has to leave: UINT64_MAX when time alone changes
+ * nothing. */
+uint64_t jbi_queue_next_ns(const struct jbi_books *books);
+
+/* The waiter of that id in that slot, or NULL. */
+struct jbi_quota_waiter *jbi_queue_find(const struct jbi_books *books, uint64_t id, uint32_t slot);
+
+/* What it wants, checked. */
+void jbi_waiter_unpack(const struct jbi_books *books, const struct jbi_quota_waiter *waiter,
+                       struct jbi_want *ret_want);
+
+/* line.c: the lines themselves; parts of the caller's step. */
+int64_t jbi_line_slot_take(const struct jbi_books *books);
+void jbi_line_slot_free(const struct jbi_books *books, uint32_t slot);
+bool jbi_line_join(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want);
+void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want);
+
+/* notice.c: give notice to leases that stand in the way of the heads of lines. */
+void jbi_queue_ask_for_room(const struct jbi_books *books);
+
+/* One by one: the line at place `at` + 1, NULL for 0 or nonsense. */
+static inline struct jbi_quota_flow *jbi_flow_get(const struct jbi_books *books, uint64_t at)
+{
+    return at >= 1 && at <= books->n_waiters ? &books->flows[at - 1] : NULL;
+}
+
+static inline struct jbi_quota_waiter *jbi_waiter_get(const struct jbi_books *books, uint64_t at)
+{
+    return at >= 1 && at <= books->n_waiters ? &books->waiters[at - 1] : NULL;
+}
+
+/* When it is due. */
+static inline uint64_t jbi_due_ns(const struct jbi_books *books, const struct jbi_want *want)
+{
+    uint64_t steps = JBI_QUOTA_CLASSES - want->class_idx;
+
+    return want->since_ns + steps * books->head->aging_ns;
+}
+
+/* Does it stay within what its component is guaranteed of everything it wants? */
+bool jbi_queue_is_guaranteed(const struct jbi_books *books, const struct jbi_want *want);
+
+#endif
