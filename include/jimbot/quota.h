@@ -230,19 +230,37 @@ typedef struct jb_ticket {
 JB_API void jb_coord_opts_init(jb_coord_opts *opts, uint32_t size);
 
 /**
- * Make a coordinator for this process alone.
+ * Attach to the coordinator of that name, or make it when there is none. Of several processes that
+ * do this at once exactly one makes it and the others attach.
  *
- * @param name       NULL.
- * @param opts       with resources and components.
+ * A named one outlives all who have it open, until jb_coord_unlink() or a restart of the machine:
+ * who opens it next finds tokens, detached leases and counters as they were, and the leases of the
+ * dead ended.
+ *
+ * @param name       as of a bus (see jb_bus_open()), but a file `jimbot-quota-<uid>-<name>`. NULL:
+ *                   for this process alone.
+ * @param opts       NULL, or without resources: only attach.
  * @param ret_coord  the caller closes it.
  *
- * @return 0, or JB_EINVAL (`err->msg` says which option), JB_ENOMEM.
+ * @return 0, or JB_EINVAL (`err->msg` says which option), JB_ENOENT (there is none, and no resources
+ *         to make one of), JB_ESTATE (it was made with other resources or components), JB_ENOMEM,
+ *         and what jb_bus_open() says of files.
  *
- * Threads: any. Blocks: never. Allocates: yes. Game thread: set-up only.
+ * Threads: any. Blocks: for file operations. Allocates: yes. Game thread: set-up only.
  * Since: 0.1
  */
 JB_API int jb_coord_open(const char *name, const jb_coord_opts *opts, jb_coord **ret_coord,
                          jb_error *err);
+
+/**
+ * Take the name away. Those who have it open go on; the next one to open the name makes another.
+ *
+ * @return 0, or JB_ENOENT, JB_EPERM, JB_EINVAL, JB_ETIMEDOUT, JB_ESYS.
+ *
+ * Threads: any. Blocks: for file operations. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_coord_unlink(const char *name, jb_error *err);
 
 /**
  * Close a handle. Its places in line are given up, its leases end as released, except detached

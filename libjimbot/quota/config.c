@@ -182,6 +182,38 @@ void jbi_config_params(const jb_coord_opts *opts, uint64_t params[JBI_SEGMENT_PA
     params[JBI_QUOTA_PEERS] = opts->max_peers;
 }
 
+static bool resource_is_same(const struct jbi_quota_resource *resource,
+                             const jb_resource_spec *spec)
+{
+    return strncmp(resource->name, spec->name, sizeof resource->name) == 0 &&
+           resource->kind == spec->kind && resource->flags == spec->flags &&
+           resource->capacity == spec->capacity && resource->headroom == spec->headroom &&
+           resource->quantum_ns == (spec->quantum_ns ? spec->quantum_ns : QUANTUM_DEFAULT_NS);
+}
+
+bool jbi_config_is_same(const struct jbi_books *books, const jb_coord_opts *opts)
+{
+    if (opts->n_resources != books->n_resources || opts->n_components != books->n_components)
+        return false;
+    for (uint32_t i = 0; i < books->n_resources; i++) {
+        if (!resource_is_same(&books->resources[i], &opts->resources[i]))
+            return false;
+    }
+    for (uint32_t i = 0; i < books->n_components; i++) {
+        const jb_component_spec *spec = &opts->components[i];
+
+        if (strncmp(books->components[i].name, spec->name, sizeof books->components[i].name) != 0 ||
+            books->components[i].weight != (spec->weight ? spec->weight : 1))
+            return false;
+    }
+    for (uint32_t i = 0; i < opts->n_shares; i++) {
+        if (jbi_share_get(books, opts->shares[i].component, opts->shares[i].resource)->guaranteed !=
+            opts->shares[i].guaranteed)
+            return false;
+    }
+    return true;
+}
+
 static void resource_write(struct jbi_quota_resource *resource, const jb_resource_spec *spec)
 {
     memcpy(resource->name, spec->name, strlen(spec->name));

@@ -13,6 +13,9 @@ int jbi_config_take(const jb_coord_opts *given, jb_coord_opts *ret_opts, jb_erro
 /* Are resources, components and shares fit to make a coordinator of? */
 int jbi_config_check(const jb_coord_opts *opts, jb_error *err);
 
+/* Are these the resources, components and shares that the books were made with? */
+bool jbi_config_is_same(const struct jbi_books *books, const jb_coord_opts *opts);
+
 void jbi_config_params(const jb_coord_opts *opts, uint64_t params[JBI_SEGMENT_PARAMS]);
 
 #endif

@@ -331,9 +331,10 @@ int jb_coord_wait(jb_coord *coord, const jb_ticket *ticket, uint64_t timeout_ns,
         now = coord->clock(coord->clock_userdata);
         if (now >= until)
             return 0;
-        jbi_os_wait_on((uint32_t *)&coord->books.waiters[ticket->slot].bell, bell,
-                       least(least(sleep_ns, until - now), LOOK_NS));
-        jbi_coord_bury_dead(coord);
+        sleep_ns = least(least(sleep_ns, until - now), LOOK_NS);
+        jbi_os_wait_on((uint32_t *)&coord->books.waiters[ticket->slot].bell, bell, sleep_ns);
+        if (sleep_ns == LOOK_NS)
+            jbi_coord_bury_dead(coord);
     }
 }
 

@@ -53,7 +53,23 @@ static bool inherit(const struct jbi_lock *lock)
     return false;
 }
 
-static bool inherit_if_dead(const struct jbi_lock *lock, bool holds_segment)
+bool jbi_lock_segment_try(struct jbi_lock *lock)
+{
+    if (atomic_exchange_explicit(&lock->at_segment, 1, memory_order_acquire) != 0)
+        return false;
+    if (jbi_segment_try_lock(lock->peers->segment))
+        return true;
+    atomic_store_explicit(&lock->at_segment, 0, memory_order_release);
+    return false;
+}
+
+void jbi_lock_segment_give(struct jbi_lock *lock)
+{
+    jbi_segment_unlock(lock->peers->segment);
+    atomic_store_explicit(&lock->at_segment, 0, memory_order_release);
+}
+
+static bool inherit_if_dead(struct jbi_lock *lock, bool holds_segment)
 {
     bool is_ours;
 
@@ -61,21 +77,21 @@ static bool inherit_if_dead(const struct jbi_lock *lock, bool holds_segment)
         return false;
     if (holds_segment)
         return inherit(lock);
-    if (!jbi_segment_try_lock(lock->peers->segment))
+    if (!jbi_lock_segment_try(lock))
         return false;
     is_ours = inherit(lock);
-    jbi_segment_unlock(lock->peers->segment);
+    jbi_lock_segment_give(lock);
     return is_ours;
 }
 
-enum jbi_lock_result jbi_lock_try(const struct jbi_lock *lock)
+enum jbi_lock_result jbi_lock_try(struct jbi_lock *lock)
 {
     if (take_free(lock, 0) || take_spinning(lock, TRY_SPINS))
         return JBI_LOCK_TAKEN;
     return inherit_if_dead(lock, false) ? JBI_LOCK_INHERITED : JBI_LOCK_BUSY;
 }
 
-enum jbi_lock_result jbi_lock_take(const struct jbi_lock *lock, bool holds_segment)
+enum jbi_lock_result jbi_lock_take(struct jbi_lock *lock, bool holds_segment)
 {
     if (take_free(lock, 0) || take_spinning(lock, SPINS))
         return JBI_LOCK_TAKEN;
@@ -97,7 +113,7 @@ enum jbi_lock_result jbi_lock_take(const struct jbi_lock *lock, bool holds_segme
     return JBI_LOCK_TAKEN;
 }
 
-enum jbi_lock_result jbi_lock_take_first(const struct jbi_lock *lock)
+enum jbi_lock_result jbi_lock_take_first(struct jbi_lock *lock)
 {
     uint32_t word = atomic_load_explicit(lock->word, memory_order_relaxed);
 
@@ -110,7 +126,7 @@ enum jbi_lock_result jbi_lock_take_first(const struct jbi_lock *lock)
     return jbi_lock_take(lock, true);
 }
 
-void jbi_lock_give(const struct jbi_lock *lock)
+void jbi_lock_give(struct jbi_lock *lock)
 {
     /* Pairs with the acquire in take_free(). */
     uint32_t word = atomic_exchange_explicit(lock->word, 0, memory_order_release);

@@ -17,6 +17,8 @@ struct jbi_lock {
     _Atomic uint32_t *word;
     const struct jbi_peers *peers; /* NULL: threads of this process alone */
     uint32_t self;                 /* 1 .. JBI_PEERS_MAX */
+    _Atomic uint32_t at_segment;   /* a thread of ours has the segment's lock, which the kernel
+                                      would give to all of them */
 };
 
 enum jbi_lock_result {
@@ -26,15 +28,19 @@ enum jbi_lock_result {
 };
 
 /* Waits for as long as the owner lives. holds_segment: the caller has jbi_segment_lock(). */
-enum jbi_lock_result jbi_lock_take(const struct jbi_lock *lock, bool holds_segment);
+enum jbi_lock_result jbi_lock_take(struct jbi_lock *lock, bool holds_segment);
 
 /* Does not wait. */
-enum jbi_lock_result jbi_lock_try(const struct jbi_lock *lock);
+enum jbi_lock_result jbi_lock_try(struct jbi_lock *lock);
 
 /* For one who has just joined under a number whose last owner may have died with the lock. The
  * caller has jbi_segment_lock(). */
-enum jbi_lock_result jbi_lock_take_first(const struct jbi_lock *lock);
+enum jbi_lock_result jbi_lock_take_first(struct jbi_lock *lock);
 
-void jbi_lock_give(const struct jbi_lock *lock);
+/* The segment's lock for one thread of this handle, if nobody has it. */
+bool jbi_lock_segment_try(struct jbi_lock *lock);
+void jbi_lock_segment_give(struct jbi_lock *lock);
+
+void jbi_lock_give(struct jbi_lock *lock);
 
 #endif

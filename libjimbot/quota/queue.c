@@ -87,6 +87,7 @@ int64_t jbi_queue_enter(const struct jbi_books *books, const struct jbi_want *wa
     waiter->token = 0;
     waiter->asked_ns = 0;
     waiter->is_asleep = 0;
+    waiter->asker = books->peer;
     for (uint32_t i = 0; i < want->n; i++) {
         waiter->resources |= (uint64_t)want->resource[i] << (8 * i);
         waiter->amounts[i] = want->amount[i];

@@ -31,7 +31,8 @@ bool jbi_segment_is_name(const char *name)
     return !strchr(name, '/');
 }
 
-int jbi_segment_path(const char *name, char ret_path[JBI_PATH_BYTES], jb_error *err)
+int jbi_segment_path_of(const char *family, const char *name, char ret_path[JBI_PATH_BYTES],
+                        jb_error *err)
 {
     const char *dir = getenv("JIMBOT_SHM_DIR");
     int n;
@@ -42,8 +43,8 @@ int jbi_segment_path(const char *name, char ret_path[JBI_PATH_BYTES], jb_error *
     if (!jbi_segment_is_name(name))
         n = snprintf(ret_path, JBI_PATH_BYTES, "%s", name);
     else if (name_is_legal(name))
-        n = snprintf(ret_path, JBI_PATH_BYTES, "%s/jimbot-%u-%s", dir && dir[0] ? dir : "/dev/shm",
-                     jbi_os_uid(), name);
+        n = snprintf(ret_path, JBI_PATH_BYTES, "%s/%s-%u-%s", dir && dir[0] ? dir : "/dev/shm",
+                     family, jbi_os_uid(), name);
     else
         return jbi_error_set(
             err, JB_EINVAL, "'%.64s' is not a bus name: letters, digits, '-', '_', '.', at most 63",
@@ -52,6 +53,11 @@ int jbi_segment_path(const char *name, char ret_path[JBI_PATH_BYTES], jb_error *
         return jbi_error_set(err, JB_EINVAL, "the path of the bus is longer than %d bytes",
                              JBI_PATH_BYTES - 1);
     return 0;
+}
+
+int jbi_segment_path(const char *name, char ret_path[JBI_PATH_BYTES], jb_error *err)
+{
+    return jbi_segment_path_of("jimbot", name, ret_path, err);
 }
 
 static int os_failure(int os_errno, const char *verb, const char *path, jb_error *err)

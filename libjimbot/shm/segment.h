@@ -29,6 +29,10 @@ typedef uint64_t (*jbi_segment_size_fn)(const uint64_t params[JBI_SEGMENT_PARAMS
 /* The file a bus name stands for; "" for NULL. JB_EINVAL when it is not a legal name. */
 int jbi_segment_path(const char *name, char ret_path[JBI_PATH_BYTES], jb_error *err);
 
+/* The same for segments of another kind, whose files have names of their own. */
+int jbi_segment_path_of(const char *family, const char *name, char ret_path[JBI_PATH_BYTES],
+                        jb_error *err);
+
 /* True for a name, which stands for a file of this user; false for a path. */
 bool jbi_segment_is_name(const char *name);
 
