@@ -29,6 +29,7 @@ from ._core import (
     Full,
     Invalid,
     Layout,
+    Lease,
     Limit,
     Memory,
     NotFound,
@@ -40,6 +41,7 @@ from ._core import (
     State,
     Subscription,
     System,
+    Ticket,
     Timeout,
     TooBig,
     Worker,
@@ -52,7 +54,9 @@ from ._core import (
     unlink,
     version,
 )
+from ._quota import Coordinator, coordinator
 from ._remote import RemoteBus, RemoteSubscription, connect
+from ._turn import Held, Turn
 from ._types import EventType
 
 _set_array_factory(as_array)
@@ -69,6 +73,7 @@ __all__ = [
     "Closed",
     "Column",
     "Command",
+    "Coordinator",
     "Corrupt",
     "Error",
     "Event",
@@ -77,8 +82,10 @@ __all__ = [
     "Evicted",
     "Exists",
     "Full",
+    "Held",
     "Invalid",
     "Layout",
+    "Lease",
     "Limit",
     "Memory",
     "NotFound",
@@ -92,11 +99,14 @@ __all__ = [
     "State",
     "Subscription",
     "System",
+    "Ticket",
     "Timeout",
     "TooBig",
+    "Turn",
     "Worker",
     "canonical",
     "connect",
+    "coordinator",
     "encode",
     "now_ns",
     "to_json",

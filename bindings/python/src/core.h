@@ -35,6 +35,9 @@ typedef struct jbpy_state {
     PyTypeObject *requester_type;
     PyTypeObject *worker_type;
     PyTypeObject *outcome_type;
+    PyTypeObject *coord_type;
+    PyTypeObject *lease_type;
+    PyTypeObject *ticket_type;
     PyObject *error;                 /* jimbot.Error */
     PyObject *errors[JBPY_N_ERRORS]; /* its subclasses by -code; NULL where there is none */
     PyObject *json_loads;
@@ -173,6 +176,11 @@ extern PyType_Spec jbpy_worker_spec;
 PyObject *jbpy_bus_join(jbpy_bus *self, PyObject *args, PyObject *kwargs);
 PyObject *jbpy_bus_remove_group(jbpy_bus *self, PyObject *name);
 void jbpy_workers_shut(jbpy_bus *bus);
+
+/* coord.c, lease.c */
+extern PyType_Spec jbpy_coord_spec;
+extern PyType_Spec jbpy_lease_spec;
+extern PyType_Spec jbpy_ticket_spec;
 
 /* batch.c */
 extern PyType_Spec jbpy_batch_spec;

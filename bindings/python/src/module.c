@@ -288,7 +288,10 @@ static int add_types(PyObject *module, jbpy_state *st)
         add_type(module, &jbpy_event_spec, &st->event_type) < 0 ||
         add_type(module, &jbpy_column_spec, &st->column_type) < 0 ||
         add_type(module, &jbpy_requester_spec, &st->requester_type) < 0 ||
-        add_type(module, &jbpy_worker_spec, &st->worker_type) < 0)
+        add_type(module, &jbpy_worker_spec, &st->worker_type) < 0 ||
+        add_type(module, &jbpy_coord_spec, &st->coord_type) < 0 ||
+        add_type(module, &jbpy_lease_spec, &st->lease_type) < 0 ||
+        add_type(module, &jbpy_ticket_spec, &st->ticket_type) < 0)
         return -1;
     st->command_type = PyStructSequence_NewType(&jbpy_command_desc);
     if (st->command_type == NULL || PyModule_AddType(module, st->command_type) < 0)
@@ -349,6 +352,9 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->requester_type);
     Py_VISIT(st->worker_type);
     Py_VISIT(st->outcome_type);
+    Py_VISIT(st->coord_type);
+    Py_VISIT(st->lease_type);
+    Py_VISIT(st->ticket_type);
     Py_VISIT(st->error);
     for (int i = 0; i < JBPY_N_ERRORS; i++)
         Py_VISIT(st->errors[i]);
@@ -371,6 +377,9 @@ static int core_clear(PyObject *module)
     Py_CLEAR(st->requester_type);
     Py_CLEAR(st->worker_type);
     Py_CLEAR(st->outcome_type);
+    Py_CLEAR(st->coord_type);
+    Py_CLEAR(st->lease_type);
+    Py_CLEAR(st->ticket_type);
     Py_CLEAR(st->error);
     for (int i = 0; i < JBPY_N_ERRORS; i++)
         Py_CLEAR(st->errors[i]);

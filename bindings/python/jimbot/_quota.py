@@ -1,0 +1,304 @@
+"""Who may use how much of what: the coordinator of jimbot/quota.h.
+
+    coord = jimbot.coordinator(
+        "workstation",
+        resources={
+            "gpu0": {"kind": "gpu_time", "capacity": 1},
+            "vram0": {"kind": "gpu_memory", "capacity": 24 << 30, "headroom": 1 << 30},
+        },
+        components={"trainer": {"weight": 3}, "advisor": {"weight": 1}},
+    )
+    with coord.gpu_slice("trainer", ms=100):
+        step()
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import os
+import typing
+from types import TracebackType
+from typing import Any
+
+from ._core import Coord, Lease, Ticket, Timeout
+from ._turn import Turn, granted
+
+
+_KINDS = {"memory": 1, "gpu_memory": 2, "gpu_time": 3, "cpu": 4, "calls": 5, "tokens": 6}
+_CLASSES = {"low": 1, "normal": 2, "high": 3, "critical": 4}
+_STRICT = 1
+_DRF = 1
+
+
+class ResourceSpec(typing.TypedDict, total=False):
+    """Something to be shared; ``kind`` and ``capacity`` are needed."""
+
+    kind: str  # memory, gpu_memory, gpu_time, cpu, calls or tokens
+    capacity: int  # bytes, thousandths of a core, calls at a time; of GPU time: parts
+    headroom: int  # of it, never given out
+    device: int
+    quantum: float  # seconds, of GPU time
+    linger: float  # seconds that it is kept for the one whose turn it is
+    strict: bool  # of GPU time: each gets exactly its share
+
+
+class ShareSpec(typing.TypedDict, total=False):
+    """What a component may have of one resource."""
+
+    guaranteed: int
+    ceiling: int
+
+
+class ComponentSpec(typing.TypedDict, total=False):
+    """Somebody who asks."""
+
+    weight: int  # 1 unless said otherwise
+    shares: collections.abc.Mapping[str, ShareSpec]  # by resource
+
+
+def _ns(seconds: float | None) -> int:
+    if seconds is not None and not seconds >= 0:
+        raise ValueError("a time is a number of seconds >= 0, or None")
+    return 0 if seconds is None else int(seconds * 1e9)
+
+
+def _class_of(priority: str) -> int:
+    try:
+        return _CLASSES[priority]
+    except KeyError:
+        raise ValueError(f"priority is one of {', '.join(_CLASSES)}, not {priority!r}") from None
+
+
+def _resource_row(name: str, spec: ResourceSpec) -> tuple[Any, ...]:
+    if spec["kind"] not in _KINDS:
+        raise ValueError(f"{name}: kind is one of {', '.join(_KINDS)}, not {spec['kind']!r}")
+    return (
+        name,
+        _KINDS[spec["kind"]],
+        spec.get("device", 0),
+        spec["capacity"],
+        spec.get("headroom", 0),
+        _ns(spec.get("quantum")),
+        _ns(spec.get("linger")),
+        _STRICT if spec.get("strict") else 0,
+    )
+
+
+class Coordinator:
+    """Made by coordinator(). Any number of threads and tasks may use one."""
+
+    def __init__(self, coord: Coord) -> None:
+        self.coord = coord
+
+    def acquire(
+        self,
+        component: str,
+        amounts: collections.abc.Mapping[str, int],
+        *,
+        priority: str = "normal",
+        hold: float | None = None,
+        timeout: float | None = None,
+        detached: bool = False,
+        tag: int = 0,
+    ) -> Lease:
+        """A Lease on all of the amounts ({resource: amount}, bytes or what the kind says).
+
+        hold: seconds until it ends by itself (None: as long as the coordinator allows).
+        timeout: seconds to wait in line (None: for ever; 0: not at all); Timeout when they ran out.
+        TooBig when it can never be had, Limit when too many wait, NotFound for unknown names.
+        """
+        lease = self.coord.acquire(
+            component,
+            dict(amounts),
+            lease_class=_class_of(priority),
+            hold_ns=_ns(hold),
+            timeout=timeout,
+            detached=detached,
+            tag=tag,
+        )
+        if lease is None:
+            raise Timeout(f"{', '.join(amounts)}: not free")
+        return lease
+
+    async def acquire_async(
+        self,
+        component: str,
+        amounts: collections.abc.Mapping[str, int],
+        *,
+        priority: str = "normal",
+        hold: float | None = None,
+        timeout: float | None = None,
+        tag: int = 0,
+    ) -> Lease:
+        """The same in an asyncio program; no thread is blocked."""
+        if timeout == 0:
+            return self.acquire(
+                component, amounts, priority=priority, hold=hold, timeout=0, tag=tag
+            )
+        return await granted(
+            self.request(
+                component, amounts, priority=priority, hold=hold, timeout=timeout, tag=tag
+            )
+        )
+
+    def request(
+        self,
+        component: str,
+        amounts: collections.abc.Mapping[str, int],
+        *,
+        priority: str = "normal",
+        hold: float | None = None,
+        timeout: float | None = None,
+        tag: int = 0,
+    ) -> Ticket:
+        """Stand in line for at most timeout seconds (None: without end), and return the Ticket."""
+        return self.coord.request(
+            component,
+            dict(amounts),
+            lease_class=_class_of(priority),
+            hold_ns=_ns(hold),
+            timeout=timeout,
+            tag=tag,
+        )
+
+    def lease(
+        self,
+        component: str,
+        amounts: collections.abc.Mapping[str, int],
+        *,
+        priority: str = "normal",
+        hold: float | None = None,
+        timeout: float | None = None,
+    ) -> Turn:
+        """The same for ``with``, ``async with`` and as a decorator: each entry asks anew."""
+        return Turn(
+            self.coord,
+            component,
+            dict(amounts),
+            lease_class=_class_of(priority),
+            hold_ns=_ns(hold),
+            timeout=timeout,
+        )
+
+    def gpu_slice(
+        self,
+        component: str,
+        *,
+        ms: float | None = None,
+        gpu: str = "gpu0",
+        priority: str = "normal",
+        hold: float | None = None,
+        timeout: float | None = None,
+    ) -> Turn:
+        """A slice of time on a GPU (a resource of kind "gpu_time"): all of it, for one at a time.
+
+        ms: how many milliseconds it is meant to last; is_due() of what ``with`` hands out says
+        when they are over and somebody else waits. What counts in the books, and decides whose turn
+        is next, is how long it really lasted.
+        """
+        return Turn(
+            self.coord,
+            component,
+            {gpu: self._whole_of(gpu)},
+            lease_class=_class_of(priority),
+            hold_ns=_ns(hold),
+            timeout=timeout,
+            ms=ms,
+        )
+
+    def _whole_of(self, name: str) -> int:
+        for info in self.coord.resources():
+            if info["name"] == name:
+                return int(info["capacity"] - info["headroom"])
+        raise ValueError(f"no resource of the name {name!r}")
+
+    def tick(self) -> int:
+        """Do what is due, as every other call does too; returns how many leases ended."""
+        return self.coord.tick()
+
+    def set_foreign(self, resource: str, amount: int) -> None:
+        """Say how much of a resource is in use that no lease stands for."""
+        self.coord.set_foreign(resource, amount)
+
+    def stats(self) -> dict[str, int]:
+        """Numbers of the whole."""
+        return self.coord.stats()
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Every resource: capacity, what is allocated, who waits, histograms."""
+        return self.coord.resources()
+
+    def components(self) -> list[dict[str, Any]]:
+        """Every component: weight, leases, how they ended, its share of each resource."""
+        return self.coord.components()
+
+    def leases(self) -> list[dict[str, Any]]:
+        """Every lease there is."""
+        return self.coord.leases()
+
+    def waiters(self) -> list[dict[str, Any]]:
+        """Everyone in line."""
+        return self.coord.waiters()
+
+    def audit(self) -> None:
+        """Recompute the books and compare; Corrupt when they differ."""
+        self.coord.audit()
+
+    def close(self) -> None:
+        """Give up places in line and leases, except detached ones."""
+        self.coord.close()
+
+    def __enter__(self) -> Coordinator:
+        return self
+
+    def __exit__(
+        self,
+        cls: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def coordinator(
+    name: str | os.PathLike[str] | None = None,
+    *,
+    resources: collections.abc.Mapping[str, ResourceSpec] | None = None,
+    components: collections.abc.Mapping[str, ComponentSpec] | None = None,
+    drf: bool = False,
+    aging: float | None = None,
+    notice: float | None = None,
+    max_hold: float | None = None,
+    **options: Any,
+) -> Coordinator:
+    """Attach to the coordinator of that name, or make it; None: one for this process alone.
+
+    Who attaches may leave out resources and components. aging, notice and max_hold are seconds and,
+    as drf (dominant shares inside a class), matter to the one who makes it; options are
+    max_leases, max_waiters, max_peers, max_records, mode and peer_name. Invalid says which option
+    is wrong, Layout that something else has the name.
+    """
+    specs = dict(resources or {})
+    order = {resource: i for i, resource in enumerate(specs)}
+    rows, shares = [], []
+    for i, (component, spec) in enumerate((components or {}).items()):
+        rows.append((component, spec.get("weight", 1)))
+        for resource, share in spec.get("shares", {}).items():
+            if resource not in order:
+                raise ValueError(f"{component}: no resource of the name {resource!r}")
+            at = order[resource]
+            shares.append((i, at, share.get("guaranteed", 0), share.get("ceiling", 0)))
+    if aging is not None:
+        options["aging_ns"] = _ns(aging)
+    return Coordinator(
+        Coord(
+            name,
+            [_resource_row(resource, spec) for resource, spec in specs.items()],
+            rows,
+            shares,
+            flags=_DRF if drf else 0,
+            notice_ns=_ns(notice),
+            max_hold_ns=_ns(max_hold),
+            **options,
+        )
+    )
