@@ -305,9 +305,9 @@ JB_API void jb_host_destroy(jb_host *host);
  *
  * A line is the token's SHA-256 in hexadecimal, its scopes and its name; `#` begins a comment line.
  * Scopes are publish (events in), subscribe (events out), command (commands to the game, and its
- * poll for them), admin (metrics and statistics) and resource (leases and rates). A line `cn:NAME SCOPES` says what the client
- * whose certificate has this common name may; as soon as there is one, certificates without a line
- * may nothing.
+ * poll for them), admin (metrics and statistics) and resource (leases and rates). A line `cn:NAME
+ * SCOPES` says what the client whose certificate has this common name may; as soon as there is one,
+ * certificates without a line may nothing.
  *
  * @param name       1 to 63 characters of ASCII, no blanks.   @param scopes  "publish,subscribe".
  * @param ret_token  for whoever is to use it; kept nowhere.   @param ret_line  for the file.

@@ -65,8 +65,8 @@ class Conform(DaemonCase):
     @needs("ghz")
     def test_ghz_loses_none_of_its_calls(self):
         report = json.loads(self.run_program(
-            "ghz", "--insecure", "--call", "jimbot.v1.EventBus/Publish", "-n", "20000", "-c", "50", "--connections", "4",
-            "-d", json.dumps({"events": [EVENT]}), "-O", "json", self.address))
+            "ghz", "--insecure", "--call", "jimbot.v1.EventBus/Publish", "-n", "20000", "-c", "50",
+            "--connections", "4", "-d", json.dumps({"events": [EVENT]}), "-O", "json", self.address))
         self.assertEqual(report["statusCodeDistribution"], {"OK": 20000})
         published = sum(self.daemon.metrics()["jimbot_events_published_total"].values())
         self.assertEqual(published, 20000)

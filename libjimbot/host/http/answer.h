@@ -25,8 +25,8 @@ typedef struct jbi_answer {
     const struct jbi_protocol *next;
     void *next_arg;
     struct jb_call *later; /* there is no answer yet: who made the call will give it; NULL none */
-    jbi_slice origin;   /* of the page that may read the answer (CORS); data NULL: none */
-    const char *fields; /* more header fields, each with its line end; NULL none; borrowed */
+    jbi_slice origin;      /* of the page that may read the answer (CORS); data NULL: none */
+    const char *fields;    /* more header fields, each with its line end; NULL none; borrowed */
 } jbi_answer;
 
 typedef struct jbi_answer_form {
