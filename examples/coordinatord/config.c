@@ -1,0 +1,316 @@
+/*
+ * config: see config.h.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct reader {
+    config *c;
+    char problem[160];
+} reader;
+
+static const char *const kinds[] = {"",    "memory", "gpu_memory", "gpu_time",
+                                    "cpu", "calls",  "tokens"};
+
+enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+/* Always 0, which ends the reading. */
+static int refuse(reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int refuse(reader *r, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(r->problem, sizeof(r->problem), fmt, args);
+    va_end(args);
+    return 0;
+}
+
+/* --- values */
+
+/* Digits, then perhaps K, M, G or T; returns what follows, or NULL. */
+static const char *read_amount(const char *text, uint64_t *ret)
+{
+    static const char units[] = "KMGT";
+    const char *unit;
+    char *end;
+    unsigned long long n;
+    int shift = 0;
+
+    if (*text < '0' || *text > '9')
+        return NULL;
+    errno = 0;
+    n = strtoull(text, &end, 10);
+    unit = *end ? strchr(units, *end) : NULL;
+    if (unit) {
+        shift = 10 * (int)(unit - units + 1);
+        end++;
+    }
+    if (errno || n > UINT64_MAX >> shift)
+        return NULL;
+    *ret = (uint64_t)n << shift;
+    return end;
+}
+
+static bool is_amount(const char *text, uint64_t *ret)
+{
+    const char *end = read_amount(text, ret);
+
+    return end && !*end;
+}
+
+static bool is_seconds(const char *text, uint64_t *ret)
+{
+    char *end;
+    double s = strtod(text, &end);
+
+    if (end == text || *end || !(s >= 0 && s < 1e9))
+        return false;
+    *ret = (uint64_t)llround(s * 1e9);
+    return true;
+}
+
+static bool is_count(const char *text, uint32_t *ret)
+{
+    uint64_t n;
+
+    if (!is_amount(text, &n) || n > UINT32_MAX)
+        return false;
+    *ret = (uint32_t)n;
+    return true;
+}
+
+static bool is_switch(const char *text, uint32_t bit, uint32_t *flags)
+{
+    bool is_on = !strcmp(text, "yes");
+
+    if (!is_on && strcmp(text, "no") != 0)
+        return false;
+    *flags = is_on ? *flags | bit : *flags & ~bit;
+    return true;
+}
+
+static bool is_text(const char *text, char *to, size_t cap)
+{
+    if (strlen(text) >= cap)
+        return false;
+    strcpy(to, strcmp(text, "none") ? text : "");
+    return true;
+}
+
+/* --- sections */
+
+static bool set_coordinator(config *c, const char *key, const char *value, bool *ret_known)
+{
+    jb_coord_opts *o = &c->coord;
+
+    *ret_known = true;
+    if (!strcmp(key, "name"))
+        return is_text(value, c->name, sizeof(c->name));
+    if (!strcmp(key, "audit"))
+        return is_text(value, c->audit, sizeof(c->audit));
+    if (!strcmp(key, "aging"))
+        return is_seconds(value, &o->aging_ns);
+    if (!strcmp(key, "notice"))
+        return is_seconds(value, &o->notice_ns);
+    if (!strcmp(key, "max_hold"))
+        return is_seconds(value, &c->service.max_hold_ns);
+    if (!strcmp(key, "hold"))
+        return is_seconds(value, &c->service.hold_ns);
+    if (!strcmp(key, "max_wait"))
+        return is_seconds(value, &c->service.max_wait_ns);
+    if (!strcmp(key, "max_leases"))
+        return is_count(value, &o->max_leases);
+    if (!strcmp(key, "max_waiters"))
+        return is_count(value, &o->max_waiters);
+    if (!strcmp(key, "drf"))
+        return is_switch(value, JB_COORD_DRF, &o->flags);
+    *ret_known = false;
+    return false;
+}
+
+static bool set_resource(jb_resource_spec *r, const char *key, const char *value, bool *ret_known)
+{
+    *ret_known = true;
+    if (!strcmp(key, "kind")) {
+        for (r->kind = 1; r->kind < N_KINDS && strcmp(kinds[r->kind], value) != 0;)
+            r->kind++;
+        return r->kind < N_KINDS;
+    }
+    if (!strcmp(key, "capacity"))
+        return is_amount(value, &r->capacity);
+    if (!strcmp(key, "headroom"))
+        return is_amount(value, &r->headroom);
+    if (!strcmp(key, "device"))
+        return is_count(value, &r->device);
+    if (!strcmp(key, "quantum"))
+        return is_seconds(value, &r->quantum_ns);
+    if (!strcmp(key, "linger"))
+        return is_seconds(value, &r->linger_ns);
+    if (!strcmp(key, "strict"))
+        return is_switch(value, JB_RESOURCE_STRICT, &r->flags);
+    *ret_known = false;
+    return false;
+}
+
+static uint32_t find(char names[][CONFIG_NAME_BYTES], uint32_t n, const char *name)
+{
+    uint32_t i = 0;
+
+    while (i < n && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+/* "8G", or "8G..20G": guaranteed, and at most. */
+static bool set_share(config *c, uint32_t component, const char *key, const char *value,
+                      bool *ret_known)
+{
+    uint32_t resource = find(c->resource_names, c->coord.n_resources, key);
+    jb_share_spec *s = &c->shares[c->coord.n_shares];
+    const char *rest;
+
+    *ret_known = resource < c->coord.n_resources;
+    if (!*ret_known || c->coord.n_shares == CONFIG_SHARES_MAX)
+        return false;
+    *s = (jb_share_spec){.component = component, .resource = resource};
+    rest = read_amount(value, &s->guaranteed);
+    if (!rest || (*rest && strncmp(rest, "..", 2) != 0) ||
+        (*rest && !is_amount(rest + 2, &s->ceiling)))
+        return false;
+    c->coord.n_shares++;
+    return true;
+}
+
+/* The place of a named section, made when it is new; -1: there is no room, or no name. */
+static int section(char names[][CONFIG_NAME_BYTES], uint32_t *n, uint32_t most, const char *name)
+{
+    uint32_t i = find(names, *n, name);
+
+    if (i < *n)
+        return (int)i;
+    if (i == most || !*name || strlen(name) >= CONFIG_NAME_BYTES)
+        return -1;
+    strcpy(names[i], name);
+    (*n)++;
+    return (int)i;
+}
+
+static int in_resource(reader *r, const char *name, const char *key, const char *value)
+{
+    config *c = r->c;
+    int i = section(c->resource_names, &c->coord.n_resources, JB_QUOTA_RESOURCES_MAX, name);
+    bool is_known;
+
+    if (i < 0)
+        return refuse(r, "[resource %.40s]: no name, or too many", name);
+    c->resources[i].name = c->resource_names[i];
+    if (set_resource(&c->resources[i], key, value, &is_known))
+        return 1;
+    return is_known ? refuse(r, "\"%.60s\" is no value for %.40s", value, key)
+                    : refuse(r, "a resource has no \"%.40s\"", key);
+}
+
+static int in_component(reader *r, const char *name, const char *key, const char *value)
+{
+    config *c = r->c;
+    int i = section(c->component_names, &c->coord.n_components, JB_QUOTA_COMPONENTS_MAX, name);
+    bool is_known = true;
+    bool is_set;
+
+    if (i < 0)
+        return refuse(r, "[component %.40s]: no name, or too many", name);
+    c->components[i].name = c->component_names[i];
+    is_set = !strcmp(key, "weight") ? is_count(value, &c->components[i].weight)
+                                    : set_share(c, (uint32_t)i, key, value, &is_known);
+    if (is_set)
+        return 1;
+    return is_known ? refuse(r, "\"%.60s\" is no value for %.40s", value, key)
+                    : refuse(r, "there is no resource \"%.40s\" above", key);
+}
+
+static int on_setting(void *userdata, const char *section_name, const char *key, const char *value)
+{
+    reader *r = userdata;
+    bool is_known;
+    jb_error err;
+
+    if (!strncmp(section_name, "resource ", 9))
+        return in_resource(r, section_name + 9, key, value);
+    if (!strncmp(section_name, "component ", 10))
+        return in_component(r, section_name + 10, key, value);
+    if (!strcmp(section_name, "host"))
+        return jb_host_opts_set(&r->c->host, key, value, &err) == 0 ? 1
+                                                                    : refuse(r, "%.150s", err.msg);
+    if (strcmp(section_name, "coordinator") != 0)
+        return refuse(r, "there is no section \"%.60s\"", section_name);
+    if (set_coordinator(r->c, key, value, &is_known))
+        return 1;
+    return is_known ? refuse(r, "\"%.60s\" is no value for %.40s", value, key)
+                    : refuse(r, "a coordinator has no \"%.40s\"", key);
+}
+
+static void set_defaults(config *c)
+{
+    memset(c, 0, sizeof(*c));
+    jb_host_opts_init(&c->host, sizeof(c->host));
+    jb_coord_opts_init(&c->coord, sizeof(c->coord));
+    jb_coord_service_opts_init(&c->service, sizeof(c->service));
+    snprintf(c->host.http, sizeof(c->host.http), "127.0.0.1:8081");
+    c->host.no_bus = 1;
+    c->coord.resources = c->resources;
+    c->coord.components = c->components;
+    c->coord.shares = c->shares;
+    c->coord.max_records = 65536;
+}
+
+int config_load(config *c, const char *path, jb_error *err)
+{
+    reader r = {.c = c};
+    int line;
+
+    set_defaults(c);
+    jb_error_init(err);
+    errno = 0;
+    line = ini_parse(path, on_setting, &r);
+    err->code = line < 0 ? JB_ESYS : JB_EPARSE;
+    if (line < 0)
+        snprintf(err->msg, sizeof(err->msg), "%.150s: %s", path, strerror(errno));
+    else if (line > 0)
+        snprintf(err->msg, sizeof(err->msg), "%.60s:%d: %.150s", path, line,
+                 r.problem[0] ? r.problem : "the line is no `key = value`");
+    else if (c->service.hold_ns > c->service.max_hold_ns || !c->service.hold_ns)
+        snprintf(err->msg, sizeof(err->msg), "%.60s: hold is more than max_hold, or 0", path);
+    else
+        return 0;
+    return err->code;
+}
+
+void config_print(const config *c)
+{
+    char value[256];
+    const char *key;
+
+    for (uint32_t i = 0; jb_host_opts_key(i, &key, NULL, NULL) == 0; i++) {
+        if (jb_host_opts_get(&c->host, key, value, sizeof(value)) == 0)
+            printf("%s = %s\n", key, value);
+    }
+    printf("name = %s\naudit = %s\n", c->name[0] ? c->name : "none",
+           c->audit[0] ? c->audit : "none");
+    for (uint32_t i = 0; i < c->coord.n_resources; i++)
+        printf("resource %s: %s, %llu of %llu\n", c->resource_names[i],
+               c->resources[i].kind ? kinds[c->resources[i].kind] : "?",
+               (unsigned long long)(c->resources[i].capacity - c->resources[i].headroom),
+               (unsigned long long)c->resources[i].capacity);
+    for (uint32_t i = 0; i < c->coord.n_components; i++)
+        printf("component %s: weight %u\n", c->component_names[i],
+               c->components[i].weight ? c->components[i].weight : 1);
+}

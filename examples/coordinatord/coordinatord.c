@@ -1,0 +1,219 @@
+/*
+ * coordinatord: who may use how much of what, for everything that shares a machine. All that it can
+ * do is in libjimbot and libjimbot-host; here are a file of settings, signals, what systemd wants to
+ * know, and exit codes.
+ *
+ * Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failure while running, 2 wrong flag or setting,
+ * 3 the address cannot be bound, 4 the coordinator cannot be opened or the audit log not written.
+ */
+#include "config.h"
+#include "systemd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2, EXIT_ADDRESS = 3, EXIT_COORD = 4 };
+
+static jb_host *volatile running;
+static uint32_t log_format;
+
+/* The handlers leave errno as it was: they come between a call and the look at it. */
+static void on_signal(int signo)
+{
+    int saved = errno;
+
+    systemd_notify("STOPPING=1");
+    jb_host_stop(running);
+    errno = saved;
+}
+
+static void on_hangup(int signo)
+{
+    int saved = errno;
+
+    jb_host_reload(running);
+    errno = saved;
+}
+
+static void on_log(uint32_t level, const char *line, void *userdata)
+{
+    char text[2048];
+    size_t n = jb_host_log_line(log_format, "coordinatord", level, line, text, sizeof(text));
+
+    fwrite(text, 1, n, stderr);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal};
+    struct sigaction reload = {.sa_handler = on_hangup};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, &reload, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int complain(const jb_error *err, int code)
+{
+    fprintf(stderr, "coordinatord: %s\n", err->msg[0] ? err->msg : jb_strerror(err->code));
+    return code;
+}
+
+static int run(config *c, jb_coord_service *service)
+{
+    jb_host *host;
+    jb_error err;
+    int rc = jb_host_create(&c->host, NULL, &host, &err);
+
+    if (rc < 0)
+        return complain(&err, rc == JB_ESYS ? EXIT_ADDRESS : EXIT_USAGE);
+    rc = jb_coord_service_join(service, host, &err);
+    if (rc < 0) {
+        jb_host_destroy(host);
+        return complain(&err, EXIT_FAILURE);
+    }
+    running = host;
+    catch_signals();
+    printf("coordinatord %s listens on http%s://%s, %s\n", jb_version_string(),
+           c->host.tls_cert[0] ? "s" : "", jb_host_address(host),
+           c->name[0] ? c->name : "this process alone");
+    fflush(stdout);
+    systemd_notify("READY=1");
+    rc = jb_host_run(host);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    running = NULL;
+    jb_host_destroy(host);
+    return rc < 0 ? EXIT_FAILURE : 0;
+}
+
+static int serve(config *c)
+{
+    jb_coord_service *service;
+    jb_coord *coord;
+    jb_error err;
+    int rc;
+
+    if (jb_coord_open(c->name[0] ? c->name : NULL, &c->coord, &coord, &err) < 0)
+        return complain(&err, err.code == JB_EINVAL ? EXIT_USAGE : EXIT_COORD);
+    c->service.coord = coord;
+    c->service.is_shared = c->name[0] != '\0';
+    c->service.audit_path = c->audit[0] ? c->audit : NULL;
+    if (jb_coord_service_create(&c->service, &service, &err) < 0) {
+        jb_coord_close(coord);
+        return complain(&err, EXIT_COORD);
+    }
+    rc = run(c, service);
+    jb_coord_service_destroy(service);
+    jb_coord_close(coord);
+    return rc;
+}
+
+/* Whether it could be started with these settings, and what they are. */
+static int check(const config *c)
+{
+    jb_coord *coord;
+    jb_error err;
+
+    if (jb_host_opts_check(&c->host, &err) < 0)
+        return complain(&err, EXIT_USAGE);
+    if (jb_coord_open(NULL, &c->coord, &coord, &err) < 0)
+        return complain(&err, EXIT_USAGE);
+    jb_coord_close(coord);
+    config_print(c);
+    return 0;
+}
+
+static int print_routes(void)
+{
+    const char *method, *path, *statuses;
+
+    for (uint32_t i = 0; jb_coord_service_route_at(i, &method, &path) == 0; i++)
+        printf("%s %s\n", method, path);
+    for (uint32_t i = 0; jb_host_route_at(i, &method, &path, &statuses) == 0; i++) {
+        if (strncmp(path, "/api/", 5) != 0 && !strcmp(method, "GET"))
+            printf("%s %s\n", method, path);
+    }
+    return 0;
+}
+
+static int make_token(const char *name, const char *scopes)
+{
+    char token[48];
+    char line[256];
+    jb_error err;
+
+    if (jb_host_make_token(name, scopes ? scopes : "resource", token, line, &err) < 0)
+        return complain(&err, EXIT_USAGE);
+    printf("%s\n%s\n", token, line);
+    return 0;
+}
+
+static int print_help(void)
+{
+    printf("usage: coordinatord --config FILE [option...]\n"
+           "Leases on memory, time on a GPU and calls outside, over gRPC and REST.\n\n"
+           "  --config FILE               what there is to share, and who asks for it\n"
+           "  --check-config              print the settings in force and stop; exit code 2 when\n"
+           "                              one is wrong\n"
+           "  --make-token NAME [SCOPES]  print a new token, and its line for the file `tokens`\n"
+           "  --routes                    the paths of HTTP\n"
+           "  --help                      this text\n"
+           "  --version                   the version\n");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check-config", no_argument, NULL, 'k'},
+                                            {"make-token", required_argument, NULL, 't'},
+                                            {"routes", no_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {0}};
+    static config c;
+    const char *path = NULL;
+    bool is_check = false;
+    jb_error err;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            path = optarg;
+            break;
+        case 'k':
+            is_check = true;
+            break;
+        case 't':
+            return make_token(optarg, argv[optind]);
+        case 'r':
+            return print_routes();
+        case 'h':
+            return print_help();
+        case 'v':
+            return printf("coordinatord %s\n", jb_version_string()) < 0;
+        default:
+            return EXIT_USAGE;
+        }
+    }
+    if (!path || optind < argc) {
+        fprintf(stderr, "coordinatord: a --config FILE is needed and nothing else, see --help\n");
+        return EXIT_USAGE;
+    }
+    if (config_load(&c, path, &err) < 0)
+        return complain(&err, EXIT_USAGE);
+    if (is_check)
+        return check(&c);
+    systemd_sockets(&c.host);
+    log_format = c.host.log_format;
+    c.host.log = on_log;
+    return serve(&c);
+}
