@@ -32,7 +32,7 @@
 #ifndef JIMBOT_OBSERVE_H
 #define JIMBOT_OBSERVE_H
 
-#include "jimbot/base.h"
+#include "jimbot/quota.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -158,8 +158,8 @@ typedef struct jb_gpu_reading {
  * @return how many processes were written; or JB_ENOENT (no such GPU), JB_EINVAL, JB_ESTATE (after
  * fork). A GPU that is lost is success with that state.
  *
- * Threads: one at a time per object. Blocks: for a few calls of the driver. Allocates: never. Game
- * thread: no.
+ * Threads: one at a time per object. Blocks: for a few calls of the driver. Allocates: never.
+ * Game thread: no.
  * Since: 0.1
  */
 JB_API int jb_gpus_read(jb_gpus *gpus, uint32_t idx, jb_gpu_reading *ret_reading,
@@ -289,6 +289,108 @@ enum jb_memory_state {
  */
 JB_API int jb_memory_judge(uint64_t granted_bytes, uint64_t used_bytes, uint32_t before,
                            uint64_t *ret_shrink_bytes);
+
+/** Reads both ledgers for a coordinator, from a timer of the caller's. Opaque. */
+typedef struct jb_observer jb_observer;
+
+/** Options of jb_observer_open(); start from jb_observer_opts_init(). */
+typedef struct jb_observer_opts {
+    uint32_t size;         /**< set by jb_observer_opts_init() */
+    uint32_t pids;         /**< enum jb_gpus_pids */
+    uint64_t interval_ns;  /**< between two readings, 100 ms and more; default 1 s */
+    const char *library;   /**< as of jb_gpus_opts */
+    const jb_alloc *alloc; /**< default NULL: libc's */
+} jb_observer_opts;
+
+/**
+ * Fill in the defaults.
+ *
+ * @param opts  not NULL.   @param size  sizeof(jb_observer_opts) of the caller.
+ *
+ * Threads: any, on distinct objects. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API void jb_observer_opts_init(jb_observer_opts *opts, uint32_t size);
+
+/**
+ * Get ready to observe for a coordinator: its resources of the kinds memory and GPU memory. One
+ * observer for a coordinator is enough, whatever number of processes share it.
+ *
+ * @param coord         must outlive the observer.
+ * @param opts          NULL for the defaults.
+ * @param ret_observer  the caller closes it.
+ *
+ * @return 0, or JB_EINVAL, JB_ENOMEM, JB_ESTATE (after fork).
+ *
+ * Threads: any. Blocks: as jb_gpus_open(). Allocates: yes. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_observer_open(jb_coord *coord, const jb_observer_opts *opts,
+                            jb_observer **ret_observer, jb_error *err);
+
+/**
+ * Read, weigh, and tell the coordinator what nobody may be promised (jb_coord_set_foreign() of each
+ * resource of GPU memory), if interval_ns have passed since the last time.
+ *
+ * A process that a holder started, or one of those started, counts as the holder. While a GPU is
+ * silent the numbers of before stay; of one that is lost, or was there and is no more, all is
+ * withheld. Without a driver nothing is withheld, and the promises alone count.
+ *
+ * @param ret_next_ns  until the next call is worth it. NULL is fine.
+ *
+ * @return 1 (read), 0 (not yet time), or JB_EINVAL, JB_ESTATE (after fork).
+ *
+ * Threads: one at a time per object. Blocks: for the driver and for reads of /proc. Allocates: when
+ * GPUs are looked for anew. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_observer_step(jb_observer *observer, uint64_t *ret_next_ns);
+
+/**
+ * The ledgers of a resource of GPU memory, as of the last step.
+ *
+ * @param ret_books  `size` must be set.
+ *
+ * @return 0, or JB_ENOENT (no such resource, or of another kind, or never read), JB_EINVAL.
+ *
+ * Threads: one at a time per object. Blocks: never. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_observer_vram(const jb_observer *observer, uint32_t resource,
+                            jb_vram_books *ret_books);
+
+/** Main memory of one component, as of the last step. */
+typedef struct jb_component_memory {
+    uint32_t size;          /**< sizeof, set by the caller */
+    uint32_t state;         /**< enum jb_memory_state */
+    uint32_t n_processes;   /**< that hold leases on memory for it */
+    uint32_t _reserved;     /**< 0 */
+    uint64_t granted_bytes; /**< by all leases on resources of the kind memory */
+    uint64_t used_bytes;    /**< by those processes: in main memory, and swapped out */
+    uint64_t shrink_bytes;  /**< by how much it is asked to shrink; 0: it is not */
+} jb_component_memory;
+
+/**
+ * How a component keeps to the memory it was granted. A change of the state is logged.
+ *
+ * @param ret_memory  `size` must be set.
+ *
+ * @return 0, or JB_ENOENT (no such component), JB_EINVAL.
+ *
+ * Threads: one at a time per object. Blocks: never. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_observer_memory(const jb_observer *observer, uint32_t component,
+                              jb_component_memory *ret_memory);
+
+/**
+ * End it; what was withheld stays so. NULL is fine.
+ *
+ * Threads: one at a time per object. Blocks: while the driver stops. Allocates: never.
+ * Game thread: no.
+ * Since: 0.1
+ */
+JB_API void jb_observer_close(jb_observer *observer);
 
 #ifdef __cplusplus
 }

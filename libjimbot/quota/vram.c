@@ -51,14 +51,20 @@ static bool lay_known(const jb_gpu_process *processes, uint32_t n_processes, jb_
     return is_vague;
 }
 
+/* Of several under one process id, one whose use is not known. */
 static const jb_gpu_process *process_of(const jb_gpu_process *processes, uint32_t n_processes,
                                         uint32_t pid)
 {
+    const jb_gpu_process *found = NULL;
+
     for (uint32_t i = 0; pid != 0 && i < n_processes; i++) {
-        if (processes[i].pid == pid)
-            return &processes[i];
+        if (processes[i].pid != pid)
+            continue;
+        found = &processes[i];
+        if (found->used_bytes == UINT64_MAX)
+            break;
     }
-    return NULL;
+    return found;
 }
 
 /* Lay use that belongs to nobody yet to those whose use is not known, up to their promises; returns
