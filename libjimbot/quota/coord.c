@@ -91,7 +91,7 @@ static uint64_t hold_cut(const struct jbi_books *books, uint64_t hold_ns)
     return hold_ns != 0 && hold_ns < most ? hold_ns : most;
 }
 
-static int want_take(const jb_coord *coord, const jb_want *given, struct jbi_want *ret_want)
+int jbi_coord_want_take(const jb_coord *coord, const jb_want *given, struct jbi_want *ret_want)
 {
     const struct jbi_books *books = &coord->books;
     uint32_t lease_class = given->lease_class ? given->lease_class : JB_CLASS_NORMAL;
@@ -192,7 +192,7 @@ int jb_coord_try(jb_coord *coord, const jb_want *want, jb_lease *ret_lease)
 
     if (!coord || !want || !ret_lease)
         return JB_EINVAL;
-    rc = want_take(coord, want, &checked);
+    rc = jbi_coord_want_take(coord, want, &checked);
     if (!rc)
         rc = jbi_coord_try_enter(coord);
     if (rc)
@@ -216,7 +216,7 @@ int jb_coord_request(jb_coord *coord, const jb_want *want, jb_ticket *ret_ticket
 
     if (!coord || !want || !ret_ticket)
         return JB_EINVAL;
-    rc = want_take(coord, want, &checked);
+    rc = jbi_coord_want_take(coord, want, &checked);
     if (!rc)
         rc = jbi_coord_enter(coord);
     if (rc)
@@ -370,7 +370,7 @@ int jb_coord_acquire(jb_coord *coord, const jb_want *want, uint64_t timeout_ns, 
 
     if (!coord || !want || !ret_lease)
         return JB_EINVAL;
-    rc = want_take(coord, want, &checked);
+    rc = jbi_coord_want_take(coord, want, &checked);
     if (!rc)
         rc = jbi_coord_enter(coord);
     if (rc)

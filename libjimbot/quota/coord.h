@@ -42,6 +42,12 @@ void jbi_coord_leave(jb_coord *coord);
 /* End what those had who died, if nobody else is at it. Waits for nobody but the lock's owner. */
 void jbi_coord_bury_dead(jb_coord *coord);
 
+/* The caller's own lease, or one that belongs to whoever knows the token; NULL when it has ended. */
+struct jbi_quota_lease *jbi_coord_own_lease(const jb_coord *coord, const jb_lease *lease);
+
+/* What somebody asks for, checked. 0, JB_EINVAL or JB_ETOOBIG. */
+int jbi_coord_want_take(const jb_coord *coord, const jb_want *given, struct jbi_want *ret_want);
+
 /* Until something is due; UINT64_MAX: nothing that is known. The caller is inside. */
 uint64_t jbi_coord_next_ns(const jb_coord *coord);
 

@@ -7,8 +7,7 @@
  */
 #include "quota/coord.h"
 
-/* The caller's own lease, or one that belongs to whoever knows the token. */
-static struct jbi_quota_lease *own_lease(const jb_coord *coord, const jb_lease *lease)
+struct jbi_quota_lease *jbi_coord_own_lease(const jb_coord *coord, const jb_lease *lease)
 {
     struct jbi_quota_lease *found = jbi_books_find(&coord->books, lease->token, lease->slot);
     uint32_t peer = found ? jbi_who_peer(found->who) : 0;
@@ -25,7 +24,7 @@ int jb_lease_release(jb_coord *coord, const jb_lease *lease)
     rc = jbi_coord_enter(coord);
     if (rc)
         return rc;
-    if (own_lease(coord, lease))
+    if (jbi_coord_own_lease(coord, lease))
         jbi_books_end(&coord->books, lease->slot, JB_LEASE_RELEASED);
     else
         rc = JB_ENOENT;
@@ -36,7 +35,7 @@ int jb_lease_release(jb_coord *coord, const jb_lease *lease)
 static int renew_inside(jb_coord *coord, jb_lease *lease, uint64_t hold_ns)
 {
     const struct jbi_books *books = &coord->books;
-    const struct jbi_quota_lease *found = own_lease(coord, lease);
+    const struct jbi_quota_lease *found = jbi_coord_own_lease(coord, lease);
     uint64_t most = books->head->max_hold_ns ? books->head->max_hold_ns : UINT64_MAX;
     uint64_t now = books->head->now_ns;
 
@@ -71,7 +70,7 @@ int jb_lease_renew(jb_coord *coord, jb_lease *lease, uint64_t hold_ns)
 
 static int shrink_inside(jb_coord *coord, const jb_lease *lease, uint32_t resource, uint64_t amount)
 {
-    const struct jbi_quota_lease *found = own_lease(coord, lease);
+    const struct jbi_quota_lease *found = jbi_coord_own_lease(coord, lease);
     struct jbi_want held;
 
     if (!found)
@@ -132,7 +131,7 @@ int jb_lease_check(jb_coord *coord, const jb_lease *lease, uint64_t *ret_left_ns
     rc = jbi_coord_enter(coord);
     if (rc)
         return rc;
-    found = own_lease(coord, lease);
+    found = jbi_coord_own_lease(coord, lease);
     if (found && ret_left_ns)
         *ret_left_ns = found->deadline_ns == UINT64_MAX
                            ? UINT64_MAX

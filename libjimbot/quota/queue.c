@@ -368,10 +368,11 @@ static bool serve_one(struct jbi_books *books, uint32_t slot)
     return true;
 }
 
-/* Heads whose time ran out make room for those behind them. */
-static void time_out_heads(struct jbi_books *books)
+/* Heads whose time ran out by then make room for those behind them. True when there were any. */
+static bool time_out_heads(struct jbi_books *books, uint64_t by_ns)
 {
     uint64_t at = books->head->first_flow;
+    bool is_any = false;
 
     for (uint32_t n = 0; n < 2 * books->n_waiters; n++) {
         const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
@@ -379,20 +380,31 @@ static void time_out_heads(struct jbi_books *books)
         struct jbi_quota_waiter *waiter;
 
         if (!flow)
-            return;
+            break;
         next = flow->next;
         waiter = jbi_waiter_get(books, flow->head);
-        if (waiter && waiter->state == JBI_WAITER_WAITING &&
-            waiter->until_ns <= books->head->now_ns) {
+        if (waiter && waiter->state == JBI_WAITER_WAITING && waiter->until_ns <= by_ns) {
             uint32_t slot = (uint32_t)(flow->head - 1);
             bool was_last = waiter->next == 0;
 
             jbi_queue_time_out(books, slot);
             ring_bell(books, slot);
             at = was_last ? next : at;
+            is_any = true;
         } else {
             at = next;
         }
+    }
+    return is_any;
+}
+
+static void serve_all(struct jbi_books *books)
+{
+    for (uint32_t i = 0; i < books->n_waiters && books->head->n_waiting > 0; i++) {
+        uint64_t next = choose(books);
+
+        if (!next || !serve_one(books, (uint32_t)(next - 1)))
+            break;
     }
 }
 
@@ -400,13 +412,11 @@ void jbi_queue_serve(struct jbi_books *books)
 {
     if (books->head->n_waiting == 0)
         return;
-    time_out_heads(books);
-    for (uint32_t i = 0; i < books->n_waiters && books->head->n_waiting > 0; i++) {
-        uint64_t next = choose(books);
-
-        if (!next || !serve_one(books, (uint32_t)(next - 1)))
-            break;
-    }
+    /* Whose last moment this is may still be served in it. */
+    (void)time_out_heads(books, books->head->now_ns - 1);
+    do
+        serve_all(books);
+    while (time_out_heads(books, books->head->now_ns));
     if (books->head->n_waiting > 0 && books->head->notice_ns > 0)
         jbi_queue_ask_for_room(books);
 }
