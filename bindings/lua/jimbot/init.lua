@@ -36,7 +36,7 @@ jimbot.warn = jimbot.warn or function(message)
 end
 
 local prepared = false
-local parts, open_bus, open_client
+local parts, open_bus, open_client, open_coordinator
 
 local function fill_errors(C, ffi)
     local code, short = ffi.new("int32_t[1]"), ffi.new("const char *[1]")
@@ -70,6 +70,7 @@ local function prepare(C)
     }
     open_bus, parts.id_prefix, parts.encoder_options =
         require(prefix .. ".bus").create(C, ffi, state.classes, parts)
+    open_coordinator = require(prefix .. ".quota").create(C, ffi, state.classes)
     prepared = true
 end
 
@@ -127,6 +128,25 @@ function jimbot.open(bus_name, opts)
         return nil, tostring(bus)
     end
     return bus, failure, code
+end
+
+--- Attach to a coordinator of resources, or make it; see jimbot.quota.
+-- @param coord_name  nil: one for this program alone
+-- @param opts        resources: list of { name =, kind = "memory", "gpu_memory", "gpu_time", "cpu",
+--                    "calls" or "tokens", capacity =, headroom = }; components: list of { name =,
+--                    weight = }; who attaches may leave both out. peer_name: text; library: a path
+-- @return a coordinator, or nil, one sentence, and a code
+function jimbot.coordinator(coord_name, opts)
+    opts = opts or {}
+    local ok, why = jimbot.load(opts.library)
+    if not ok then
+        return nil, why
+    end
+    local called, coord, failure, code = pcall(open_coordinator, coord_name, opts)
+    if not called then
+        return nil, tostring(coord)
+    end
+    return coord, failure, code
 end
 
 -- The library of clients is looked for at the first connect().
