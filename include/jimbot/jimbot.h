@@ -20,6 +20,7 @@
 #include "jimbot/schema.h"
 #include "jimbot/stats.h"
 #include "jimbot/sub.h"
+#include "jimbot/usage.h"
 #include "jimbot/view.h"
 
 #endif

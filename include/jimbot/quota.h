@@ -69,6 +69,7 @@
 #define JIMBOT_QUOTA_H
 
 #include "jimbot/base.h"
+#include "jimbot/rate.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -81,6 +82,7 @@ typedef struct jb_coord jb_coord;
 enum jb_quota_limits {
     JB_QUOTA_RESOURCES_MAX = 64,
     JB_QUOTA_COMPONENTS_MAX = 256,
+    JB_QUOTA_LIMITS_MAX = 64,
     JB_QUOTA_AMOUNTS_MAX = 8, /**< resources in one lease */
     JB_QUOTA_NAME_BYTES = 32, /**< of a resource or component, with the NUL */
     JB_QUOTA_BUCKETS = 16     /**< of a histogram of times: bucket i counts what is below
@@ -172,6 +174,10 @@ typedef struct jb_coord_opts {
     const jb_alloc *alloc; /**< NULL for libc */
     uint64_t (*clock)(void *userdata); /**< NULL: jb_clock_now_ns() */
     void *clock_userdata;
+    const jb_limit_spec *limits; /**< of rates, see jimbot/usage.h */
+    uint32_t n_limits;           /**< at most JB_QUOTA_LIMITS_MAX */
+    uint32_t max_reservations;   /**< open at a time, 1 .. 65536; default 256 */
+    uint64_t reservation_ns;     /**< how long one stays open; default 10 min */
 } jb_coord_opts;
 
 /** Flags of jb_coord_opts. */

@@ -276,6 +276,27 @@ JB_API void jb_window_lower(jb_window *window, uint64_t remaining, uint64_t now_
  */
 JB_API void jb_window_get(const jb_window *window, uint64_t now_ns, jb_rate_state *ret_state);
 
+/** What a limit of a coordinator counts; see quota.h and usage.h. */
+enum jb_limit_kind {
+    JB_LIMIT_RATE = 1,   /**< a burst and a rate, as a jb_gcra */
+    JB_LIMIT_WINDOW = 2, /**< so many in any period, as a jb_window */
+    JB_LIMIT_OPEN = 3    /**< so many reservations open at a time */
+};
+
+/** A limit for all components together. */
+enum { JB_LIMIT_ALL = 0xffff };
+
+/** A limit on what is taken of a resource. A resource may have several; all of them hold. */
+typedef struct jb_limit_spec {
+    uint32_t resource;  /**< index */
+    uint32_t component; /**< index: what this one takes; JB_LIMIT_ALL: what all take together */
+    uint32_t kind;      /**< enum jb_limit_kind */
+    uint32_t n_entries; /**< of a window's log, 2 .. 65536; 0: twice the amount, at most 2048 */
+    uint64_t amount;    /**< units that come back in a period; of JB_LIMIT_OPEN: reservations */
+    uint64_t period_ns; /**< of JB_LIMIT_OPEN: 0 */
+    uint64_t burst;     /**< of JB_LIMIT_RATE: most at once, 0: the amount; else 0 */
+} jb_limit_spec;
+
 /** What a service outside counts, in the order of the arrays of jb_rate_answer. */
 enum jb_rate_subject {
     JB_RATE_REQUESTS = 0,

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "quota/limits.h"
 
 #include <string.h>
 
@@ -26,6 +27,8 @@ void jb_coord_opts_init(jb_coord_opts *opts, uint32_t size)
         .max_peers = 64,
         .mode = 0600,
         .aging_ns = UINT64_C(1000000000),
+        .max_reservations = 256,
+        .reservation_ns = UINT64_C(600000000000),
     };
 
     if (size > sizeof defaults)
@@ -168,7 +171,9 @@ int jbi_config_check(const jb_coord_opts *opts, jb_error *err)
 
     if (!rc)
         rc = components_check(opts, err);
-    return rc ? rc : shares_check(opts, err);
+    if (!rc)
+        rc = shares_check(opts, err);
+    return rc ? rc : jbi_limits_check(opts, err);
 }
 
 void jbi_config_params(const jb_coord_opts *opts, uint64_t params[JBI_SEGMENT_PARAMS])
@@ -180,6 +185,7 @@ void jbi_config_params(const jb_coord_opts *opts, uint64_t params[JBI_SEGMENT_PA
     params[JBI_QUOTA_WAITERS] = opts->max_waiters;
     params[JBI_QUOTA_RECORDS] = opts->max_records;
     params[JBI_QUOTA_PEERS] = opts->max_peers;
+    params[JBI_QUOTA_LIMIT_BYTES] = jbi_limits_bytes(opts);
 }
 
 static bool resource_is_same(const struct jbi_quota_resource *resource,
@@ -282,4 +288,5 @@ void jbi_books_format(const struct jbi_books *books, const jb_coord_opts *opts, 
     for (uint32_t i = 0; i < books->n_waiters; i++)
         books->flows[i].next = i + 1 < books->n_waiters ? i + UINT64_C(2) : 0;
     head->free_flow = 1;
+    jbi_limits_format(books->limits, opts, token);
 }

@@ -4,6 +4,8 @@
  */
 #include "quota/coord.h"
 
+#include "quota/limits.h"
+
 /* Somebody who waits looks for himself this often, should whoever grants die before waking him. */
 #define LOOK_NS UINT64_C(50000000)
 
@@ -21,6 +23,7 @@ static void inside(jb_coord *coord, enum jbi_lock_result how)
     coord->books.n_wakes = 0;
     jbi_books_now(&coord->books, coord->clock(coord->clock_userdata));
     coord->n_ended = jbi_books_expire(&coord->books);
+    jbi_limits_tick(&coord->books);
 }
 
 int jbi_coord_enter(jb_coord *coord)
@@ -280,6 +283,8 @@ uint64_t jbi_coord_next_ns(const jb_coord *coord)
 
     if (books->head->n_deadlines > 0 && books->heap[0].at_ns < next)
         next = books->heap[0].at_ns;
+    if (jbi_limits_next_ns(books) < next)
+        next = jbi_limits_next_ns(books);
     if (next == UINT64_MAX)
         return next;
     return next > now ? next - now : 0;

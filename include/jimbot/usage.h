@@ -1,0 +1,205 @@
+/**
+ * jimbot/usage.h: rates of a coordinator: what several programs take of a service that counts, so
+ * many calls an hour, so many tokens a minute.
+ *
+ * @code
+ *     jb_limit_spec limits[] = {
+ *         {.resource = CALLS, .component = JB_LIMIT_ALL, .kind = JB_LIMIT_WINDOW, .amount = 100,
+ *          .period_ns = 3600000000000},
+ *         {.resource = TOKENS, .component = JB_LIMIT_ALL, .kind = JB_LIMIT_RATE, .amount = 30000,
+ *          .period_ns = 60000000000}};
+ *     opts.limits = limits, opts.n_limits = 2; // see jb_coord_open()
+ *
+ *     jb_amount estimate[] = {{.resource = CALLS, .amount = 1}, {.resource = TOKENS, .amount =
+ *     900}};
+ *     jb_take take = {.component = ADVISOR, .n_amounts = 2, .amounts = estimate};
+ *     jb_usage usage;
+ *
+ *     if (jb_usage_reserve(coord, &take, 5000000000, &usage, NULL) == 0) {
+ *         uint64_t used[] = {1, call_the_service()};
+ *         jb_usage_commit(coord, &usage, used, 2);
+ *     }
+ * @endcode
+ *
+ * A **take** names amounts of one or several resources. Every limit on any of them has to allow it,
+ * those of its component and those of all components together: then all of it is taken, else
+ * nothing, and nothing has changed. A **reservation** is a take by estimate. It ends once: with
+ * jb_usage_commit(), which says what was used; with jb_usage_refund(), when nothing was; or by
+ * itself after reservation_ns, or with the death of its process, as used in full: who fell silent
+ * may have made the call.
+ *
+ * Caveats first:
+ *  - Limits are kept among those who ask, and they are ours: what others use of the same account is
+ *    learned from the service's answers only, with jb_usage_correct() and jb_usage_block().
+ *  - What is committed to a JB_LIMIT_WINDOW counts from the commit on, so that a call that is made
+ *    between the two is nowhere in more than `amount` of them in a period.
+ *  - Whoever waits is not in line: of several who wait for the same rate, any may come first.
+ *  - A JB_LIMIT_OPEN counts reservations, and so holds for those only.
+ *
+ * Threads: as jimbot/quota.h: any, at once.
+ */
+#ifndef JIMBOT_USAGE_H
+#define JIMBOT_USAGE_H
+
+#include "jimbot/quota.h"
+#include "jimbot/rate.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What somebody takes. */
+typedef struct jb_take {
+    uint32_t component;       /**< index */
+    uint32_t n_amounts;       /**< 1 .. JB_QUOTA_AMOUNTS_MAX */
+    const jb_amount *amounts; /**< each resource once; an amount may be 0, to be committed later */
+} jb_take;
+
+/** A reservation as its holder keeps it. */
+typedef struct jb_usage {
+    uint64_t token;       /**< never 0, and no other's */
+    uint64_t deadline_ns; /**< when it ends by itself, as used in full */
+    uint32_t slot;
+    uint32_t _reserved;
+} jb_usage;
+
+/** Why nothing was taken. */
+typedef struct jb_denial {
+    uint64_t retry_after_ns; /**< when all limits would have allowed it, exactly, if nobody takes or
+                                gives back before; UINT64_MAX: when a reservation ends */
+    uint32_t limit;          /**< index of the one that takes longest, or that never allows it */
+    uint32_t _reserved;
+} jb_denial;
+
+/** What a service says of one of its limits. */
+typedef struct jb_correction {
+    uint32_t flags; /**< enum jb_correction_flags */
+    uint32_t _reserved;
+    uint64_t limit;     /**< units in a period */
+    uint64_t remaining; /**< units that are left */
+} jb_correction;
+
+/** What a correction holds, and how far it goes. */
+enum jb_correction_flags {
+    JB_CORRECT_LIMIT = 1,     /**< `limit` holds from now on, but never more than was configured */
+    JB_CORRECT_REMAINING = 2, /**< no more than `remaining`, less what is reserved, is left */
+    JB_CORRECT_RAISE = 4      /**< and no less: believe the service also when we counted more; of a
+                                 JB_LIMIT_RATE */
+};
+
+/** One limit, as it is now. */
+typedef struct jb_limit_info {
+    uint32_t resource;
+    uint32_t component; /**< or JB_LIMIT_ALL */
+    uint32_t kind;      /**< enum jb_limit_kind */
+    uint32_t _reserved;
+    uint64_t amount; /**< as configured */
+    uint64_t period_ns;
+    uint64_t in_force;       /**< of the amount, after corrections */
+    uint64_t most;           /**< that can be taken at once */
+    uint64_t remaining;      /**< what can be taken now */
+    uint64_t reset_after_ns; /**< until it is as if nothing had been taken; of JB_LIMIT_OPEN: 0 */
+    uint64_t blocked_ns;     /**< so long nothing is given, whatever is left */
+    uint64_t reserved;       /**< units in open reservations; of JB_LIMIT_OPEN: how many */
+    uint64_t n_taken;        /**< units, as committed */
+    uint64_t n_denied;       /**< takes that it was the reason to deny */
+} jb_limit_info;
+
+/**
+ * Take for good, or reserve, now or not at all.
+ *
+ * @param take        not NULL.
+ * @param ret_usage   NULL: taken for good; else set on success.
+ * @param ret_denial  NULL, or set when the answer is JB_EAGAIN or JB_ETOOBIG.
+ *
+ * @return 0, or JB_EAGAIN (not now; with a retry_after_ns of 0 when another thread is inside the
+ *         coordinator this very moment), JB_ETOOBIG (never, while the limits are what they are),
+ *         JB_ELIMIT (max_reservations are open), JB_ENOENT (the coordinator has no limits),
+ *         JB_ECORRUPT, JB_ESTATE (after fork), JB_EINVAL.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_usage_try(jb_coord *coord, const jb_take *take, jb_usage *ret_usage,
+                        jb_denial *ret_denial);
+
+/**
+ * The same, waiting until the limits allow it.
+ *
+ * @param timeout_ns  UINT64_MAX: without end. 0: as jb_usage_try(), but waits for the lock.
+ *
+ * @return as jb_usage_try(), or JB_ETIMEDOUT (then ret_denial is set as well).
+ *
+ * Threads: any. Blocks: up to timeout_ns. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_reserve(jb_coord *coord, const jb_take *take, uint64_t timeout_ns,
+                            jb_usage *ret_usage, jb_denial *ret_denial);
+
+/**
+ * End a reservation and say what was used: what is less comes back, what is more is owed.
+ *
+ * @param used    as many as the take had amounts, in the same order; NULL: as reserved.
+ * @param n_used  0 with NULL.
+ *
+ * @return 0, or JB_ENOENT (it has ended: nothing changed), JB_EINVAL (another number of amounts),
+ *         JB_ECORRUPT, JB_ESTATE.
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_commit(jb_coord *coord, const jb_usage *usage, const uint64_t *used,
+                           uint32_t n_used);
+
+/**
+ * End a reservation of which nothing was used.
+ *
+ * @return as jb_usage_commit().
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_refund(jb_coord *coord, const jb_usage *usage);
+
+/**
+ * Correct one limit after what the service said; see jb_rate_answer_read().
+ *
+ * @param limit       index, see jb_coord_limit_at().   @param correction  not NULL.
+ *
+ * @return 0, or JB_EINVAL (no such limit, or unknown flags), JB_ENOENT, JB_ECORRUPT, JB_ESTATE.
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_correct(jb_coord *coord, uint32_t limit, const jb_correction *correction);
+
+/**
+ * Give nothing of a resource for so long: the service said `retry-after`. A longer one that was
+ * said before stays.
+ *
+ * @return 0, or JB_EINVAL, JB_ENOENT (there is no limit on the resource for all components),
+ *         JB_ECORRUPT, JB_ESTATE.
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_block(jb_coord *coord, uint32_t resource, uint64_t after_ns);
+
+/**
+ * Look at a limit.
+ *
+ * @param idx       0, 1, 2 … in the order of jb_coord_opts.limits, until the call returns
+ * JB_ENOENT.
+ * @param ret_info  not NULL.
+ *
+ * @return 0, or JB_ENOENT past the end, JB_EINVAL, JB_ECORRUPT, JB_ESTATE.
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_coord_limit_at(jb_coord *coord, uint32_t idx, jb_limit_info *ret_info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
