@@ -72,6 +72,7 @@ static inline void jbt_saw(uint64_t value)
 #undef atomic_fetch_or_explicit
 #undef atomic_fetch_and_explicit
 #undef atomic_fetch_xor_explicit
+#undef atomic_signal_fence
 #undef atomic_load
 #undef atomic_store
 #undef atomic_exchange
@@ -102,6 +103,9 @@ static inline void jbt_saw(uint64_t value)
         jbt_won_;                                                                                  \
     })
 #define atomic_compare_exchange_weak_explicit atomic_compare_exchange_strong_explicit
+
+/* What it keeps apart are two plain stores: a step between them. */
+#define atomic_signal_fence(mo) (jbt_step(NULL), __atomic_signal_fence(mo))
 
 #define atomic_load(p)        atomic_load_explicit(p, memory_order_seq_cst)
 #define atomic_store(p, v)    atomic_store_explicit(p, v, memory_order_seq_cst)

@@ -12,7 +12,21 @@ enum { ALICE, BOB, CAROL, N_COMPONENTS };
 #define MS UINT64_C(1000000)
 #define S  UINT64_C(1000000000)
 
+/* As ck_assert(), which writes to a file each time. */
+#define HOLDS(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg("not so: %s", #condition);                                                \
+    } while (0)
+
 static uint64_t test_now_ns;
+static uint64_t seed;
+
+static inline uint32_t dice(uint32_t n)
+{
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(seed >> 33) % n;
+}
 
 static inline uint64_t test_clock(void *userdata)
 {
@@ -63,7 +77,8 @@ static inline void audit(jb_coord *coord)
     jb_error err;
 
     jb_error_init(&err);
-    ck_assert_msg(jb_coord_audit(coord, &err) == 0, "%s", err.msg);
+    if (jb_coord_audit(coord, &err) != 0)
+        ck_abort_msg("%s", err.msg);
 }
 
 static inline jb_want want_of(uint32_t component, uint32_t lease_class, const jb_amount *amount)
@@ -97,7 +112,8 @@ static inline uint64_t allocated(jb_coord *coord, uint32_t resource)
 {
     jb_resource_info info;
 
-    ck_assert_int_eq(jb_coord_resource_at(coord, resource, &info), 0);
+    if (jb_coord_resource_at(coord, resource, &info) != 0)
+        ck_abort_msg("no resource %u", resource);
     return info.allocated;
 }
 
