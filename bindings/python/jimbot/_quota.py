@@ -26,6 +26,7 @@ from ._turn import Turn, granted
 
 _KINDS = {"memory": 1, "gpu_memory": 2, "gpu_time": 3, "cpu": 4, "calls": 5, "tokens": 6}
 _CLASSES = {"low": 1, "normal": 2, "high": 3, "critical": 4}
+_LINGER = 0.002  # seconds that a GPU waits for who leaves a block to enter the next
 _STRICT = 1
 _DRF = 1
 
@@ -38,7 +39,7 @@ class ResourceSpec(typing.TypedDict, total=False):
     headroom: int  # of it, never given out
     device: int
     quantum: float  # seconds, of GPU time
-    linger: float  # seconds that it is kept for the one whose turn it is
+    linger: float  # seconds that it is kept for the one whose turn it is; of a GPU 0.002
     strict: bool  # of GPU time: each gets exactly its share
 
 
@@ -79,7 +80,7 @@ def _resource_row(name: str, spec: ResourceSpec) -> tuple[Any, ...]:
         spec["capacity"],
         spec.get("headroom", 0),
         _ns(spec.get("quantum")),
-        _ns(spec.get("linger")),
+        _ns(spec.get("linger", _LINGER if spec["kind"] == "gpu_time" else None)),
         _STRICT if spec.get("strict") else 0,
     )
 
@@ -192,9 +193,10 @@ class Coordinator:
     ) -> Turn:
         """A slice of time on a GPU (a resource of kind "gpu_time"): all of it, for one at a time.
 
-        ms: how many milliseconds it is meant to last; is_due() of what ``with`` hands out says
-        when they are over and somebody else waits. What counts in the books, and decides whose turn
-        is next, is how long it really lasted.
+        ms: how many milliseconds it is meant to last (None: the resource's quantum); is_due() of
+        what ``with`` hands out says when they are over and somebody else waits, and next() ends it
+        and begins another. What counts in the books, and decides whose turn is next, is how long
+        it really lasted.
         """
         return Turn(
             self.coord,
@@ -203,6 +205,7 @@ class Coordinator:
             lease_class=_class_of(priority),
             hold_ns=_ns(hold),
             timeout=timeout,
+            gpu=gpu,
             ms=ms,
         )
 

@@ -45,10 +45,10 @@ async def granted(ticket: Ticket) -> Lease:
 class Held:
     """A lease while it is used, as ``with`` hands it out."""
 
-    def __init__(self, coord: Coord, lease: Lease, ms: float | None) -> None:
-        self._coord = coord
+    def __init__(self, turn: Turn, lease: Lease) -> None:
+        self._turn = turn
         self.lease = lease
-        self._until_ns = None if ms is None else now_ns() + int(ms * 1e6)
+        self._begun_ns = now_ns()
 
     @property
     def token(self) -> int:
@@ -56,13 +56,33 @@ class Held:
         return self.lease.token
 
     def is_due(self) -> bool:
-        """Whether to finish now: it was given notice, or its milliseconds are over and somebody
+        """Whether to finish now: it was given notice; or, of a slice, its time is over and somebody
         waits. NotFound when it has ended already."""
-        if not self.lease.check():
-            return True
-        if self._until_ns is None or now_ns() < self._until_ns:
+        turn = self._turn
+        if turn._gpu is None or not self.lease.check():
+            return not self.lease.check()
+        if turn._ms is None:
+            return self.lease.is_due(turn._gpu)
+        if now_ns() - self._begun_ns < turn._ms * 1e6:
             return False
-        return bool(self._coord.stats()["n_waiting"])
+        return turn._coord.stats()["n_waiting"] > 0
+
+    def next(self, timeout: float | None = None) -> None:
+        """Of a slice: end it and begin the next. As long as it is our turn nobody gets in between,
+        so this, and not a new block for each step, keeps to the weights exactly. timeout: seconds
+        to wait (None: for ever); after Timeout there is no slice, and the block is to be left."""
+        turn = self._turn
+        if turn._gpu is None:
+            raise TypeError("only a slice has a next one")
+        self.lease.next(
+            turn._component,
+            turn._gpu,
+            turn._amounts[turn._gpu],
+            lease_class=turn._class,
+            hold_ns=turn._hold_ns,
+            timeout=timeout,
+        )
+        self._begun_ns = now_ns()
 
 
 class Turn:
@@ -77,6 +97,7 @@ class Turn:
         lease_class: int,
         hold_ns: int,
         timeout: float | None,
+        gpu: str | None = None,
         ms: float | None = None,
     ) -> None:
         self._coord = coord
@@ -85,6 +106,7 @@ class Turn:
         self._class = lease_class
         self._hold_ns = hold_ns
         self._timeout = timeout
+        self._gpu = gpu
         self._ms = ms
         # Of the thread or task that is inside: what it holds, the innermost last.
         self._inside: contextvars.ContextVar[tuple[Held, ...]] = contextvars.ContextVar(
@@ -92,7 +114,7 @@ class Turn:
         )
 
     def _enter(self, lease: Lease) -> Held:
-        held = Held(self._coord, lease, self._ms)
+        held = Held(self, lease)
         self._inside.set((*self._inside.get(), held))
         return held
 

@@ -122,6 +122,75 @@ static PyObject *lease_check(lease_object *self, PyObject *ignored)
     return PyBool_FromLong(rc == JB_LEASE_GOOD);
 }
 
+/* A slice that goes on as another: in one step while it is our turn, else from the line, where a
+ * thread can be interrupted. */
+static int begin_next(lease_object *self, jb_slice *slice, uint64_t timeout_ns)
+{
+    jb_amount amount = {.resource = slice->resource, .amount = slice->amount};
+    jb_want want = {.component = slice->component,
+                    .lease_class = slice->lease_class,
+                    .n_amounts = 1,
+                    .amounts = &amount,
+                    .hold_ns = slice->hold_ns};
+    jb_coord *coord = self->coord->coord;
+    uint64_t deadline_ns = jbpy_deadline(timeout_ns);
+    jb_ticket ticket;
+    int rc = jb_slice_next(coord, slice, 0);
+
+    if ((rc != JB_EAGAIN && rc != JB_ETIMEDOUT) || timeout_ns == 0)
+        return rc;
+    rc = jb_coord_request(coord, &want, &ticket);
+    if (rc < 0)
+        return rc;
+    rc = jbpy_ticket_wait(self->coord, &ticket, deadline_ns, &slice->lease);
+    if (rc > 0)
+        return 0;
+    if (self->coord->coord != NULL)
+        (void)jb_coord_cancel(self->coord->coord, &ticket);
+    return rc < 0 ? -JBPY_N_ERRORS : JB_ETIMEDOUT; /* the first: an exception is set */
+}
+
+static PyObject *lease_next(lease_object *self, PyObject *args, PyObject *kwargs)
+{
+    static char *const keys[] = {"component", "resource", "amount", "lease_class",
+                                 "hold_ns",   "timeout",  NULL};
+    PyObject *component, *resource, *timeout = Py_None;
+    jb_slice slice = {.lease = self->lease};
+    uint64_t timeout_ns;
+    int rc;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO&|$O&O&O:next", (char **)keys, &component,
+                                     &resource, jbpy_to_uint64, &slice.amount, jbpy_to_uint32,
+                                     &slice.lease_class, jbpy_to_uint64, &slice.hold_ns,
+                                     &timeout) ||
+        jbpy_timeout(timeout, &timeout_ns) < 0 ||
+        jbpy_coord_component(self->coord, component, &slice.component) < 0 ||
+        jbpy_coord_resource(self->coord, resource, &slice.resource) < 0)
+        return NULL;
+    if (self->is_over)
+        return jbpy_coord_raise(self->coord, JB_ESTATE, "the lease is over");
+    self->is_over = true; /* nobody else may give it back while we wait */
+    rc = begin_next(self, &slice, timeout_ns);
+    if (rc < 0)
+        return rc == -JBPY_N_ERRORS ? NULL : jbpy_coord_raise(self->coord, rc, "the next slice");
+    self->lease = slice.lease;
+    self->is_over = false;
+    Py_RETURN_NONE;
+}
+
+static PyObject *lease_is_due(lease_object *self, PyObject *resource)
+{
+    jb_slice slice = {.lease = self->lease};
+    int rc;
+
+    if (jbpy_coord_resource(self->coord, resource, &slice.resource) < 0)
+        return NULL;
+    rc = jb_slice_check(self->coord->coord, &slice);
+    if (rc < 0)
+        return jbpy_coord_raise(self->coord, rc, "the slice has ended");
+    return PyBool_FromLong(rc == JB_LEASE_NOTICE);
+}
+
 static PyObject *lease_enter(lease_object *self, PyObject *ignored)
 {
     return Py_NewRef((PyObject *)self);
@@ -266,6 +335,12 @@ static PyMethodDef lease_methods[] = {
      "Keep so much of a resource and give the rest back. NotFound, Invalid."},
     {"check", METHOD(lease_check), METH_NOARGS,
      "True: it goes on. False: it was given notice, finish. NotFound: it has ended."},
+    {"next", METHOD(lease_next), METH_VARARGS | METH_KEYWORDS,
+     "End this slice of a resource and begin another of so much of it. Timeout, NotFound; there is "
+     "no slice then."},
+    {"is_due", METHOD(lease_is_due), METH_O,
+     "Of a slice of that resource: its quantum is over and somebody waits, or it was given "
+     "notice."},
     {"__enter__", METHOD(lease_enter), METH_NOARGS, NULL},
     {"__exit__", METHOD(lease_exit), METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -156,6 +156,44 @@ def test_a_slice_says_when_it_is_due(coord: Coordinator) -> None:
     lease.release()
 
 
+def test_a_slice_goes_on_as_another(coord: Coordinator) -> None:
+    with coord.gpu_slice("trainer", ms=0) as turn:
+        tokens = [turn.token]
+        for _ in range(5):
+            turn.next()
+            tokens.append(turn.token)
+        assert tokens == sorted(set(tokens))
+        assert coord.components()[0]["n_granted"] == 6
+    with coord.lease("trainer", {"ram": 1}) as held:
+        assert not held.is_due()
+        with pytest.raises(TypeError):
+            held.next()
+
+
+@pytest.mark.parametrize("style", ["next", "with"])
+def test_shares_are_those_of_the_weights(coord: Coordinator, style: str) -> None:
+    end = time.monotonic() + 1.5
+
+    def work(component: str) -> None:
+        slices = coord.gpu_slice(component, ms=0)
+        while style == "with" and time.monotonic() < end:
+            with slices:
+                time.sleep(0.002)
+        if style == "next":
+            with slices as turn:
+                while time.monotonic() < end:
+                    time.sleep(0.002)
+                    turn.next()
+
+    threads = [threading.Thread(target=work, args=(c,)) for c in ("trainer", "advisor")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    used = [c["shares"]["gpu0"]["used_ns"] for c in coord.components()]
+    assert 0.68 < used[0] / sum(used) < 0.82
+
+
 def test_a_turn_may_be_nested_and_used_again(coord: Coordinator) -> None:
     turn = coord.lease("trainer", {"ram": 200})
     with turn as outer:
