@@ -38,7 +38,8 @@ enum {
     OF_TAIL = 16,
     OF_PUB = 32,
     OF_CHECK = 64,
-    OF_GROUPS = 128
+    OF_GROUPS = 128,
+    OF_RESOURCES = 256
 };
 
 typedef struct ctl_command {
@@ -79,5 +80,6 @@ int run_groups(const ctl_opts *opts, jb_bus *bus);
 int run_tail(const ctl_opts *opts, jb_bus *bus);
 int run_pub(const ctl_opts *opts, jb_bus *bus);
 int run_check(const ctl_opts *opts, jb_bus *bus);
+int run_resources(const ctl_opts *opts, jb_bus *bus);
 
 #endif

@@ -27,6 +27,7 @@ const ctl_command ctl_commands[] = {{"top", OF_TOP, 0, 0, true, run_top},
                                     {"pub", OF_PUB, 0, 1000, true, run_pub},
                                     {"check", OF_CHECK, 0, 1000, false, run_check},
                                     {"groups", OF_GROUPS, 0, 0, true, run_groups},
+                                    {"resources", OF_RESOURCES, 0, 2, false, run_resources},
                                     {NULL, 0, 0, 0, false, NULL}};
 
 static volatile sig_atomic_t stop_signal;

@@ -38,11 +38,11 @@ static uint32_t owners_of(int code)
 {
     switch (code) {
     case 'n':
-        return OF_TOP | OF_TAIL;
+        return OF_TOP | OF_TAIL | OF_RESOURCES;
     case 'i':
-        return OF_TOP;
+        return OF_TOP | OF_RESOURCES;
     case OPT_JSON:
-        return OF_STAT | OF_PEERS | OF_SUBS | OF_GROUPS | OF_TAIL;
+        return OF_STAT | OF_PEERS | OF_SUBS | OF_GROUPS | OF_TAIL | OF_RESOURCES;
     case OPT_FROM:
     case OPT_LATEST:
     case OPT_LOSSLESS:

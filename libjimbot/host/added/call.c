@@ -24,10 +24,16 @@ void jbi_call_free(jb_call *call)
     jbi_hmem_free(call->host->alloc, call, sizeof(*call));
 }
 
-void jbi_call_abandon(jb_call *call)
+void jbi_call_tell(jb_call *call)
 {
     if (call->on_close)
         call->on_close(call, call->close_userdata);
+    call->on_close = NULL;
+}
+
+void jbi_call_abandon(jb_call *call)
+{
+    jbi_call_tell(call);
     jbi_call_free(call);
 }
 

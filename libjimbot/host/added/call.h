@@ -50,6 +50,9 @@ struct jb_call {
 jb_call *jbi_call_create(struct jb_host *host, const jb_service_entry *entry, const jbi_who *who);
 void jbi_call_free(jb_call *call);
 
+/* Tell whoever wants to know that the program's answer is not awaited any more. */
+void jbi_call_tell(jb_call *call);
+
 /* The carrier has ended: tell whoever wants to know, and free it. */
 void jbi_call_abandon(jb_call *call);
 

@@ -161,8 +161,10 @@ static void expire(jbi_conn *c)
 
 static void drain(jbi_conn *c)
 {
-    if (c->session)
-        answer_waiting(c->session, JB_CALL_UNAVAILABLE, NULL, 0, "the host is stopping");
+    if (!c->session)
+        return;
+    jbi_call_tell(c->session);
+    answer_waiting(c->session, JB_CALL_UNAVAILABLE, NULL, 0, "the host is stopping");
 }
 
 const jbi_protocol jbi_waiting = {.name = "waiting",
@@ -204,6 +206,7 @@ static void ignore(jbi_h2_stream *s)
 
 static void drain_h2(jbi_h2_stream *s)
 {
+    jbi_call_tell(s->call);
     answer_h2(s->call, JB_CALL_UNAVAILABLE, NULL, 0, "the host is stopping");
 }
 

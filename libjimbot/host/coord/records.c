@@ -14,6 +14,8 @@
 #include "host/coord/shapes.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { BATCH = 65536 };
 
@@ -169,6 +171,34 @@ void jbi_coord_read_records(jb_coord_service *s)
         s->n_unwritten++;
 }
 
+/* Capacities and what is held, of one moment: again when something happened meanwhile. */
+static void write_beginning(jb_coord_service *s)
+{
+    enum { TRIES = 100 };
+    FILE *audit = s->audit;
+    jb_coord_stats stats = {.n_records = s->record};
+    char *text = NULL;
+    size_t n = 0;
+
+    for (int i = 0; i < TRIES; i++) {
+        s->record = stats.n_records;
+        free(text);
+        text = NULL;
+        s->audit = open_memstream(&text, &n);
+        if (!s->audit)
+            break;
+        write_open(s);
+        write_held(s);
+        fclose(s->audit);
+        if (jb_coord_get_stats(s->coord, &stats) == 0 && stats.n_records == s->record)
+            break;
+    }
+    s->audit = audit;
+    if (!text || fwrite(text, 1, n, audit) != n)
+        s->n_unwritten++;
+    free(text);
+}
+
 /* --- its life */
 
 int jbi_coord_open_records(jb_coord_service *s, jb_error *err)
@@ -194,8 +224,7 @@ int jbi_coord_open_records(jb_coord_service *s, jb_error *err)
         }
         return JB_ESYS;
     }
-    write_open(s);
-    write_held(s);
+    write_beginning(s);
     write_books(s);
     fflush(s->audit);
     return 0;

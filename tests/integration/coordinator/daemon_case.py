@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "http"))
 from daemon import Daemon, read_line, wait_until  # noqa: F401
 
 COORDINATORD = os.environ.get("COORDINATORD", "coordinatord")
+JIMBOTCTL = os.environ.get("JIMBOTCTL", "jimbotctl")
 RESOURCES = """
 [resource ram]
 kind = memory

@@ -3,12 +3,11 @@
 import concurrent.futures
 import json
 import os
-import socket
 import subprocess
 import time
 import unittest
 
-from daemon_case import COORDINATORD, Coordinator, CoordinatorCase
+from daemon_case import COORDINATORD, JIMBOTCTL, Coordinator, CoordinatorCase
 
 SECOND = 1_000_000_000
 
@@ -179,6 +178,83 @@ class Audit(CoordinatorCase):
         self.assertEqual(int(last["amount"]), 43)
         denied = [line for line in self.lines() if line["kind"] == "denied"]
         self.assertEqual([d["reason"] for d in denied], ["BUSY"])
+
+    def check(self, lines=None):
+        path = os.path.join(self.folder, "audit.jsonl")
+        if lines is not None:
+            path += ".spoilt"
+            with open(path, "w", encoding="utf-8") as f:
+                f.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+        done = subprocess.run([JIMBOTCTL, "resources", "audit", path], text=True, check=False, capture_output=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_the_checker_finds_what_was_changed_in_the_log(self):
+        kept = [self.lease(ram=10) for _ in range(20)]
+        for lease in kept[:15]:
+            self.release(lease)
+        self.assertEqual(self.daemon.stop(), 0)
+        code, said = self.check()
+        self.assertEqual(code, 0, said)
+        self.assertIn("20 granted, 15 ended, 5 held at the end", said)
+        lines = self.lines()
+        at = {kind: [i for i, line in enumerate(lines) if line["kind"] == kind] for kind in ("granted", "ended", "books")}
+        grant, end, book = at["granted"][3], at["ended"][2], at["books"][-2]
+        for change, word in ((lambda x: x.pop(grant), "missing"), (lambda x: x.pop(end), "missing"),
+                             (lambda x: x.insert(end, x[end]), "was not held"),
+                             (lambda x: x[grant].update(amount="11"), "another amount"),
+                             (lambda x: x[grant].update(token="1"), "does not grow"),
+                             (lambda x: x[at["granted"][-1]].update(amount="2000"), "more is leased"),
+                             (lambda x: x[book].update(amount="51"), "sum is another"),
+                             (lambda x: x.pop(0), "no beginning")):
+            spoilt = [dict(line) for line in lines]
+            change(spoilt)
+            code, said = self.check(spoilt)
+            self.assertEqual(code, 1, word)
+            self.assertIn(word, said)
+
+
+class Restart(CoordinatorCase):
+    COORDINATOR = "name = restart\naudit = {folder}/audit.jsonl\nmax_hold = 3600"
+
+    def again(self):
+        self.daemon = Coordinator(self.folder, self.COORDINATOR.format(folder=self.folder), self.HOST)
+
+    def test_leases_outlive_the_daemon_and_tokens_go_on(self):
+        kept = self.lease(ram=300, hold_ns=600 * SECOND)
+        short = self.lease(ram=100, hold_ns=SECOND // 2)
+        self.daemon.kill()
+        time.sleep(0.6)
+        self.again()
+        self.wait_allocated(300)
+        key = {k: kept[k] for k in ("lease_id", "token")}
+        self.assertEqual(self.daemon.post("/api/v1/leases/renew", {**key, "hold_ns": 60 * SECOND})[0], 200)
+        self.assertEqual(self.release(short)[0], 404)
+        self.assertGreater(int(self.lease(ram=1)["token"]), int(kept["token"]))
+        self.assertEqual(self.release(kept)[0], 200)
+        self.assertEqual(self.daemon.stop(), 0)
+        self.again()
+        self.assertEqual(self.allocated(), 1)
+        self.assertEqual(self.daemon.stop(), 0)
+        done = subprocess.run([JIMBOTCTL, "resources", "audit", os.path.join(self.folder, "audit.jsonl")], text=True,
+                              check=False, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_jimbotctl_shows_it_beside_the_daemon(self):
+        self.lease(ram=300, lease_class="critical")
+        env = {**os.environ, "JIMBOT_SHM_DIR": self.folder}
+        ctl = lambda *words: subprocess.run([JIMBOTCTL, "resources", *words], env=env, text=True, check=False,
+                                            stdin=subprocess.DEVNULL, capture_output=True)
+        shown = ctl("restart", "-n", "1").stdout
+        for word in ("RESOURCE", "COMPONENT", "trainer", "ram 300", "critical", "1 of 1024 leases"):
+            self.assertIn(word, shown)
+        found = json.loads(ctl("--json", "restart").stdout)
+        self.assertEqual((found["n_leases"], found["resources"][0]["allocated"]), (1, 300))
+        self.assertEqual(ctl("nothing").returncode, 2)
+
+    def test_a_deadline_is_kept_in_a_shared_one_too(self):
+        self.lease(component="game", ram=1000, hold_ns=SECOND // 4)
+        status, answer = self.request(ram=100, wait_ns=20 * SECOND)
+        self.assertEqual(status, 200, answer)
 
 
 class Settings(unittest.TestCase):

@@ -1,0 +1,305 @@
+/*
+ * audit.c: reads the lines that coordinatord writes (docs/design/coordinator.md) and keeps books of
+ * its own: what each lease has of each resource. Compared are the sums that the coordinator wrote,
+ * capacities, that every lease is granted once and ends once, and that tokens grow.
+ */
+#include "audit.h"
+
+#include "ctl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES = 200, RESOURCES_MAX = 64, PROBLEMS_MAX = 20 };
+
+/* What a lease has of one resource; amount 0: a free place, or one that was. */
+typedef struct holding {
+    uint64_t token;
+    uint64_t amount;
+    uint32_t resource;
+    bool is_used;
+} holding;
+
+typedef struct account {
+    char name[NAME_BYTES];
+    uint64_t most;
+    uint64_t allocated;
+} account;
+
+typedef struct books {
+    const char *path;
+    uint64_t line;
+    account accounts[RESOURCES_MAX];
+    uint32_t n_accounts;
+    holding *table; /* open addressing; its size is a power of two */
+    uint64_t n_places;
+    uint64_t n_used;
+    uint64_t n_held;
+    uint64_t last_token;
+    uint64_t sequence; /* that comes next */
+    uint64_t n_records;
+    uint64_t n_granted;
+    uint64_t n_ended;
+    uint64_t n_compared;
+    uint64_t n_problems;
+    bool is_begun;
+    bool is_torn; /* records were lost: nothing can be said before the next beginning */
+} books;
+
+static void wrong(books *b, const char *what, const char *resource, uint64_t token)
+{
+    if (b->n_problems++ < PROBLEMS_MAX)
+        complain("%s:%" PRIu64 ": %s (%s, %" PRIu64 ")", b->path, b->line, what, resource, token);
+}
+
+/* --- fields of a line; values are text, names have no quotes in them */
+
+static bool get_text(const char *line, const char *key, char *to, size_t cap)
+{
+    char pattern[32];
+    const char *at;
+    size_t n;
+
+    snprintf(pattern, sizeof(pattern), "\"%s\":\"", key);
+    at = strstr(line, pattern);
+    if (!at)
+        return false;
+    at += strlen(pattern);
+    n = strcspn(at, "\"");
+    if (n >= cap || at[n] != '"')
+        return false;
+    memcpy(to, at, n);
+    to[n] = '\0';
+    return true;
+}
+
+static bool get_number(const char *line, const char *key, uint64_t *ret)
+{
+    char text[24];
+    char *end;
+
+    if (!get_text(line, key, text, sizeof(text)) || text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    return !*end && !errno;
+}
+
+/* --- the table */
+
+static uint64_t hash_of(uint64_t token, uint32_t resource)
+{
+    uint64_t h = (token ^ (uint64_t)resource << 56) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return h ^ h >> 32;
+}
+
+/* The place of a holding, or where it would be. */
+static holding *find(const books *b, uint64_t token, uint32_t resource)
+{
+    uint64_t at = hash_of(token, resource) & (b->n_places - 1);
+
+    while (b->table[at].is_used &&
+           (b->table[at].token != token || b->table[at].resource != resource))
+        at = (at + 1) & (b->n_places - 1);
+    return &b->table[at];
+}
+
+/* Room for one more: those that have ended are left behind. */
+static int grow(books *b)
+{
+    books next = *b;
+
+    if (b->n_places && b->n_used * 2 < b->n_places)
+        return 0;
+    next.n_places = 1024;
+    while (next.n_places < 4 * (b->n_held + 1))
+        next.n_places *= 2;
+    next.n_used = 0;
+    next.table = calloc(next.n_places, sizeof(*next.table));
+    if (!next.table)
+        return -1;
+    for (uint64_t i = 0; i < b->n_places; i++) {
+        if (!b->table[i].amount)
+            continue;
+        *find(&next, b->table[i].token, b->table[i].resource) = b->table[i];
+        next.n_used++;
+    }
+    free(b->table);
+    *b = next;
+    return 0;
+}
+
+static void clear(books *b)
+{
+    free(b->table);
+    b->table = NULL;
+    b->n_places = b->n_used = b->n_held = 0;
+    b->n_accounts = 0;
+    b->is_torn = false;
+}
+
+/* --- lines */
+
+static account *find_account(books *b, const char *name)
+{
+    for (uint32_t i = 0; i < b->n_accounts; i++) {
+        if (!strcmp(b->accounts[i].name, name))
+            return &b->accounts[i];
+    }
+    return NULL;
+}
+
+static int take(books *b, account *a, uint64_t token, uint64_t amount, bool is_grant)
+{
+    holding *h;
+
+    if (grow(b) < 0)
+        return -1;
+    h = find(b, token, (uint32_t)(a - b->accounts));
+    if (h->amount || (is_grant && token < b->last_token))
+        wrong(b, h->amount ? "granted twice" : "a token that does not grow", a->name, token);
+    if (h->amount)
+        return 0;
+    b->n_used += !h->is_used;
+    *h = (holding){token, amount, (uint32_t)(a - b->accounts), true};
+    b->n_held++;
+    b->n_granted += is_grant;
+    if (token > b->last_token)
+        b->last_token = token;
+    a->allocated += amount;
+    if (a->allocated > a->most)
+        wrong(b, "more is leased than there is", a->name, token);
+    return 0;
+}
+
+static void give(books *b, account *a, uint64_t token, uint64_t amount, bool is_end)
+{
+    holding *h = b->n_places ? find(b, token, (uint32_t)(a - b->accounts)) : NULL;
+
+    if (!h || !h->amount) {
+        wrong(b, is_end ? "ended and was not held" : "shrunk and was not held", a->name, token);
+        return;
+    }
+    if (is_end ? h->amount != amount : h->amount <= amount) {
+        wrong(b, "gave back another amount than it had", a->name, token);
+        amount = h->amount;
+    }
+    h->amount -= amount;
+    a->allocated -= amount;
+    b->n_held -= h->amount == 0;
+    b->n_ended += is_end;
+}
+
+/* Whether the records follow on each other. */
+static void count(books *b, const char *line)
+{
+    uint64_t sequence;
+
+    if (!get_number(line, "sequence", &sequence))
+        return;
+    if (sequence != b->sequence && !b->is_torn)
+        wrong(b, "a record is missing before this one", "sequence", sequence);
+    b->sequence = sequence + 1;
+    b->n_records++;
+}
+
+static int read_amount(books *b, const char *line, const char *kind)
+{
+    char name[NAME_BYTES];
+    uint64_t token = 0, amount;
+    account *a;
+
+    if (!get_text(line, "resource", name, sizeof(name)) || !get_number(line, "amount", &amount)) {
+        wrong(b, "the line cannot be read", kind, 0);
+        return 0;
+    }
+    if (!strcmp(kind, "resource") && b->n_accounts < RESOURCES_MAX) {
+        a = &b->accounts[b->n_accounts++];
+        *a = (account){.most = amount};
+        memcpy(a->name, name, sizeof(name));
+        return 0;
+    }
+    a = find_account(b, name);
+    get_number(line, "token", &token);
+    if (!a) {
+        wrong(b, "a resource that is not in the beginning", name, token);
+    } else if (!strcmp(kind, "books")) {
+        b->n_compared++;
+        if (a->allocated != amount && !b->is_torn)
+            wrong(b, "the coordinator's sum is another", name, amount);
+    } else if (b->is_torn) {
+        return 0;
+    } else if (!strcmp(kind, "granted") || !strcmp(kind, "held")) {
+        return take(b, a, token, amount, *kind == 'g');
+    } else if (!strcmp(kind, "shrunk") || !strcmp(kind, "ended")) {
+        give(b, a, token, amount, *kind == 'e');
+    }
+    return 0;
+}
+
+static int read_line(books *b, const char *line)
+{
+    char kind[16];
+
+    if (!get_text(line, "kind", kind, sizeof(kind))) {
+        wrong(b, "the line cannot be read", "kind", 0);
+        return 0;
+    }
+    if (!strcmp(kind, "open")) {
+        clear(b);
+        b->is_begun = get_number(line, "sequence", &b->sequence);
+        b->last_token = 0;
+        return 0;
+    }
+    if (!b->is_begun)
+        wrong(b, "the log has no beginning", kind, 0);
+    if (!strcmp(kind, "lost")) {
+        wrong(b, "records were lost here", "lost", 0);
+        b->is_torn = true;
+        return 0;
+    }
+    if (strcmp(kind, "books") != 0)
+        count(b, line);
+    return read_amount(b, line, kind);
+}
+
+static int read_all(books *b, FILE *file)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    int rc = 0;
+
+    while (rc == 0 && getline(&line, &cap, file) > 0) {
+        b->line++;
+        rc = read_line(b, line);
+    }
+    free(line);
+    return rc;
+}
+
+int audit_check(const char *path)
+{
+    books b = {.path = path};
+    FILE *file = fopen(path, "re");
+    int rc;
+
+    if (!file)
+        return complain("%s: %s", path, strerror(errno));
+    rc = read_all(&b, file);
+    if (rc == 0 && ferror(file))
+        rc = complain("%s: %s", path, strerror(errno));
+    else if (rc < 0)
+        rc = complain("%s", jb_strerror(JB_ENOMEM));
+    fclose(file);
+    if (rc == 0 && !b.is_begun)
+        wrong(&b, "the log has no beginning", "", 0);
+    printf("%" PRIu64 " records: %" PRIu64 " granted, %" PRIu64 " ended, %" PRIu64
+           " held at the end; %" PRIu64 " sums compared, %" PRIu64 " problems\n",
+           b.n_records, b.n_granted, b.n_ended, b.n_held, b.n_compared, b.n_problems);
+    free(b.table);
+    return rc == 0 && b.n_problems ? EXIT_FAILURE : rc;
+}
