@@ -48,7 +48,7 @@ static struct holding holdings[OPEN_MAX];
 static unsigned n_holdings; /* the oldest first */
 static uint64_t n_given;
 
-static uint64_t dice(uint64_t n)
+static uint64_t roll(uint64_t n)
 {
     random_state ^= random_state << 13;
     random_state ^= random_state >> 7;
@@ -197,11 +197,11 @@ static void step_retry(uint32_t component, uint64_t calls, uint64_t tokens, uint
 
 static void step_end(void)
 {
-    unsigned at = (unsigned)dice(n_holdings);
+    unsigned at = (unsigned)roll(n_holdings);
     struct holding holding = holdings[at];
-    uint64_t used[2] = {dice(holding.amounts[0] + 1), dice(2 * holding.amounts[1] + 1)};
+    uint64_t used[2] = {roll(holding.amounts[0] + 1), roll(2 * holding.amounts[1] + 1)};
 
-    if (dice(3) == 0) {
+    if (roll(3) == 0) {
         used[0] = used[1] = 0;
         LAW(jb_usage_refund(coord, &holding.usage) == 0);
     } else {
@@ -255,20 +255,20 @@ static void begin(void)
 START_TEST(test_five_limits_at_once_are_what_a_slow_model_says)
 {
     for (int i = 0; i < N_STEPS; i++) {
-        uint32_t component = (uint32_t)dice(N_COMPONENTS);
-        uint64_t calls = 1 + dice(3), tokens = dice(200);
-        bool is_reserved = dice(2) == 0;
+        uint32_t component = (uint32_t)roll(N_COMPONENTS);
+        uint64_t calls = 1 + roll(3), tokens = roll(200);
+        bool is_reserved = roll(2) == 0;
         jb_denial denial;
 
-        if (dice(3) == 0)
-            model_wait(test_now_ns + dice(dice(50) == 0 ? 8 * S : S / 3));
-        if (n_holdings != 0 && dice(3) == 0) {
+        if (roll(3) == 0)
+            model_wait(test_now_ns + roll(roll(50) == 0 ? 8 * S : S / 3));
+        if (n_holdings != 0 && roll(3) == 0) {
             step_end();
-        } else if (!step_take(component, calls, tokens, is_reserved, &denial) && dice(4) == 0 &&
+        } else if (!step_take(component, calls, tokens, is_reserved, &denial) && roll(4) == 0 &&
                    denial.retry_after_ns < 3 * S / 2) {
             step_retry(component, calls, tokens, denial.retry_after_ns);
         }
-        if (dice(10) == 0)
+        if (roll(10) == 0)
             compare();
     }
     ck_assert_uint_gt(n_given, N_STEPS / 10);
