@@ -15,6 +15,7 @@ START_TEST(test_any_interval_of_backlog_is_fair_within_a_step_of_each)
     jb_amount amount = {.resource = 0, .amount = 1};
     double most[N_COMPONENTS][N_COMPONENTS] = {{0}}, least[N_COMPONENTS][N_COMPONENTS] = {{0}};
     double had[N_COMPONENTS] = {0};
+    jb_coord *coord;
     jb_ticket tickets[N_COMPONENTS];
     jb_coord_opts opts;
     jb_lease lease;
@@ -67,6 +68,7 @@ START_TEST(test_low_waits_no_longer_than_the_bound)
     const uint64_t longest = 10 * MS;
     jb_ticket low, others[OTHERS];
     uint64_t began, bound;
+    jb_coord *coord;
     jb_coord_opts opts;
     jb_lease lease, on[OTHERS + 1];
     uint32_t n_on = 0;
