@@ -7,6 +7,7 @@
 
 jbt_before_fn jbt_before;
 jbt_after_fn jbt_after;
+void (*jbt_at_fence)(void);
 
 static void copy(char *to, const char *from, size_t len_bytes)
 {

@@ -24,12 +24,20 @@ typedef void (*jbt_after_fn)(uint64_t value);
 extern jbt_before_fn jbt_before; /* NULL: the library runs as if it were not stepped */
 extern jbt_after_fn jbt_after;
 
+extern void (*jbt_at_fence)(void);
+
 void *jbt_memcpy(void *to, const void *from, size_t len_bytes);
 
 static inline void jbt_step(const volatile void *address)
 {
     if (jbt_before)
         jbt_before(address);
+}
+
+static inline void jbt_fence(void)
+{
+    if (jbt_at_fence)
+        jbt_at_fence();
 }
 
 static inline void jbt_saw(uint64_t value)
@@ -104,8 +112,8 @@ static inline void jbt_saw(uint64_t value)
     })
 #define atomic_compare_exchange_weak_explicit atomic_compare_exchange_strong_explicit
 
-/* What it keeps apart are two plain stores: a step between them. */
-#define atomic_signal_fence(mo) (jbt_step(NULL), __atomic_signal_fence(mo))
+/* What it keeps apart are two plain stores: a step for those who ask for it. */
+#define atomic_signal_fence(mo) (jbt_fence(), __atomic_signal_fence(mo))
 
 #define atomic_load(p)        atomic_load_explicit(p, memory_order_seq_cst)
 #define atomic_store(p, v)    atomic_store_explicit(p, v, memory_order_seq_cst)
