@@ -56,6 +56,7 @@ from ._core import (
 )
 from ._quota import Coordinator, coordinator
 from ._remote import RemoteBus, RemoteSubscription, connect
+from ._training import SlicedEnv, rllib_callback
 from ._turn import Held, Turn
 from ._types import EventType
 
@@ -96,6 +97,7 @@ __all__ = [
     "RemoteBus",
     "RemoteSubscription",
     "Requester",
+    "SlicedEnv",
     "State",
     "Subscription",
     "System",
@@ -109,6 +111,7 @@ __all__ = [
     "coordinator",
     "encode",
     "now_ns",
+    "rllib_callback",
     "to_json",
     "unlink",
     "version",

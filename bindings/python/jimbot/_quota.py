@@ -136,11 +136,10 @@ class Coordinator:
             return self.acquire(
                 component, amounts, priority=priority, hold=hold, timeout=0, tag=tag
             )
-        return await granted(
-            self.request(
-                component, amounts, priority=priority, hold=hold, timeout=timeout, tag=tag
-            )
+        ticket = self.request(
+            component, amounts, priority=priority, hold=hold, timeout=timeout, tag=tag
         )
+        return await granted(self.coord, ticket)
 
     def request(
         self,

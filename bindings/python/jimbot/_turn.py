@@ -22,18 +22,23 @@ _T = typing.TypeVar("_T")
 
 _FIRST_NAP = 0.0002  # seconds
 _LONGEST_NAP = 0.004
+_LOOK = 0.1
 
 
-async def granted(ticket: Ticket) -> Lease:
+async def granted(coord: Coord, ticket: Ticket) -> Lease:
     """Wait for a place in line without blocking a thread; cancelled, it leaves the line."""
-    nap = _FIRST_NAP
+    nap, slept = _FIRST_NAP, 0.0
     try:
         while True:
             lease = ticket.poll()
             if lease is not None:
                 return lease
             await asyncio.sleep(nap)
+            slept += nap
             nap = min(nap * 2, _LONGEST_NAP)
+            if slept >= _LOOK:  # those who have it may have died
+                slept = 0.0
+                coord.tick()
     except asyncio.CancelledError:
         try:
             ticket.cancel()
@@ -153,7 +158,7 @@ class Turn:
             lease_class=self._class,
             hold_ns=self._hold_ns,
         )
-        return self._enter(await granted(ticket))
+        return self._enter(await granted(self._coord, ticket))
 
     async def __aexit__(
         self,

@@ -118,6 +118,9 @@ int jbpy_ticket_wait(jbpy_coord *self, const jb_ticket *ticket, uint64_t deadlin
         self->n_waits++;
         Py_BEGIN_ALLOW_THREADS
             rc = jb_coord_wait(coord, ticket, slice_ns, ret_lease);
+            /* Nothing came for as long: ask whether those who have it still live. */
+            if (rc == 0 && slice_ns == JBPY_SLICE_NS)
+                (void)jb_coord_tick(coord, NULL);
         Py_END_ALLOW_THREADS
         self->n_waits--;
         if (rc < 0)
