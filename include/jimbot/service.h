@@ -32,7 +32,10 @@
  *    gave up, its deadline has passed, the host stops. Then, and after an answer, the call is dead.
  *  - Everything happens on the host's thread; who has an answer elsewhere calls jb_host_kick() and
  *    gives it in `tick`.
- *  - A path may not be one of the host's own, nor be there twice.
+ *  - A path may not be one of the host's own, nor be there twice; it has at most 96 characters.
+ *  - A handler of GET is called for HEAD too, whose answer is sent without the body.
+ *  - Over HTTP/1.1 a client that closes its side for writing has given up a call that waits.
+ *  - Where the library was built without nghttp2 there is no gRPC, and its entries are not served.
  */
 #ifndef JIMBOT_SERVICE_H
 #define JIMBOT_SERVICE_H
@@ -45,7 +48,8 @@ extern "C" {
 
 /** What a client must be allowed to do, see jb_host_make_token(). */
 enum jb_scope {
-    JB_SCOPE_NONE = 0,      /**< nothing: for everybody */
+    JB_SCOPE_NONE = 0,      /**< nothing: for everybody, at any rate; a call of gRPC has at most
+                               4096 bytes then */
     JB_SCOPE_PUBLISH = 1,   /**< events in */
     JB_SCOPE_SUBSCRIBE = 2, /**< events out */
     JB_SCOPE_COMMAND = 4,   /**< commands */
@@ -89,6 +93,7 @@ typedef struct jb_service_entry {
     const char *method; /**< "GET", which answers HEAD too, or "POST"; NULL: it is gRPC's */
     uint32_t scope;     /**< enum jb_scope */
     uint32_t flags;     /**< enum jb_service_flag */
+    uint64_t _reserved; /**< zero */
     /** Answer the call, or keep it to be answered later. */
     void (*handle)(jb_call *call, void *userdata);
 } jb_service_entry;
@@ -154,7 +159,7 @@ JB_API const void *jb_call_body(const jb_call *call, size_t *ret_bytes);
  * @param buf  NUL-terminated on success.
  *
  * @return its length, or JB_ENOENT (there is none of that name, or it is no request of HTTP),
- * JB_ETOOBIG (buf is too small), JB_EPARSE (the query is malformed).
+ * JB_ETOOBIG (buf is too small), JB_EPARSE (the query is malformed), JB_ENOMEM.
  *
  * Threads: the loop's, inside `handle`. Blocks: never. Allocates: yes. Game thread: no.
  * Since: 0.1
@@ -202,8 +207,8 @@ JB_API void jb_call_reply(jb_call *call, const void *bytes, size_t n_bytes);
 /**
  * Send one message of a stream; jb_call_done() or jb_call_fail() ends it.
  *
- * @return 0, or JB_EAGAIN (the client is behind with reading; nothing was sent), JB_ESTATE (the
- * entry is no stream).
+ * @return 0, or JB_EAGAIN (the client is behind with reading, or may not read any more, which ends
+ * the call soon; nothing was sent), JB_ESTATE (the entry is no stream).
  *
  * Threads: the loop's. Blocks: never. Allocates: yes. Game thread: no.
  * Since: 0.1

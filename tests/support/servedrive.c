@@ -72,6 +72,12 @@ static void on_gone(jb_call *call, void *userdata)
     drive.n_closed++;
 }
 
+/* The answer is a part of the call. */
+static void on_name(jb_call *call, void *userdata)
+{
+    jb_call_reply(call, jb_call_who(call), strlen(jb_call_who(call)) + 1);
+}
+
 /* Answered by the tick, half a second later. */
 static void on_late(jb_call *call, void *userdata)
 {
@@ -155,9 +161,15 @@ static void on_stream(jb_call *call, void *userdata)
     jb_call_fail(call, JB_CALL_RESOURCE_EXHAUSTED, "all places are taken");
 }
 
+/* A stream without an end is as much as the client takes. */
 static void feed(stream *s)
 {
-    if (jb_call_send(s->call, "tick", 4) < 0 || --s->n_left)
+    static const char kib[1024] = "tick";
+    bool is_endless = s->n_left > 255;
+
+    while (is_endless && jb_call_send(s->call, kib, sizeof(kib)) == 0)
+        ;
+    if (is_endless || jb_call_send(s->call, kib, 4) < 0 || --s->n_left)
         return;
     jb_call_done(s->call);
     s->call = NULL;
@@ -212,6 +224,7 @@ static const jb_service_entry entries[] = {
     {.path = "/api/v1/state", .method = "GET", .handle = on_state},
     {.path = "/api/v1/ill", .method = "POST", .handle = on_ill},
     {.path = "/test.Drive/Echo", .scope = JB_SCOPE_RESOURCE, .handle = on_echo},
+    {.path = "/test.Drive/Name", .scope = JB_SCOPE_RESOURCE, .handle = on_name},
     {.path = "/test.Drive/Park", .scope = JB_SCOPE_RESOURCE, .handle = on_park},
     {.path = "/test.Drive/Fail", .scope = JB_SCOPE_RESOURCE, .handle = on_fail},
     {.path = "/test.Drive/Stream",
@@ -225,6 +238,7 @@ static int serve(void)
     static const jb_service_entry twice[] = {
         {.path = "/health", .method = "GET", .handle = on_who}};
     static const jb_service_entry none[] = {{.path = "health", .method = "GET", .handle = on_who}};
+    static const jb_service_entry quote[] = {{.path = "/a\"b", .method = "GET", .handle = on_who}};
     jb_service service = {.size = sizeof(service),
                           .n_entries = sizeof(entries) / sizeof(entries[0]),
                           .entries = entries,
@@ -237,6 +251,9 @@ static int serve(void)
     if (jb_host_serve(drive.host, &bad, &err) != JB_EINVAL || !strstr(err.msg, "/health"))
         return -1;
     bad.entries = none;
+    if (jb_host_serve(drive.host, &bad, &err) != JB_EINVAL)
+        return -1;
+    bad.entries = quote;
     if (jb_host_serve(drive.host, &bad, &err) != JB_EINVAL)
         return -1;
     if (jb_host_serve(drive.host, &service, &err) < 0)
@@ -279,6 +296,7 @@ int main(int argc, char **argv)
     printf("servedrive listens on http://%s, no bus\n", jb_host_address(drive.host));
     fflush(stdout);
     jb_host_run(drive.host);
+    fprintf(stderr, "closed %u, open %d\n", drive.n_closed, drive.late != NULL || drive.parked[0]);
     jb_host_destroy(drive.host);
     return 0;
 }

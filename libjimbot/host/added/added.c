@@ -17,6 +17,8 @@ static_assert((int)JB_SCOPE_PUBLISH == JBI_SCOPE_PUBLISH &&
                   (int)JB_SCOPE_RESOURCE == JBI_SCOPE_RESOURCE,
               "the scopes of the public header are those inside");
 
+enum { PATH_MAX_BYTES = 96 };
+
 /* What a handler of a program may answer with; see enum jb_call_code. */
 #define STATUSES "200 400 403 404 409 413 415 422 429 500 501 503 504"
 
@@ -97,13 +99,13 @@ void jbi_added_wake(jbi_conn *c)
 
 void jbi_added_wake_all(jb_host *host)
 {
-    if (!host->added.has_woken)
-        return;
-    host->added.has_woken = false;
-    for (jbi_conn *c = host->conns, *next; c; c = next) {
-        next = c->next;
-        if (c->is_woken)
-            jbi_conn_wake(c);
+    while (host->added.has_woken) {
+        host->added.has_woken = false;
+        for (jbi_conn *c = host->conns, *next; c; c = next) {
+            next = c->next;
+            if (c->is_woken)
+                jbi_conn_wake(c);
+        }
     }
 }
 
@@ -161,10 +163,10 @@ static int refuse(jb_error *err, int code, const char *why, const char *path)
     return code;
 }
 
+/* A path is one of gRPC or has methods, each once. */
 static bool is_same(const jb_service_entry *a, const jb_service_entry *b)
 {
-    return !strcmp(a->path, b->path) && !a->method == !b->method &&
-           (!a->method || !strcmp(a->method, b->method));
+    return !strcmp(a->path, b->path) && (!a->method || !b->method || !strcmp(a->method, b->method));
 }
 
 /* Whether a path is the host's own: nothing stands beside its methods. */
@@ -192,10 +194,24 @@ static bool is_added(const jbi_added *a, const jb_service_entry *e)
     return false;
 }
 
+/* A path is a label of the metrics page and a line of a request: plain text, not too long. */
+static bool is_path(const char *path)
+{
+    size_t n = strlen(path);
+
+    if (path[0] != '/' || n > PATH_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (path[i] <= ' ' || path[i] > '~' || strchr("\"\\?#", path[i]))
+            return false;
+    }
+    return true;
+}
+
 static int check_entry(const jbi_added *a, const jb_service *s, uint32_t idx, jb_error *err)
 {
     const jb_service_entry *e = &s->entries[idx];
-    bool is_whole = e->path && e->path[0] == '/' && e->handle && e->scope <= JBI_SCOPE_ALL &&
+    bool is_whole = e->path && is_path(e->path) && e->handle && e->scope <= JBI_SCOPE_ALL &&
                     e->flags <= JB_SERVICE_STREAM;
 
     if (is_whole && e->method)

@@ -7,6 +7,8 @@
 #include "host/http/query.h"
 #include "host/text/hmem.h"
 
+#include <stdio.h>
+
 jb_call *jbi_call_create(jb_host *host, const jb_service_entry *entry, const jbi_who *who)
 {
     jb_call *call = jbi_hmem_zalloc(host->alloc, sizeof(*call));
@@ -26,9 +28,11 @@ void jbi_call_free(jb_call *call)
 
 void jbi_call_tell(jb_call *call)
 {
-    if (call->on_close)
-        call->on_close(call, call->close_userdata);
+    void (*fn)(jb_call *, void *) = call->on_close;
+
     call->on_close = NULL;
+    if (fn)
+        fn(call, call->close_userdata);
 }
 
 void jbi_call_abandon(jb_call *call)
@@ -116,7 +120,10 @@ void jb_call_done(jb_call *call)
 
 void jb_call_fail(jb_call *call, uint32_t code, const char *message)
 {
+    char text[201];
+
     if (code == JB_CALL_OK || code > JB_CALL_UNAVAILABLE)
         code = JB_CALL_UNKNOWN;
-    call->carrier->answer(call, code, NULL, 0, message ? message : "");
+    snprintf(text, sizeof(text), "%s", message ? message : "");
+    call->carrier->answer(call, code, NULL, 0, text);
 }

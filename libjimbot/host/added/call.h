@@ -50,7 +50,7 @@ struct jb_call {
 jb_call *jbi_call_create(struct jb_host *host, const jb_service_entry *entry, const jbi_who *who);
 void jbi_call_free(jb_call *call);
 
-/* Tell whoever wants to know that the program's answer is not awaited any more. */
+/* Tell whoever wants to know that nobody waits for it any more; once. */
 void jbi_call_tell(jb_call *call);
 
 /* The carrier has ended: tell whoever wants to know, and free it. */

@@ -39,14 +39,14 @@ static void answer(jb_call *call, uint32_t code, const void *bytes, size_t n, co
     bool is_stream = call->entry->flags & JB_SERVICE_STREAM;
 
     grpc->state = NULL;
-    jbi_call_free(call);
     if (code != JB_CALL_OK) {
-        jbi_grpc_finish(grpc, code, "%.200s", message);
+        jbi_grpc_finish(grpc, code, "%s", message);
     } else {
-        if (!is_stream)
+        if (bytes || !is_stream)
             put_message(grpc, bytes, n);
         jbi_grpc_done(grpc);
     }
+    jbi_call_free(call); /* not before: what was answered may be a part of it */
     if (is_inside)
         return;
     jbi_grpc_forget(grpc);
@@ -59,9 +59,10 @@ static int send_message(jb_call *call, const void *bytes, size_t n)
 
     if (jbi_grpc_waiting(grpc) > JBI_GRPC_OUT_BYTES)
         return JB_EAGAIN;
-    if (!jbi_grpc_may(grpc)) {
-        wake(grpc);
-        return JB_EPERM;
+    /* Somebody whose token was taken away is refused by the tick, not under the caller's hands. */
+    if (jbi_gate_may(call->host, &grpc->who, call->entry->scope) != JBI_GATE_OPEN) {
+        jbi_grpc_tick_at(grpc, jbi_grpc_now_ms(grpc));
+        return JB_EAGAIN;
     }
     put_message(grpc, bytes, n);
     wake(grpc);
@@ -73,8 +74,11 @@ static const jbi_carrier carrier = {.answer = answer, .send = send_message, .is_
 static bool on_message(jbi_grpc_call *grpc, jbi_slice message)
 {
     const jbi_added_method *m = (const jbi_added_method *)grpc->method;
-    jb_call *call = jbi_call_create(jbi_grpc_host(grpc), m->entry, &grpc->who);
+    jb_call *call;
 
+    if (!jbi_grpc_may(grpc))
+        return true;
+    call = jbi_call_create(jbi_grpc_host(grpc), m->entry, &grpc->who);
     if (!call) {
         jbi_grpc_finish(grpc, JBI_GRPC_RESOURCE_EXHAUSTED, "no memory for the call");
         return true;
@@ -92,6 +96,12 @@ static bool on_message(jbi_grpc_call *grpc, jbi_slice message)
     if (m->entry->flags & JB_SERVICE_STREAM)
         jbi_grpc_start(grpc);
     return true;
+}
+
+static void on_tick(jbi_grpc_call *grpc)
+{
+    if (!jbi_grpc_may(grpc))
+        jbi_grpc_forget(grpc);
 }
 
 static void on_close(jbi_grpc_call *grpc)
@@ -116,6 +126,7 @@ int jbi_added_make_methods(jbi_added_service *s, const jb_alloc *alloc)
                                           .is_unary = true,
                                           .is_endless = true,
                                           .message = on_message,
+                                          .tick = on_tick,
                                           .close = on_close},
                                .entry = e,
                                .service = &s->service};

@@ -88,6 +88,11 @@ static void make_later(const jb_call *call, jbi_answer *a, uint32_t code, const 
     if (call->origin[0])
         a->origin = jbi_slice_str(call->origin);
     fill_in(a, code, bytes, n, message);
+    if (a->body->is_broken) {
+        a->body->len = 0;
+        a->body->is_broken = false;
+        a->status = 503;
+    }
 }
 
 static void answer_waiting(jb_call *call, uint32_t code, const void *bytes, size_t n,

@@ -83,9 +83,17 @@ size_t jbi_grpc_waiting(const jbi_grpc_call *call)
 
 size_t jbi_grpc_begin(jbi_grpc_call *call)
 {
-    size_t mark = call->stream->out.len;
+    jbi_h2_stream *s = call->stream;
+    size_t mark;
 
-    jbi_htext_add(&call->stream->out, "\0\0\0\0\0", PREFIX);
+    /* It is emptied when all of it was read, which somebody who keeps it filled never lets be. */
+    if (s->out_at > JBI_GRPC_OUT_BYTES) {
+        memmove(s->out.data, s->out.data + s->out_at, s->out.len - s->out_at);
+        s->out.len -= s->out_at;
+        s->out_at = 0;
+    }
+    mark = s->out.len;
+    jbi_htext_add(&s->out, "\0\0\0\0\0", PREFIX);
     return mark;
 }
 

@@ -10,5 +10,7 @@
 
 bool jbi_grpc_health_check(jbi_grpc_call *call, jbi_slice message);
 bool jbi_grpc_health_watch(jbi_grpc_call *call, jbi_slice message);
+void jbi_grpc_health_watch_tick(jbi_grpc_call *call);
+void jbi_grpc_health_watch_close(jbi_grpc_call *call);
 
 #endif

@@ -188,7 +188,7 @@ static bool keep(jbi_grpc_call *call, const char *bytes, size_t n)
 
 static void empty_input(jbi_grpc_call *call)
 {
-    if (call->in.text.cap > KEEP_BYTES)
+    if (call->method->is_unary || call->in.text.cap > KEEP_BYTES)
         jbi_body_release(&call->in, &jbi_grpc_host(call)->limits);
     else
         call->in.text.len = 0;

@@ -48,7 +48,7 @@ static jbi_wire all_files(void)
 
 static bool is_equal(jbi_slice a, jbi_slice b)
 {
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+    return a.len == b.len && (!a.len || memcmp(a.data, b.data, a.len) == 0);
 }
 
 /* Take a name and the dot after it off the front of a symbol. False: it does not begin so. */
@@ -73,7 +73,9 @@ static bool is_in_element(jbi_slice element, jbi_slice symbol, bool is_message, 
     jbi_wire in = jbi_wire_of(element.data, element.len);
     jbi_msg_field f;
 
-    if (!take_name(&symbol, jbi_msg_bytes(element, ANY_NAME)) || depth == NESTED_MAX)
+    jbi_slice name = jbi_msg_bytes(element, ANY_NAME);
+
+    if (!name.len || !take_name(&symbol, name) || depth == NESTED_MAX)
         return false;
     while (symbol.len && jbi_msg_next(&in, &f) > 0) {
         bool is_leaf = f.number == SERVICE_METHOD || (is_message && f.number == MESSAGE_ONEOF);
@@ -92,9 +94,10 @@ static bool is_in_element(jbi_slice element, jbi_slice symbol, bool is_message, 
 static bool is_in_file(jbi_slice file, jbi_slice symbol)
 {
     jbi_wire in = jbi_wire_of(file.data, file.len);
+    jbi_slice package = jbi_msg_bytes(file, FILE_PACKAGE);
     jbi_msg_field f;
 
-    if (!take_name(&symbol, jbi_msg_bytes(file, FILE_PACKAGE)) || symbol.len == 0)
+    if ((package.len && !take_name(&symbol, package)) || symbol.len == 0)
         return false;
     while (jbi_msg_next(&in, &f) > 0) {
         bool is_element =
@@ -158,19 +161,32 @@ static void write_file(const jb_host *host, jbi_htext *out, uint32_t by, jbi_sli
     jbi_msg_close(out, mark);
 }
 
+static jbi_slice service_of(const jbi_grpc_method *m)
+{
+    return (jbi_slice){m->path + 1, (size_t)(strrchr(m->path, '/') - m->path - 1)};
+}
+
+/* Whether a method before this one is of the same service. */
+static bool is_named(const jb_host *host, uint32_t idx, jbi_slice service)
+{
+    for (uint32_t i = 0; i < idx; i++) {
+        if (is_equal(service_of(jbi_grpc_method_at(host, i)), service))
+            return true;
+    }
+    return false;
+}
+
 static void write_services(const jb_host *host, jbi_htext *out)
 {
     size_t mark = jbi_msg_open(out, LIST_RESPONSE);
     const jbi_grpc_method *m;
-    jbi_slice last = {NULL, 0};
 
     for (uint32_t i = 0; (m = jbi_grpc_method_at(host, i)); i++) {
-        jbi_slice name = {m->path + 1, (size_t)(strrchr(m->path, '/') - m->path - 1)};
+        jbi_slice name = service_of(m);
         size_t item;
 
-        if (last.data && is_equal(name, last))
+        if (is_named(host, i, name))
             continue;
-        last = name;
         item = jbi_msg_open(out, 1);
         jbi_msg_put_bytes(out, 1, name);
         jbi_msg_close(out, item);

@@ -13,7 +13,10 @@
 
 #include <string.h>
 
-enum { LINGER_MS = 2000 };
+enum {
+    LINGER_MS = 2000,
+    KEEPALIVE_S = 60 /* of silence, then the kernel asks whether the other side is there */
+};
 
 static uint64_t ms(uint64_t ns)
 {
@@ -480,6 +483,7 @@ bool jbi_conn_accept(jbi_listener *l)
     } else {
         jbi_peer_of_tcp(&c->peer, &c->io.tcp);
         uv_tcp_nodelay(&c->io.tcp, 1);
+        uv_tcp_keepalive(&c->io.tcp, 1, KEEPALIVE_S);
     }
     jbi_crowd_join(&l->host->crowd, &c->crowd, &c->peer);
     if (!has_room(c)) {

@@ -1,13 +1,22 @@
 """Methods of a program's own, by grpcio: at once, later, streams, and clients that give up."""
 
 import json
+import os
+import struct
+import time
 
 import grpc
 from case import GrpcCase
-from daemon import wait_until
+from daemon import Daemon, wait_until
 from grpc import StatusCode as Code
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from test_http2 import frame, headers, read_frame
+
+
+def memory_kib(daemon):
+    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as f:
+        return next(int(x.split()[1]) for x in f if x.startswith("RssAnon"))
 
 
 class Service(GrpcCase):
@@ -74,13 +83,60 @@ class Service(GrpcCase):
         self.daemon.post("/api/v1/free", {})
         self.assertEqual(curl.communicate(timeout=20)[0], '{"freed":0}200')
 
+    def test_an_answer_may_be_a_part_of_the_call(self):
+        self.assertEqual(self.unary("Name")(b"", timeout=5), b"\0")
+
+    def test_a_stream_is_as_much_memory_as_the_client_has_not_read(self):
+        # A sanitizer keeps what is freed for a while; that is no memory of ours.
+        daemon = Daemon(env={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"})
+        self.addCleanup(daemon.stop)
+        s = daemon.connect()
+        self.addCleanup(s.close)
+        s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4) +
+                  frame(1, 4, 1, headers(b"POST", b"/test.Drive/Stream", (b"content-type", b"application/grpc"),
+                                         (b"te", b"trailers"))) +
+                  frame(0, 1, 1, b"\0\0\0\0\1\0"))
+        n_read = n_owed = 0
+        while n_read < 24 << 20:
+            kind, _, _, payload = read_frame(s)
+            if kind != 0:
+                continue
+            n_read += len(payload)
+            n_owed += len(payload)
+            if n_owed >= 32768:  # never all of the window: what is to be sent is never nothing
+                more = struct.pack(">I", n_owed)
+                s.sendall(frame(8, 0, 0, more) + frame(8, 0, 1, more))
+                n_owed = 0
+                time.sleep(0.003)
+            if n_read < 4 << 20:
+                early = memory_kib(daemon)
+        self.assertLess(memory_kib(daemon), early + 8 * 1024)
+
+    def test_what_was_sent_in_pieces_is_not_kept_while_a_call_waits(self):
+        futures = [self.unary("Park").future(b"x" * 60000, timeout=20) for _ in range(20)]
+        self.wait_open(20)
+        self.assertEqual(self.daemon.metrics()["jimbot_http_buffered_bytes"][""], 0)
+        self.daemon.post("/api/v1/free", {})
+        for f in futures:
+            f.result()
+
+    def test_a_watch_of_health_says_when_it_changes(self):
+        watch = health_pb2_grpc.HealthStub(self.bus.channel).Watch(
+            health_pb2.HealthCheckRequest(service="test.Drive"), timeout=20)
+        self.assertEqual(next(watch).status, health_pb2.HealthCheckResponse.SERVING)
+        self.daemon.post("/api/v1/ill", {})
+        self.assertEqual(next(watch).status, health_pb2.HealthCheckResponse.NOT_SERVING)
+        self.daemon.post("/api/v1/ill", {})
+        self.assertEqual(next(watch).status, health_pb2.HealthCheckResponse.SERVING)
+        watch.cancel()
+
     def test_a_stream_has_its_messages_and_its_end(self):
         self.assertEqual(list(self.stream(5)), [b"tick"] * 5)
 
     def test_a_stream_that_nobody_reads_any_more_ends(self):
         stream = self.stream(0)
         for _ in range(3):
-            self.assertEqual(next(stream), b"tick")
+            self.assertEqual(next(stream)[:5], b"tick\0")
         stream.cancel()
         self.wait_open(0)
 

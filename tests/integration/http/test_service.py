@@ -139,6 +139,16 @@ class Later(ServiceCase):
             answer += chunk
         self.assertIn(b"503", answer.splitlines()[0])
         self.assertIn(b"the host is stopping", answer)
+        self.end()
+        self.assertIn("closed 1, open 0", self.daemon.log)
+
+    def test_a_stop_is_told_to_what_would_have_answered(self):
+        s = self.send("GET /api/v1/late HTTP/1.1")
+        self.wait_open(1)
+        self.daemon.process.terminate()  # the answer was to be given half a second later
+        self.assertIn(b"503", s.recv(4096).splitlines()[0])
+        self.end()
+        self.assertIn("closed 1, open 0", self.daemon.log)
 
     def test_waiting_outlives_the_idle_timeout(self):
         self.end()
