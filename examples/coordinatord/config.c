@@ -131,6 +131,10 @@ static bool set_coordinator(config *c, const char *key, const char *value, bool 
         return is_count(value, &o->max_leases);
     if (!strcmp(key, "max_waiters"))
         return is_count(value, &o->max_waiters);
+    if (!strcmp(key, "max_reservations"))
+        return is_count(value, &o->max_reservations);
+    if (!strcmp(key, "reservation"))
+        return is_seconds(value, &o->reservation_ns);
     if (!strcmp(key, "drf"))
         return is_switch(value, JB_COORD_DRF, &o->flags);
     *ret_known = false;
@@ -237,6 +241,52 @@ static int in_component(reader *r, const char *name, const char *key, const char
                     : refuse(r, "there is no resource \"%.40s\" above", key);
 }
 
+static bool set_limit(config *c, jb_limit_spec *l, const char *key, const char *value,
+                      bool *ret_known)
+{
+    *ret_known = true;
+    if (!strcmp(key, "resource")) {
+        l->resource = find(c->resource_names, c->coord.n_resources, value);
+        return l->resource < c->coord.n_resources;
+    }
+    if (!strcmp(key, "component")) {
+        l->component = find(c->component_names, c->coord.n_components, value);
+        return l->component < c->coord.n_components;
+    }
+    if (!strcmp(key, "kind")) {
+        l->kind = !strcmp(value, "rate")     ? JB_LIMIT_RATE
+                  : !strcmp(value, "window") ? JB_LIMIT_WINDOW
+                  : !strcmp(value, "open")   ? JB_LIMIT_OPEN
+                                             : 0;
+        return l->kind != 0;
+    }
+    if (!strcmp(key, "amount"))
+        return is_amount(value, &l->amount);
+    if (!strcmp(key, "burst"))
+        return is_amount(value, &l->burst);
+    if (!strcmp(key, "period"))
+        return is_seconds(value, &l->period_ns);
+    *ret_known = false;
+    return false;
+}
+
+static int in_limit(reader *r, const char *name, const char *key, const char *value)
+{
+    config *c = r->c;
+    uint32_t n = c->coord.n_limits;
+    int i = section(c->limit_names, &c->coord.n_limits, JB_QUOTA_LIMITS_MAX, name);
+    bool is_known;
+
+    if (i < 0)
+        return refuse(r, "[limit %.40s]: no name, or too many", name);
+    if ((uint32_t)i == n)
+        c->limits[i].component = JB_LIMIT_ALL;
+    if (set_limit(c, &c->limits[i], key, value, &is_known))
+        return 1;
+    return is_known ? refuse(r, "\"%.60s\" is no value for %.40s", value, key)
+                    : refuse(r, "a limit has no \"%.40s\"", key);
+}
+
 static int on_setting(void *userdata, const char *section_name, const char *key, const char *value)
 {
     reader *r = userdata;
@@ -247,6 +297,8 @@ static int on_setting(void *userdata, const char *section_name, const char *key,
         return in_resource(r, section_name + 9, key, value);
     if (!strncmp(section_name, "component ", 10))
         return in_component(r, section_name + 10, key, value);
+    if (!strncmp(section_name, "limit ", 6))
+        return in_limit(r, section_name + 6, key, value);
     if (!strcmp(section_name, "host"))
         return jb_host_opts_set(&r->c->host, key, value, &err) == 0 ? 1
                                                                     : refuse(r, "%.150s", err.msg);
@@ -269,6 +321,7 @@ static void set_defaults(config *c)
     c->coord.resources = c->resources;
     c->coord.components = c->components;
     c->coord.shares = c->shares;
+    c->coord.limits = c->limits;
     c->coord.max_records = 65536;
 }
 
@@ -310,6 +363,9 @@ void config_print(const config *c)
                c->resources[i].kind ? kinds[c->resources[i].kind] : "?",
                (unsigned long long)(c->resources[i].capacity - c->resources[i].headroom),
                (unsigned long long)c->resources[i].capacity);
+    for (uint32_t i = 0; i < c->coord.n_limits; i++)
+        printf("limit %s: %llu in %g s\n", c->limit_names[i],
+               (unsigned long long)c->limits[i].amount, (double)c->limits[i].period_ns / 1e9);
     for (uint32_t i = 0; i < c->coord.n_components; i++)
         printf("component %s: weight %u\n", c->component_names[i],
                c->components[i].weight ? c->components[i].weight : 1);

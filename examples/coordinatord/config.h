@@ -9,6 +9,7 @@
 #define COORDINATORD_CONFIG_H
 
 #include "jimbot/coordinator.h"
+#include "jimbot/usage.h"
 
 enum { CONFIG_NAME_BYTES = JB_QUOTA_NAME_BYTES, CONFIG_SHARES_MAX = 1024 };
 
@@ -19,8 +20,10 @@ typedef struct config {
     jb_resource_spec resources[JB_QUOTA_RESOURCES_MAX];
     jb_component_spec components[JB_QUOTA_COMPONENTS_MAX];
     jb_share_spec shares[CONFIG_SHARES_MAX];
+    jb_limit_spec limits[JB_QUOTA_LIMITS_MAX];
     char resource_names[JB_QUOTA_RESOURCES_MAX][CONFIG_NAME_BYTES];
     char component_names[JB_QUOTA_COMPONENTS_MAX][CONFIG_NAME_BYTES];
+    char limit_names[JB_QUOTA_LIMITS_MAX][CONFIG_NAME_BYTES]; /* only here */
     char name[64]; /* of the coordinator, "" for this process alone */
     char audit[256];
 } config;

@@ -125,6 +125,38 @@ static void times(jb_coord_service *s, jbi_htext *out, bool are_waits)
     }
 }
 
+static uint64_t limit_value(const jb_limit_info *l, int which)
+{
+    return which == 0   ? (l->blocked_ns ? 0 : l->remaining)
+           : which == 1 ? l->in_force
+           : which == 2 ? l->n_taken
+                        : l->n_denied;
+}
+
+static void limits(jb_coord_service *s, jbi_htext *out)
+{
+    static const char *const names[][3] = {
+        {"jimbot_limit_remaining", "gauge", "What can be taken of a rate now."},
+        {"jimbot_limit_in_force", "gauge", "What a limit allows in its period."},
+        {"jimbot_limit_taken_total", "counter", "What was taken, as committed."},
+        {"jimbot_limit_denied_total", "counter", "Takes that a limit was the reason to deny."}};
+    char name[JB_QUOTA_NAME_BYTES];
+    jb_limit_info l;
+
+    for (int which = 0; which < 4; which++) {
+        head(out, names[which][0], names[which][1], names[which][2]);
+        for (uint32_t i = 0; jb_coord_limit_at(s->coord, i, &l) == 0; i++) {
+            jbi_htext_printf(out, "%s{limit=\"%u\",period_seconds=\"%g\"", names[which][0], i,
+                             (double)l.period_ns / 1e9);
+            put_label(out, ",resource", jbi_coord_resource_name(s, l.resource, name));
+            put_label(out, ",component",
+                      l.component == JB_LIMIT_ALL ? ""
+                                                  : jbi_coord_component_name(s, l.component, name));
+            jbi_htext_printf(out, "} %llu\n", (unsigned long long)limit_value(&l, which));
+        }
+    }
+}
+
 void jbi_coord_metrics(jb_page *page, void *userdata)
 {
     jb_coord_service *s = userdata;
@@ -137,6 +169,7 @@ void jbi_coord_metrics(jb_page *page, void *userdata)
     reasons(s, out, false);
     times(s, out, true);
     times(s, out, false);
+    limits(s, out);
     head(out, "jimbot_coordinator_records_lost_total", "counter",
          "Records that were overwritten before they were read.");
     jbi_htext_printf(out, "jimbot_coordinator_records_lost_total %llu\n",

@@ -48,6 +48,12 @@ static const jbi_coord_op ops[] = {
     {"StreamResourceStatus", NULL, NULL, JB_SERVICE_STREAM,
      &jbi_shape_stream_resource_status_request, &jbi_shape_stream_resource_status_response,
      jbi_coord_stream_status},
+    {"ReserveUsage", "POST", "/api/v1/usage/reserve", 0,
+     &jbi_shape_reserve_usage_request, &jbi_shape_reserve_usage_response, jbi_coord_reserve},
+    {"CommitUsage", "POST", "/api/v1/usage/commit", 0,
+     &jbi_shape_commit_usage_request, &jbi_shape_commit_usage_response, jbi_coord_commit},
+    {"CorrectUsage", "POST", "/api/v1/usage/correct", 0,
+     &jbi_shape_correct_usage_request, &jbi_shape_correct_usage_response, jbi_coord_correct},
     {"HealthCheck", "GET", "/api/v1/coordinator", 0,
      &jbi_shape_health_check_request, &jbi_shape_health_check_response, jbi_coord_health},
 };
@@ -55,7 +61,8 @@ static const jbi_coord_op ops[] = {
 static const char *const rpcs[] = {
     PREFIX "RequestResource", PREFIX "RenewLease", PREFIX "ShrinkLease", PREFIX "ReleaseResource",
     PREFIX "WatchLease", PREFIX "CheckToken", PREFIX "ListLeases", PREFIX "GetResourceStatus",
-    PREFIX "StreamResourceStatus", PREFIX "HealthCheck",
+    PREFIX "StreamResourceStatus", PREFIX "ReserveUsage", PREFIX "CommitUsage", PREFIX "CorrectUsage",
+    PREFIX "HealthCheck",
 };
 /* clang-format on */
 
@@ -272,6 +279,7 @@ static uint64_t on_tick(void *userdata)
     jbi_coord_read_records(s);
     next_ns = sooner(next_ns, jbi_coord_tell_watches(s));
     next_ns = sooner(next_ns, jbi_coord_feed_streams(s));
+    next_ns = sooner(next_ns, jbi_coord_serve_takers(s));
     if (s->opts.is_shared)
         next_ns = sooner(next_ns, s->waiters || s->watches ? POLL_NS : SHARED_NS);
     now_ns = jb_clock_now_ns();

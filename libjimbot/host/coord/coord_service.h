@@ -3,7 +3,7 @@
  * watches, and what is told of it.
  *
  * Every call comes as a message of protobuf, whichever way it was sent, and is answered with one:
- * leases.c, watches.c and status.c read and write the contract, coord_service.c knows how it is
+ * leases.c, watches.c, rates.c and status.c read and write the contract, coord_service.c knows how it is
  * sent.
  *
  * Invariant: a call that waits has a ticket, and a ticket has a call that waits; a lease that no
@@ -15,6 +15,7 @@
 #include "host/coord/shape.h"
 #include "host/service/histogram.h"
 #include "jimbot/coordinator.h"
+#include "jimbot/usage.h"
 
 #include <stdio.h>
 
@@ -57,6 +58,18 @@ typedef struct jbi_coord_watch {
     bool is_kept;
 } jbi_coord_watch;
 
+/* One who waits for a rate. */
+typedef struct jbi_coord_taker {
+    struct jbi_coord_taker *next;
+    struct jbi_coord_taker *prev;
+    jb_coord_service *service;
+    const struct jbi_coord_op *op;
+    jb_call *call;
+    jbi_coord_grant grant;
+    uint64_t next_ns; /* when to try again */
+    uint64_t end_ns;
+} jbi_coord_taker;
+
 typedef struct jbi_coord_stream {
     struct jbi_coord_stream *next;
     struct jbi_coord_stream *prev;
@@ -89,6 +102,7 @@ struct jb_coord_service {
     jbi_coord_waiter *waiters;
     jbi_coord_watch *watches;
     jbi_coord_stream *streams;
+    jbi_coord_taker *takers;
     jbi_htext request; /* made of JSON */
     jbi_htext out;     /* the answer being made */
     jbi_htext json;    /* its other form */
@@ -144,6 +158,14 @@ void jbi_coord_release(jb_coord_service *s, const jbi_coord_op *op, jb_call *cal
 /* Answer those whose turn it is. */
 void jbi_coord_serve_waiters(jb_coord_service *s);
 
+/* What a request has in fields 1 (amounts), 2 (component) and `number` (amounts alone). NULL, or what
+ * is wrong, with enum jb_call_code. */
+const char *jbi_coord_read_wish(jb_coord_service *s, jbi_slice m, jbi_coord_grant *ret,
+                                uint32_t *ret_code);
+const char *jbi_coord_read_amounts(jb_coord_service *s, jbi_slice m, uint32_t number,
+                                   jbi_coord_grant *ret, uint32_t *ret_code);
+int jbi_coord_find_resource(jb_coord_service *s, jbi_slice name);
+
 /* The lease that a request names by fields 1 and 2; false: it names none. */
 bool jbi_coord_read_lease(jbi_slice m, jb_lease *ret);
 /* Append a Lease. */
@@ -165,6 +187,15 @@ void jbi_coord_list(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, 
 void jbi_coord_check(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m);
 void jbi_coord_health(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m);
 uint64_t jbi_coord_feed_streams(jb_coord_service *s);
+
+/* rates.c */
+void jbi_coord_reserve(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m);
+void jbi_coord_commit(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m);
+void jbi_coord_correct(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m);
+/* Try for those who wait. Returns nanoseconds until the next try. */
+uint64_t jbi_coord_serve_takers(jb_coord_service *s);
+/* Append the RateStates of a resource. */
+void jbi_coord_put_limits(jb_coord_service *s, uint32_t number, uint32_t resource);
 
 /* coord_metrics.c */
 void jbi_coord_metrics(jb_page *page, void *userdata);

@@ -45,7 +45,7 @@ static int find_component(jb_coord_service *s, jbi_slice name)
     return jb_coord_find_component(s->coord, text);
 }
 
-static int find_resource(jb_coord_service *s, jbi_slice name)
+int jbi_coord_find_resource(jb_coord_service *s, jbi_slice name)
 {
     char text[JB_QUOTA_NAME_BYTES];
 
@@ -57,8 +57,8 @@ static int find_resource(jb_coord_service *s, jbi_slice name)
 }
 
 /* The amounts of a repeated field. NULL, or what is wrong and with which code. */
-static const char *read_amounts(jb_coord_service *s, jbi_slice m, uint32_t number,
-                                jbi_coord_grant *ret, uint32_t *ret_code)
+const char *jbi_coord_read_amounts(jb_coord_service *s, jbi_slice m, uint32_t number,
+                                   jbi_coord_grant *ret, uint32_t *ret_code)
 {
     jbi_wire in = jbi_wire_of(m.data, m.len);
     jbi_msg_field f;
@@ -72,7 +72,7 @@ static const char *read_amounts(jb_coord_service *s, jbi_slice m, uint32_t numbe
             continue;
         if (ret->n_amounts == JB_QUOTA_AMOUNTS_MAX)
             return "a request names at most 8 resources";
-        resource = find_resource(s, jbi_msg_bytes(f.bytes, 1));
+        resource = jbi_coord_find_resource(s, jbi_msg_bytes(f.bytes, 1));
         if (resource < 0) {
             *ret_code = JB_CALL_NOT_FOUND;
             return "there is no such resource";
@@ -83,22 +83,29 @@ static const char *read_amounts(jb_coord_service *s, jbi_slice m, uint32_t numbe
     return ret->n_amounts ? NULL : "at least one amount is asked for";
 }
 
+const char *jbi_coord_read_wish(jb_coord_service *s, jbi_slice m, jbi_coord_grant *ret,
+                                uint32_t *ret_code)
+{
+    const char *wrong = jbi_coord_read_amounts(s, m, 1, ret, ret_code);
+    int component = find_component(s, jbi_msg_bytes(m, 2));
+
+    if (wrong)
+        return wrong;
+    ret->component = (uint32_t)component;
+    *ret_code = component < 0 ? JB_CALL_NOT_FOUND : JB_CALL_INVALID_ARGUMENT;
+    return component < 0 ? "there is no such component" : NULL;
+}
+
 static const char *read_request(jb_coord_service *s, jbi_slice m, jbi_coord_grant *g,
                                 uint32_t *ret_code)
 {
-    const char *wrong = read_amounts(s, m, 1, g, ret_code);
-    int component = find_component(s, jbi_msg_bytes(m, 2));
+    const char *wrong = jbi_coord_read_wish(s, m, g, ret_code);
     uint64_t lease_class = jbi_msg_value(m, 3, 0);
 
     if (wrong)
         return wrong;
-    if (component < 0) {
-        *ret_code = JB_CALL_NOT_FOUND;
-        return "there is no such component";
-    }
     if (lease_class > JB_CLASS_CRITICAL)
         return "there is no such class";
-    g->component = (uint32_t)component;
     g->lease_class = lease_class ? (uint32_t)lease_class : JB_CLASS_NORMAL;
     return NULL;
 }
@@ -304,7 +311,7 @@ void jbi_coord_shrink(jb_coord_service *s, const jbi_coord_op *op, jb_call *call
 
     if (!read_or_refuse(call, m, &lease))
         return;
-    wrong = read_amounts(s, m, 3, &kept, &code);
+    wrong = jbi_coord_read_amounts(s, m, 3, &kept, &code);
     if (wrong) {
         jb_call_fail(call, code, wrong);
         return;

@@ -42,8 +42,9 @@ static bool read_filter(jb_coord_service *s, jb_call *call, jbi_slice m, filter 
     return false;
 }
 
-static void put_resource(jbi_htext *out, const jb_resource_info *r)
+static void put_resource(jb_coord_service *s, uint32_t idx, const jb_resource_info *r)
 {
+    jbi_htext *out = &s->out;
     size_t mark = jbi_msg_open(out, 1);
 
     jbi_msg_put_text(out, 1, r->name);
@@ -52,6 +53,7 @@ static void put_resource(jbi_htext *out, const jb_resource_info *r)
     jbi_msg_put_value(out, 4, r->allocated);
     jbi_msg_put_value(out, 5, r->n_leases);
     jbi_msg_put_value(out, 6, r->n_waiting);
+    jbi_coord_put_limits(s, 7, idx);
     jbi_msg_close(out, mark);
 }
 
@@ -87,7 +89,7 @@ static void put_status(jb_coord_service *s, const filter *f)
     for (uint32_t i = 0; jb_coord_resource_at(s->coord, i, &resource) == 0; i++) {
         if ((!f->kind || f->kind == resource.kind) &&
             (!f->resource[0] || !strcmp(f->resource, resource.name)))
-            put_resource(&s->out, &resource);
+            put_resource(s, i, &resource);
     }
     for (uint32_t i = 0; jb_coord_component_at(s->coord, i, &component) == 0; i++)
         put_component(s, i, &component);

@@ -257,6 +257,89 @@ class Restart(CoordinatorCase):
         self.assertEqual(status, 200, answer)
 
 
+class Rates(CoordinatorCase):
+    COORDINATOR = ("name = rates\n[resource calls]\nkind = calls\ncapacity = 9\n[resource tokens]\nkind = tokens\ncapacity = 9\n"
+                   "[component advisor]\nweight = 1\n[component other]\nweight = 1\n[limit hour]\nresource = calls\nkind = window\n"
+                   "amount = 5\nperiod = 3600\n[limit own]\nresource = calls\ncomponent = other\nkind = window\namount = 2\n"
+                   "period = 3600\n[limit second]\nresource = tokens\nkind = rate\namount = 1000\nperiod = 1\nburst = 100\n")
+
+    def reserve(self, component="advisor", wait_ns=0, **amounts):
+        wish = {"component": component, "amounts": [{"resource": r, "amount": a} for r, a in amounts.items()]}
+        status, answer = self.daemon.post("/api/v1/usage/reserve", {**wish, "wait_ns": wait_ns})
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def commit(self, reservation, **used):
+        wish = {"reservation_id": reservation["reservation_id"],
+                "used": [{"resource": r, "amount": a} for r, a in used.items()]}
+        return self.daemon.post("/api/v1/usage/commit", wish)
+
+    def remaining(self, resource):
+        return int(self.resource(resource)["limits"][0]["remaining"])
+
+    def test_the_sixth_call_of_an_hour_is_denied_with_the_time_to_come_again(self):
+        for i in range(5):
+            self.assertEqual(self.commit(self.reserve(calls=1), calls=1)[0], 200)
+        answer = self.reserve(calls=1)
+        self.assertNotIn("reservation_id", answer)
+        self.assertTrue(3500 * SECOND < int(answer["retry_after_ns"]) <= 3600 * SECOND)
+        self.assertEqual([s["remaining"] for s in answer["states"]], ["0"])
+        self.assertEqual(self.daemon.metrics()["jimbot_limit_taken_total"]
+                         ['limit="0",period_seconds="3600",resource="calls",component=""'], 5)
+
+    def test_a_component_is_held_to_its_own_limit_within_the_total(self):
+        self.assertIn("reservation_id", self.reserve("other", calls=2))
+        self.assertNotIn("reservation_id", self.reserve("other", calls=1))
+        self.assertIn("reservation_id", self.reserve("advisor", calls=3))
+        self.assertNotIn("retry_after_ns", self.reserve("advisor", calls=6))
+
+    def test_all_or_none_and_what_was_not_used_comes_back(self):
+        self.assertNotIn("reservation_id", self.reserve(calls=1, tokens=101))
+        self.assertEqual(self.remaining("calls"), 5)
+        r = self.reserve(calls=3, tokens=50)
+        self.assertEqual(self.remaining("calls"), 2)
+        self.assertEqual(self.commit(r, calls=1, tokens=10)[0], 200)
+        self.assertEqual(self.remaining("calls"), 4)
+        self.assertEqual(self.commit(r, calls=1)[0], 404)
+        r = self.reserve(calls=4)
+        self.assertEqual(self.commit(r, tokens=1)[0], 400)
+        self.assertEqual(self.commit(r, disk=1)[0], 404)
+        self.assertEqual(self.commit(r)[0], 200)
+        self.assertEqual(self.remaining("calls"), 4)
+
+    def test_who_waits_gets_it_when_it_is_there(self):
+        self.commit(self.reserve(tokens=100), tokens=100)
+        begun = time.monotonic()
+        self.assertIn("reservation_id", self.reserve(tokens=100, wait_ns=20 * SECOND))
+        self.assertGreater(time.monotonic() - begun, 0.08)
+        self.reserve(calls=5)
+        self.assertNotIn("reservation_id", self.reserve(calls=1, wait_ns=50_000_000))
+
+    def test_what_is_given_back_goes_to_who_waits(self):
+        r = self.reserve(calls=5)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.reserve, calls=2, wait_ns=20 * SECOND)
+            time.sleep(0.1)
+            self.commit(r, calls=1)
+            self.assertIn("reservation_id", waiting.result())
+
+    def test_the_service_outside_corrects(self):
+        correct = lambda **state: self.daemon.post("/api/v1/usage/correct", {"states": [state]})
+        self.assertEqual(correct(resource="calls", limit=4, remaining=1)[0], 200)
+        self.assertEqual(self.remaining("calls"), 1)
+        self.assertEqual(correct(resource="tokens", remaining=0, reset_after_ns=30 * SECOND)[0], 200)
+        self.assertGreater(int(self.reserve(tokens=1)["retry_after_ns"]), 20 * SECOND)
+        self.assertEqual(correct(resource="ram", remaining=1)[0], 404)
+        self.assertEqual(self.daemon.post("/api/v1/usage/correct", {})[0], 400)
+
+    def test_what_was_taken_is_known_after_a_restart(self):
+        self.commit(self.reserve(calls=4), calls=4)
+        self.daemon.kill()
+        self.daemon = Coordinator(self.folder, self.COORDINATOR, self.HOST)
+        self.assertEqual(self.remaining("calls"), 1)
+        self.assertNotIn("reservation_id", self.reserve(calls=2))
+
+
 class Settings(unittest.TestCase):
     def check(self, text):
         import tempfile
