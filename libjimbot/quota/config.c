@@ -217,7 +217,7 @@ bool jbi_config_is_same(const struct jbi_books *books, const jb_coord_opts *opts
             opts->shares[i].guaranteed)
             return false;
     }
-    return true;
+    return jbi_limits_are_same(books, opts);
 }
 
 static void resource_write(struct jbi_quota_resource *resource, const jb_resource_spec *spec)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "quota/config.h"
 #include "quota/coord.h"
+#include "quota/limits.h"
 
 #include <string.h>
 
@@ -36,6 +37,10 @@ static uint64_t fingerprint(void)
         sizeof(struct jbi_quota_flow),
         sizeof(struct jbi_quota_record),
         sizeof(struct jbi_undo_log),
+        sizeof(struct jbi_limits_head),
+        sizeof(struct jbi_limit),
+        sizeof(struct jbi_reservation),
+        offsetof(struct jbi_limit, gcra),
         offsetof(struct jbi_quota_resource, allocated),
         offsetof(struct jbi_quota_component, n_ended),
         JBI_QUOTA_LAYOUT,
@@ -92,6 +97,7 @@ static void end_all_of(jb_coord *coord, uint32_t peer, uint32_t how)
         if (books->waiters[slot].state != JBI_WAITER_FREE && books->waiters[slot].asker == peer)
             jbi_queue_leave(books, slot, JB_RECORD_LEFT);
     }
+    jbi_limits_bury(books, peer);
 }
 
 /* The caller has the segment's lock. A number of our own is that of who had it before. */

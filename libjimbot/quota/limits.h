@@ -114,6 +114,9 @@ void jbi_limits_format(void *region, const jb_coord_opts *opts, uint64_t token);
 bool jbi_limits_place(struct jbi_limits *limits, void *region, uint64_t bytes,
                       const struct jbi_undo *undo);
 
+/* Does a block have these limits? Any are, where none are given. */
+bool jbi_limits_are_same(const struct jbi_books *books, const jb_coord_opts *opts);
+
 /* The window of a limit of that kind; its log lies inside whatever the block says. */
 struct jbi_window jbi_limit_window(const struct jbi_limits *limits, struct jbi_limit *limit);
 

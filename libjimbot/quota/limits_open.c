@@ -152,3 +152,29 @@ void jbi_limits_format(void *region, const jb_coord_opts *opts, uint64_t token)
         n_log += limits.limits[i].n_entries;
     }
 }
+
+static bool spec_is_same(const struct jbi_limit *limit, const jb_limit_spec *spec)
+{
+    return limit->resource == spec->resource && limit->component == spec->component &&
+           limit->kind == spec->kind && limit->amount == spec->amount &&
+           limit->period_ns == spec->period_ns &&
+           limit->burst == (spec->burst ? spec->burst : spec->amount) &&
+           limit->n_entries == log_entries(spec);
+}
+
+bool jbi_limits_are_same(const struct jbi_books *books, const jb_coord_opts *opts)
+{
+    struct jbi_limits limits;
+
+    if (opts->n_limits == 0)
+        return true;
+    if (books->limit_bytes == 0 ||
+        !jbi_limits_place(&limits, books->limits, books->limit_bytes, &books->undo) ||
+        limits.n_limits != opts->n_limits)
+        return false;
+    for (uint32_t i = 0; i < limits.n_limits; i++) {
+        if (!spec_is_same(&limits.limits[i], &opts->limits[i]))
+            return false;
+    }
+    return true;
+}
