@@ -283,8 +283,9 @@ static int options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct row *const rows[] = {&gcra_allowed, &gcra_denied, &gcra_two_threads,
-                                             &window_hundred};
+    static const struct row *const rows[] = {&gcra_allowed,   &gcra_denied, &gcra_two_threads,
+                                             &window_hundred, &lease_alone, &lease_shared,
+                                             &lease_100k,     &usage_alone};
     int first = options(argc, argv);
 
     if (json != stdout)
