@@ -11,6 +11,7 @@ The C half is ``jimbot._core``; docs/design/python.md says why it is as it is.
 """
 
 from ._answerer import Answerer
+from ._api import Api, Denied, Reservation
 from ._arrays import as_array
 from ._async import AsyncEvents
 from ._core import (
@@ -44,6 +45,7 @@ from ._core import (
     Ticket,
     Timeout,
     TooBig,
+    Usage,
     Worker,
     _set_array_factory,
     _set_async_factory,
@@ -67,6 +69,7 @@ __version__ = version
 
 __all__ = [
     "Answerer",
+    "Api",
     "AsyncEvents",
     "Batch",
     "Buffer",
@@ -76,6 +79,7 @@ __all__ = [
     "Command",
     "Coordinator",
     "Corrupt",
+    "Denied",
     "Error",
     "Event",
     "EventError",
@@ -97,6 +101,7 @@ __all__ = [
     "RemoteBus",
     "RemoteSubscription",
     "Requester",
+    "Reservation",
     "SlicedEnv",
     "State",
     "Subscription",
@@ -105,6 +110,7 @@ __all__ = [
     "Timeout",
     "TooBig",
     "Turn",
+    "Usage",
     "Worker",
     "canonical",
     "connect",

@@ -479,6 +479,7 @@ class Coord:
         resources: Iterable[tuple[Any, ...]],
         components: Iterable[tuple[str, int]],
         shares: Iterable[tuple[int, int, int, int]],
+        limits: Iterable[tuple[int, int, int, int, int, int]],
         *,
         flags: int = ...,
         max_leases: int = ...,
@@ -490,6 +491,8 @@ class Coord:
         notice_ns: int = ...,
         max_hold_ns: int = ...,
         peer_name: str | None = ...,
+        max_reservations: int = ...,
+        reservation_ns: int = ...,
     ) -> Coord: ...
     def acquire(
         self,
@@ -513,6 +516,19 @@ class Coord:
         detached: bool = False,
         tag: int = 0,
     ) -> Ticket: ...
+    def take(
+        self,
+        component: str | int,
+        amounts: dict[str, int],
+        *,
+        timeout: float | None = 0.0,
+        for_good: bool = False,
+    ) -> Usage | int | None: ...
+    def limits(self) -> list[dict[str, Any]]: ...
+    def correct(
+        self, limit_idx: int, *, limit: int | None = None, remaining: int | None = None
+    ) -> None: ...
+    def block(self, resource: str | int, after_ns: int, /) -> None: ...
     def tick(self) -> int: ...
     def set_foreign(self, resource: str | int, amount: int, /) -> None: ...
     def audit(self) -> None: ...
@@ -560,6 +576,15 @@ class Lease:
     def granted_ns(self) -> int: ...
     @property
     def deadline_ns(self) -> int | None: ...
+
+@final
+class Usage:
+    def commit(self, used: dict[str, int] = ..., /) -> None: ...
+    def refund(self) -> None: ...
+    @property
+    def is_over(self) -> bool: ...
+
+def rate_answer(headers: Iterable[tuple[str, str]], /) -> dict[str, int]: ...
 
 @final
 class Ticket:

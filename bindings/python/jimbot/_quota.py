@@ -20,11 +20,14 @@ import typing
 from types import TracebackType
 from typing import Any
 
+from ._api import Api
 from ._core import Coord, Lease, Ticket, Timeout
 from ._turn import Turn, granted
 
 
 _KINDS = {"memory": 1, "gpu_memory": 2, "gpu_time": 3, "cpu": 4, "calls": 5, "tokens": 6}
+_LIMITS = {"rate": 1, "window": 2, "open": 3}
+_ALL = 0xFFFF
 _CLASSES = {"low": 1, "normal": 2, "high": 3, "critical": 4}
 _LINGER = 0.002  # seconds that a GPU waits for who leaves a block to enter the next
 _STRICT = 1
@@ -57,6 +60,17 @@ class ComponentSpec(typing.TypedDict, total=False):
     shares: collections.abc.Mapping[str, ShareSpec]  # by resource
 
 
+class LimitSpec(typing.TypedDict, total=False):
+    """So much of a resource in a period; ``resource``, ``kind`` and ``amount`` are needed."""
+
+    resource: str
+    component: str  # what this one takes; left out: what all take together
+    kind: str  # rate (a burst and a rate), window (so many in any period) or open (at a time)
+    amount: int
+    period: float  # seconds
+    burst: int  # of a rate: most at once
+
+
 def _ns(seconds: float | None) -> int:
     if seconds is not None and not seconds >= 0:
         raise ValueError("a time is a number of seconds >= 0, or None")
@@ -82,6 +96,26 @@ def _resource_row(name: str, spec: ResourceSpec) -> tuple[Any, ...]:
         _ns(spec.get("quantum")),
         _ns(spec.get("linger", _LINGER if spec["kind"] == "gpu_time" else None)),
         _STRICT if spec.get("strict") else 0,
+    )
+
+
+def _limit_row(
+    spec: LimitSpec, resources: list[str], components: list[str]
+) -> tuple[int, int, int, int, int, int]:
+    if spec["kind"] not in _LIMITS:
+        raise ValueError(f"a limit is one of {', '.join(_LIMITS)}, not {spec['kind']!r}")
+    if spec["resource"] not in resources:
+        raise ValueError(f"a limit: no resource of the name {spec['resource']!r}")
+    component = spec.get("component")
+    if component is not None and component not in components:
+        raise ValueError(f"a limit: no component of the name {component!r}")
+    return (
+        resources.index(spec["resource"]),
+        _ALL if component is None else components.index(component),
+        _LIMITS[spec["kind"]],
+        spec["amount"],
+        _ns(spec.get("period")),
+        spec.get("burst", 0),
     )
 
 
@@ -208,6 +242,20 @@ class Coordinator:
             ms=ms,
         )
 
+    def api(self, name: str, component: str | None = None) -> Api:
+        """A service outside that counts, see Api. component: who asks; may be left out when there
+        is but one."""
+        if component is None:
+            names = [str(info["name"]) for info in self.coord.components()]
+            if len(names) != 1:
+                raise ValueError(f"who asks: {', '.join(names)}?")
+            component = names[0]
+        return Api(self.coord, name, component)
+
+    def limits(self) -> list[dict[str, Any]]:
+        """Every limit: what is in force, what remains, what was taken."""
+        return self.coord.limits()
+
     def _whole_of(self, name: str) -> int:
         for info in self.coord.resources():
             if info["name"] == name:
@@ -267,6 +315,8 @@ def coordinator(
     *,
     resources: collections.abc.Mapping[str, ResourceSpec] | None = None,
     components: collections.abc.Mapping[str, ComponentSpec] | None = None,
+    limits: collections.abc.Sequence[LimitSpec] = (),
+    reservation: float | None = None,
     drf: bool = False,
     aging: float | None = None,
     notice: float | None = None,
@@ -275,10 +325,11 @@ def coordinator(
 ) -> Coordinator:
     """Attach to the coordinator of that name, or make it; None: one for this process alone.
 
-    Who attaches may leave out resources and components. aging, notice and max_hold are seconds and,
-    as drf (dominant shares inside a class), matter to the one who makes it; options are
-    max_leases, max_waiters, max_peers, max_records, mode and peer_name. Invalid says which option
-    is wrong, Layout that something else has the name.
+    Who attaches may leave out resources, components and limits. aging, notice, max_hold and
+    reservation (how long one stays open) are seconds and, as drf (dominant shares inside a class),
+    matter to the one who makes it; options are max_leases, max_waiters, max_peers, max_records,
+    max_reservations, mode and peer_name. Invalid says which option is wrong, Layout that something
+    else has the name.
     """
     specs = dict(resources or {})
     order = {resource: i for i, resource in enumerate(specs)}
@@ -292,12 +343,15 @@ def coordinator(
             shares.append((i, at, share.get("guaranteed", 0), share.get("ceiling", 0)))
     if aging is not None:
         options["aging_ns"] = _ns(aging)
+    if reservation is not None:
+        options["reservation_ns"] = _ns(reservation)
     return Coordinator(
         Coord(
             name,
             [_resource_row(resource, spec) for resource, spec in specs.items()],
             rows,
             shares,
+            [_limit_row(limit, list(specs), list(components or {})) for limit in limits],
             flags=_DRF if drf else 0,
             notice_ns=_ns(notice),
             max_hold_ns=_ns(max_hold),

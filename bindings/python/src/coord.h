@@ -44,6 +44,12 @@ PyObject *jbpy_coord_components(jbpy_coord *self, PyObject *ignored);
 PyObject *jbpy_coord_leases(jbpy_coord *self, PyObject *ignored);
 PyObject *jbpy_coord_waiters(jbpy_coord *self, PyObject *ignored);
 
+/* usage.c */
+PyObject *jbpy_coord_take(jbpy_coord *self, PyObject *args, PyObject *kwargs);
+PyObject *jbpy_coord_limits(jbpy_coord *self, PyObject *ignored);
+PyObject *jbpy_coord_correct(jbpy_coord *self, PyObject *args, PyObject *kwargs);
+PyObject *jbpy_coord_block(jbpy_coord *self, PyObject *args);
+
 /* lease.c */
 PyObject *jbpy_lease_new(jbpy_coord *coord, const jb_lease *lease, bool is_detached);
 PyObject *jbpy_ticket_new(jbpy_coord *coord, const jb_ticket *ticket, bool is_detached);

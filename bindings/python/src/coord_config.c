@@ -6,14 +6,15 @@
  */
 #include "coord.h"
 
-enum { SHARES_MAX = 4096 };
+enum { SHARES_MAX = 4096, N_HELD = 4 };
 
 struct config {
     jb_coord_opts opts;
-    PyObject *held[3]; /* tuples */
+    PyObject *held[N_HELD]; /* tuples */
     jb_resource_spec *resources;
     jb_component_spec *components;
     jb_share_spec *shares;
+    jb_limit_spec *limits;
 };
 
 /* A sequence as a tuple that is held, and room for as many items. */
@@ -82,24 +83,43 @@ static int take_shares(struct config *c, PyObject *sequence)
     return c->shares == NULL ? -1 : 0;
 }
 
+static int take_limits(struct config *c, PyObject *sequence)
+{
+    c->limits =
+        take(sequence, JB_QUOTA_LIMITS_MAX, sizeof *c->limits, &c->held[3], &c->opts.n_limits);
+    for (uint32_t i = 0; c->limits != NULL && i < c->opts.n_limits; i++) {
+        jb_limit_spec *l = &c->limits[i];
+
+        if (!PyArg_ParseTuple(PyTuple_GetItem(c->held[3], i), "O&O&O&O&O&O&", jbpy_to_uint32,
+                              &l->resource, jbpy_to_uint32, &l->component, jbpy_to_uint32, &l->kind,
+                              jbpy_to_uint64, &l->amount, jbpy_to_uint64, &l->period_ns,
+                              jbpy_to_uint64, &l->burst))
+            return -1;
+    }
+    c->opts.limits = c->limits;
+    return c->limits == NULL ? -1 : 0;
+}
+
 static int parse(struct config *c, PyObject *args, PyObject *kwargs, PyObject **ret_name)
 {
-    static char *const keys[] = {"name",       "resources",   "components",  "shares",      "flags",
-                                 "max_leases", "max_waiters", "max_peers",   "max_records", "mode",
-                                 "aging_ns",   "notice_ns",   "max_hold_ns", "peer_name",   NULL};
-    PyObject *resources, *components, *shares;
+    static char *const keys[] = {
+        "name",       "resources",   "components", "shares",           "limits",         "flags",
+        "max_leases", "max_waiters", "max_peers",  "max_records",      "mode",           "aging_ns",
+        "notice_ns",  "max_hold_ns", "peer_name",  "max_reservations", "reservation_ns", NULL};
+    PyObject *resources, *components, *shares, *limits;
     jb_coord_opts *o = &c->opts;
 
     jb_coord_opts_init(o, sizeof *o);
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "OOOO|$O&O&O&O&O&O&O&O&O&z:Coord", (char **)keys, ret_name, &resources,
-            &components, &shares, jbpy_to_uint32, &o->flags, jbpy_to_uint32, &o->max_leases,
-            jbpy_to_uint32, &o->max_waiters, jbpy_to_uint32, &o->max_peers, jbpy_to_uint32,
-            &o->max_records, jbpy_to_uint32, &o->mode, jbpy_to_uint64, &o->aging_ns, jbpy_to_uint64,
-            &o->notice_ns, jbpy_to_uint64, &o->max_hold_ns, &o->peer_name))
+            args, kwargs, "OOOOO|$O&O&O&O&O&O&O&O&O&zO&O&:Coord", (char **)keys, ret_name,
+            &resources, &components, &shares, &limits, jbpy_to_uint32, &o->flags, jbpy_to_uint32,
+            &o->max_leases, jbpy_to_uint32, &o->max_waiters, jbpy_to_uint32, &o->max_peers,
+            jbpy_to_uint32, &o->max_records, jbpy_to_uint32, &o->mode, jbpy_to_uint64, &o->aging_ns,
+            jbpy_to_uint64, &o->notice_ns, jbpy_to_uint64, &o->max_hold_ns, &o->peer_name,
+            jbpy_to_uint32, &o->max_reservations, jbpy_to_uint64, &o->reservation_ns))
         return -1;
     if (take_resources(c, resources) < 0 || take_components(c, components) < 0 ||
-        take_shares(c, shares) < 0)
+        take_shares(c, shares) < 0 || take_limits(c, limits) < 0)
         return -1;
     return 0;
 }
@@ -109,7 +129,8 @@ static void config_free(struct config *c)
     PyMem_Free(c->resources);
     PyMem_Free(c->components);
     PyMem_Free(c->shares);
-    for (int i = 0; i < 3; i++)
+    PyMem_Free(c->limits);
+    for (int i = 0; i < N_HELD; i++)
         Py_XDECREF(c->held[i]);
 }
 

@@ -38,6 +38,7 @@ typedef struct jbpy_state {
     PyTypeObject *coord_type;
     PyTypeObject *lease_type;
     PyTypeObject *ticket_type;
+    PyTypeObject *usage_type;
     PyObject *error;                 /* jimbot.Error */
     PyObject *errors[JBPY_N_ERRORS]; /* its subclasses by -code; NULL where there is none */
     PyObject *json_loads;
@@ -177,10 +178,12 @@ PyObject *jbpy_bus_join(jbpy_bus *self, PyObject *args, PyObject *kwargs);
 PyObject *jbpy_bus_remove_group(jbpy_bus *self, PyObject *name);
 void jbpy_workers_shut(jbpy_bus *bus);
 
-/* coord.c, lease.c */
+/* coord.c, lease.c, usage.c */
 extern PyType_Spec jbpy_coord_spec;
 extern PyType_Spec jbpy_lease_spec;
 extern PyType_Spec jbpy_ticket_spec;
+extern PyType_Spec jbpy_usage_spec;
+PyObject *jbpy_rate_answer(PyObject *module, PyObject *headers);
 
 /* batch.c */
 extern PyType_Spec jbpy_batch_spec;

@@ -291,7 +291,8 @@ static int add_types(PyObject *module, jbpy_state *st)
         add_type(module, &jbpy_worker_spec, &st->worker_type) < 0 ||
         add_type(module, &jbpy_coord_spec, &st->coord_type) < 0 ||
         add_type(module, &jbpy_lease_spec, &st->lease_type) < 0 ||
-        add_type(module, &jbpy_ticket_spec, &st->ticket_type) < 0)
+        add_type(module, &jbpy_ticket_spec, &st->ticket_type) < 0 ||
+        add_type(module, &jbpy_usage_spec, &st->usage_type) < 0)
         return -1;
     st->command_type = PyStructSequence_NewType(&jbpy_command_desc);
     if (st->command_type == NULL || PyModule_AddType(module, st->command_type) < 0)
@@ -355,6 +356,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->coord_type);
     Py_VISIT(st->lease_type);
     Py_VISIT(st->ticket_type);
+    Py_VISIT(st->usage_type);
     Py_VISIT(st->error);
     for (int i = 0; i < JBPY_N_ERRORS; i++)
         Py_VISIT(st->errors[i]);
@@ -380,6 +382,7 @@ static int core_clear(PyObject *module)
     Py_CLEAR(st->coord_type);
     Py_CLEAR(st->lease_type);
     Py_CLEAR(st->ticket_type);
+    Py_CLEAR(st->usage_type);
     Py_CLEAR(st->error);
     for (int i = 0; i < JBPY_N_ERRORS; i++)
         Py_CLEAR(st->errors[i]);
@@ -421,6 +424,8 @@ static PyMethodDef core_methods[] = {
     {"unlink", core_unlink, METH_O, "Remove the name of a bus."},
     {"now_ns", core_now_ns, METH_NOARGS, "The clock of Event.time_ns."},
     {"event_types", core_event_types, METH_NOARGS, "Type names and their numbers, as a dict."},
+    {"rate_answer", jbpy_rate_answer, METH_O,
+     "What the headers of an answer, (name, value) each, say of limits: a dict of what was said."},
     {"_batch", jbpy_batch_of, METH_VARARGS, "A Batch of events that did not lie in a ring."},
     {"_set_array_factory", core_set_array_factory, METH_O,
      "What makes an array of a Column; None: memoryview."},
