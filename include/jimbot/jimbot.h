@@ -6,6 +6,7 @@
 #define JIMBOT_JIMBOT_H
 
 #include "jimbot/base.h"
+#include "jimbot/books.h"
 #include "jimbot/bus.h"
 #include "jimbot/check.h"
 #include "jimbot/command.h"
@@ -18,6 +19,7 @@
 #include "jimbot/rate.h"
 #include "jimbot/request.h"
 #include "jimbot/schema.h"
+#include "jimbot/slice.h"
 #include "jimbot/stats.h"
 #include "jimbot/sub.h"
 #include "jimbot/usage.h"

@@ -3,7 +3,8 @@
  * things that several programs share.
  *
  * @code
- *     jb_resource_spec resources[] = {{.name = "ram", .kind = JB_RESOURCE_MEMORY, .capacity = 1000}};
+ *     jb_resource_spec resources[] = {
+ *         {.name = "ram", .kind = JB_RESOURCE_MEMORY, .capacity = 1000}};
  *     jb_component_spec components[] = {{.name = "trainer", .weight = 3}, {.name = "game"}};
  *     jb_coord_opts opts;
  *     jb_coord *coord;
@@ -14,7 +15,7 @@
  *     jb_coord_opts_init(&opts, sizeof opts);
  *     opts.resources = resources, opts.n_resources = 1;
  *     opts.components = components, opts.n_components = 2;
- *     jb_coord_open("quota", &opts, &coord, NULL); // attach, or create it; NULL: this process alone
+ *     jb_coord_open("quota", &opts, &coord, NULL); // attach, or create it
  *
  *     if (jb_coord_acquire(coord, &want, 2000000000, &lease) == 0) {
  *         work(lease.token);
@@ -24,12 +25,12 @@
  *
  * Caveats first:
  *  - A lease is a promise among those who ask. Nobody is stopped from using what they did not ask
- * for; see jb_coord_set_foreign() for what is in use without a lease.
+ *    for; see jb_coord_set_foreign() for what is in use without a lease.
  *  - A lease with `hold_ns` ends by itself. Who works on has to look: a lease that has ended is
- * somebody else's now. Where the resource can check, hand it the fencing token.
+ *    somebody else's now. Where the resource can check, hand it the fencing token.
  *  - Handles do not survive fork(): in the child every call returns JB_ESTATE.
  *  - Whoever may open a shared coordinator may break its books for the others (never their memory:
- * every index is checked). jb_coord_audit() tells.
+ *    every index is checked). jb_coord_audit() tells.
  *
  * **Leases.** A want names amounts of one or several resources; all of them are granted or none.
  * Tokens are 64-bit numbers that only grow, over restarts and re-creation too. Each lease ends
@@ -42,10 +43,11 @@
  * **Order.** Waiters of one component, class and set of resources are served first come, first
  * served; of these lines, in this order:
  *  1. who is *due*: who has waited aging_ns once as CRITICAL, twice as HIGH, three times as NORMAL,
- * four times as LOW. In the order of becoming due; what a due waiter wants and others hold is kept
- * for it when it comes free.
+ *     four times as LOW. In the order of becoming due; what a due waiter wants and others hold is
+ *     kept for it when it comes free.
  *  2. who stays within its component's guaranteed share of everything it wants.
  *  3. the others.
+ *
  * In 2 and 3 the higher class first, and within a class whoever had least of its weight so far
  * (start-time fair queueing over amount times time held, as measured at the end); with
  * JB_COORD_DRF whoever has the smallest dominant share at the moment. Who can be served now is,
@@ -248,8 +250,8 @@ JB_API void jb_coord_opts_init(jb_coord_opts *opts, uint32_t size);
  * @param opts       NULL, or without resources: only attach.
  * @param ret_coord  the caller closes it.
  *
- * @return 0, or JB_EINVAL (`err->msg` says which option), JB_ENOENT (there is none, and no resources
- *         to make one of), JB_ESTATE (it was made with other resources or components), JB_ENOMEM,
+ * @return 0, or JB_EINVAL (`err->msg` says which option), JB_ENOENT (there is none, and no
+ *         resources to make one of), JB_ESTATE (it was made with other resources or components), JB_ENOMEM,
  *         and what jb_bus_open() says of files.
  *
  * Threads: any. Blocks: for file operations. Allocates: yes. Game thread: set-up only.
@@ -470,296 +472,11 @@ JB_API int jb_coord_set_foreign(jb_coord *coord, uint32_t resource, uint64_t amo
  */
 JB_API int jb_coord_tick(jb_coord *coord, uint64_t *ret_next_ns);
 
-/**
- * Time on a device, in slices: @code
- *     jb_slice slice = {.component = trainer, .resource = gpu0};
- *
- *     jb_slice_begin(coord, &slice, UINT64_MAX);
- *     do
- *         step(); // as short as can be: nobody is interrupted
- *     while (more() && jb_slice_next(coord, &slice, UINT64_MAX) == 0);
- *     jb_slice_end(coord, &slice);
- * @endcode
- *
- * A slice is a lease on all of a resource of kind JB_RESOURCE_GPU_TIME (or of any other), and what
- * is measured is the time from its grant to its end. **Fair**, the default: who waits gets time by
- * weight, and what one does not use the others have. A component with a ceiling gets at most that
- * part of the capacity as its part of the time. **Strict** (JB_RESOURCE_STRICT): each component gets
- * its guaranteed part of the time, or without one the part that its weight is of all weights, and no
- * more, also when the device is idle otherwise. Who took too long waits so much the longer; who came
- * late has up to one quantum to make up for it.
- */
-typedef struct jb_slice {
-    jb_lease lease;     /**< token 0: none; else the slice goes on */
-    uint32_t component; /**< set by the caller, as the rest */
-    uint32_t resource;
-    uint32_t lease_class; /**< enum jb_lease_class */
-    uint32_t _reserved;   /**< 0 */
-    uint64_t amount;      /**< 0: all of it */
-    uint64_t hold_ns;     /**< the lease expires after it; 0: max_hold_ns, or never */
-    uint64_t used_ns;     /**< how long the slice before lasted; set at its end */
-} jb_slice;
-
-/**
- * Begin a slice, when it is our turn.
- *
- * @return 0, or JB_EAGAIN (timeout_ns is 0), JB_ETIMEDOUT, JB_ESTATE (the slice before goes on),
- *         JB_ETOOBIG, JB_ELIMIT, JB_EINVAL.
- *
- * Threads: any, on distinct slices. Blocks: up to timeout_ns. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_slice_begin(jb_coord *coord, jb_slice *slice, uint64_t timeout_ns);
-
-/**
- * Begin a slice now or not at all.
- *
- * @return 0, or JB_EAGAIN, JB_ESTATE (the slice before goes on), JB_ETOOBIG, JB_ELIMIT, JB_EINVAL.
- *
- * Threads: any, on distinct slices. Blocks: never. Allocates: never. Game thread: yes.
- * Since: 0.1
- */
-JB_API int jb_slice_try(jb_coord *coord, jb_slice *slice);
-
-/**
- * Between two steps of one slice: may it go on?
- *
- * @return JB_LEASE_GOOD; JB_LEASE_NOTICE: the quantum is over and somebody waits, or it was given
- *         notice: end it, or call jb_slice_next(). JB_ENOENT (it has ended), JB_EINVAL.
- *
- * Threads: any, on distinct slices. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_slice_check(jb_coord *coord, const jb_slice *slice);
-
-/**
- * End a slice and begin the next in one step: as long as it is our turn nobody gets in between, and
- * when it is not, we stand in line before others look at it. Ending and then beginning would give
- * the turn away to whoever waits, whatever the weights are.
- *
- * A slice that had ended by itself is begun anew.
- *
- * @return as jb_slice_begin(); after a failure there is no slice.
- *
- * Threads: any, on distinct slices. Blocks: up to timeout_ns. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_slice_next(jb_coord *coord, jb_slice *slice, uint64_t timeout_ns);
-
-/**
- * End a slice. What is left of its time is others'.
- *
- * @return 0, or JB_ENOENT (it had ended; there is none now), JB_EINVAL.
- *
- * Threads: any, on distinct slices. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_slice_end(jb_coord *coord, jb_slice *slice);
-
-/** What a record tells. */
-enum jb_record_kind {
-    JB_RECORD_WAITING = 1, /**< somebody stands in line; `token` is the ticket's id */
-    JB_RECORD_GRANTED = 2, /**< `value_ns`: after waiting so long */
-    JB_RECORD_DENIED = 3,  /**< `reason`: enum jb_denied_reason */
-    JB_RECORD_LEFT = 4,    /**< somebody left the line; `token` is the ticket's id */
-    JB_RECORD_SHRUNK = 5,  /**< `amount` was given back */
-    JB_RECORD_NOTICE = 6,  /**< the lease ends in `value_ns` at the latest */
-    JB_RECORD_ENDED = 7    /**< `reason`: enum jb_lease_end; `value_ns`: held so long */
-};
-
-/** Why not. */
-enum jb_denied_reason {
-    JB_DENIED_BUSY = 1,   /**< not free, or others were first */
-    JB_DENIED_TIMEOUT = 2 /**< its wait_ns ran out; `token` is the ticket's id */
-};
-
-/** One thing that happened to one amount. What happens to several at once has a record for each, in
- * a row. */
-typedef struct jb_record {
-    uint64_t sequence; /**< 0, 1, 2 … since the creation */
-    uint64_t time_ns;
-    uint64_t token; /**< of the lease, or the id of the ticket */
-    uint64_t amount;
-    uint64_t value_ns;
-    uint64_t tag;    /**< of the want */
-    uint32_t kind;   /**< enum jb_record_kind */
-    uint32_t reason; /**< depends on the kind, else 0 */
-    uint32_t component;
-    uint32_t resource;
-    uint32_t lease_class; /**< enum jb_lease_class */
-    uint32_t slot;
-    uint32_t peer;   /**< who asked; 0: detached */
-    uint32_t n_more; /**< records of the same happening that follow */
-} jb_record;
-
-/**
- * Read what happened, the oldest first. From the beginning, or as long as nothing was lost, the
- * books can be recomputed from it: add up what was granted, take off what was shrunk and ended.
- *
- * @param cursor      0 for the oldest there is; moves on.
- * @param ret_record  set when 1 is returned.
- * @param ret_lost    how many were overwritten before they were read; NULL is fine.
- *
- * @return 1, 0 (no news), or JB_ESTATE, JB_EINVAL.
- *
- * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_coord_next_record(jb_coord *coord, uint64_t *cursor, jb_record *ret_record,
-                                uint64_t *ret_lost);
-
-/** The whole, as it is now. */
-typedef struct jb_coord_stats {
-    uint32_t n_resources;
-    uint32_t n_components;
-    uint32_t n_leases;
-    uint32_t max_leases;
-    uint32_t n_waiting;
-    uint32_t max_waiters;
-    uint64_t now_ns;     /**< the time that everything here is measured in */
-    uint64_t next_token; /**< all tokens so far are below */
-    uint64_t n_records;
-    uint64_t n_takeovers; /**< how often somebody died inside and was cleaned up after */
-} jb_coord_stats;
-
-/** One resource, as it is now. */
-typedef struct jb_resource_info {
-    char name[JB_QUOTA_NAME_BYTES];
-    uint32_t kind; /**< enum jb_resource_kind */
-    uint32_t device;
-    uint32_t flags; /**< enum jb_resource_flags */
-    uint32_t _reserved;
-    uint64_t capacity;
-    uint64_t headroom;
-    uint64_t foreign;   /**< see jb_coord_set_foreign() */
-    uint64_t allocated; /**< by leases, at most capacity - headroom */
-    uint64_t n_leases;
-    uint64_t n_waiting;
-    uint64_t n_granted;
-    uint64_t n_denied;
-    uint64_t used_ns; /**< time of leases that ended, times their part of the capacity */
-    uint64_t quantum_ns;
-    uint64_t wait_buckets[JB_QUOTA_BUCKETS]; /**< of grants */
-    uint64_t hold_buckets[JB_QUOTA_BUCKETS]; /**< of leases that ended */
-} jb_resource_info;
-
-/** One component, as it is now. */
-typedef struct jb_component_info {
-    char name[JB_QUOTA_NAME_BYTES];
-    uint32_t weight;
-    uint32_t n_leases;
-    uint32_t n_waiting;
-    uint32_t _reserved;
-    uint64_t n_granted;
-    uint64_t n_denied;
-    uint64_t n_ended[5]; /**< by enum jb_lease_end */
-    uint64_t waited_ns;  /**< all its grants together */
-    uint64_t held_ns;    /**< all its leases that ended together */
-} jb_component_info;
-
-/** What a component has of a resource. */
-typedef struct jb_share_info {
-    uint64_t guaranteed;
-    uint64_t ceiling; /**< of time on a device: the part of it that it gets at most */
-    uint64_t allocated;
-    uint64_t used_ns; /**< as in jb_resource_info, its own */
-} jb_share_info;
-
-/** A lease, or somebody in line. */
-typedef struct jb_lease_info {
-    uint64_t token;       /**< of the lease; the ticket's id of who waits */
-    uint64_t granted_ns;  /**< since when it lasts; since when it waits */
-    uint64_t deadline_ns; /**< UINT64_MAX: none */
-    uint64_t tag;
-    uint32_t slot;
-    uint32_t component;
-    uint32_t lease_class; /**< enum jb_lease_class */
-    uint32_t peer;        /**< 0: detached */
-    uint32_t has_notice;  /**< 1: it was given notice */
-    uint32_t n_amounts;
-    jb_amount amounts[JB_QUOTA_AMOUNTS_MAX];
-} jb_lease_info;
-
-/**
- * Numbers of the whole.
- *
- * @return 0, or JB_ESTATE, JB_EINVAL.
- *
- * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_coord_get_stats(jb_coord *coord, jb_coord_stats *ret_stats);
-
-/**
- * Look at a resource.
- *
- * @return 0, or JB_ENOENT (past the last), JB_ESTATE, JB_EINVAL.
- *
- * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_coord_resource_at(jb_coord *coord, uint32_t idx, jb_resource_info *ret_info);
-
-/**
- * Look at a component.
- *
- * @return 0, or JB_ENOENT (past the last), JB_ESTATE, JB_EINVAL.
- *
- * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_coord_component_at(jb_coord *coord, uint32_t idx, jb_component_info *ret_info);
-
-/**
- * Look at what a component has of a resource.
- *
- * @return 0, or JB_ENOENT (no such component or resource), JB_ESTATE, JB_EINVAL.
- *
- * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_coord_share_at(jb_coord *coord, uint32_t component, uint32_t resource,
-                             jb_share_info *ret_info);
-
-/**
- * Walk the leases, in no order. One that comes or goes meanwhile may be seen or not.
- *
- * @param cursor  0 to begin; moves on.
- *
- * @return 1, 0 (that was all), or JB_ESTATE, JB_EINVAL.
- *
- * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_coord_next_lease(jb_coord *coord, uint32_t *cursor, jb_lease_info *ret_info);
-
-/**
- * Walk those in line, in no order.
- *
- * @param cursor  0 to begin; moves on.
- *
- * @return 1, 0 (that was all), or JB_ESTATE, JB_EINVAL.
- *
- * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_coord_next_waiter(jb_coord *coord, uint32_t *cursor, jb_lease_info *ret_info);
-
-/**
- * Recompute the books from the leases and lines, and compare: every sum, every list, the heap, that
- * nothing is over its capacity, and that nobody waits who could be served.
- *
- * @param err  says what is wrong first. NULL is fine.
- *
- * @return 0, or JB_ECORRUPT, JB_ESTATE, JB_EINVAL.
- *
- * Threads: any. Blocks: for as long as it takes to look at every lease. Allocates: never.
- * Game thread: no.
- * Since: 0.1
- */
-JB_API int jb_coord_audit(jb_coord *coord, jb_error *err);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include "jimbot/books.h"
+#include "jimbot/slice.h"
+
 #endif

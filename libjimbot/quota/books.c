@@ -2,9 +2,9 @@
  * books.c: see books.h. A step reads, decides, then writes; it ends with a commit, so that who dies
  * between two steps leaves consistent books, and who dies within one leaves its log.
  *
- * What is charged for fairness is the time a lease was held, times its part of the capacity. A grant
- * charges one quantum of it in advance, so that a component that gets many leases at once is not
- * taken for one that had nothing; the end corrects it to what was measured.
+ * What is charged for fairness is the time a lease was held, times its part of the capacity. A
+ * grant charges one quantum of it in advance, so that a component that gets many leases at once is
+ * not taken for one that had nothing; the end corrects it to what was measured.
  */
 #include "quota/books.h"
 
@@ -18,6 +18,11 @@ uint64_t jbi_books_now(const struct jbi_books *books, uint64_t clock_ns)
     if (clock_ns > books->head->now_ns)
         books->head->now_ns = clock_ns;
     return books->head->now_ns;
+}
+
+static uint64_t less(uint64_t from, uint64_t amount)
+{
+    return from > amount ? from - amount : 0;
 }
 
 uint64_t jbi_books_limit(const struct jbi_quota_resource *resource)
@@ -98,17 +103,14 @@ enum jbi_fit jbi_books_fit(const struct jbi_books *books, const struct jbi_want 
         const struct jbi_quota_resource *resource = &books->resources[idx];
         const struct jbi_quota_share *share = jbi_share_get(books, want->component, idx);
         uint64_t limit = jbi_books_limit(resource);
-        uint64_t used = resource->allocated;
+        uint64_t left;
 
         if (share->ready_ns > books->head->now_ns || share->allocated > share->ceiling ||
             want->amount[i] > share->ceiling - share->allocated)
             return JBI_FIT_OWN;
-        /* Each sum is checked before it is made: what is foreign or kept may be any number. */
-        if (used > limit || resource->foreign > limit - used)
-            fit = JBI_FIT_FULL;
-        else if (kept && kept[idx] > limit - used - resource->foreign)
-            fit = JBI_FIT_FULL;
-        else if (want->amount[i] > limit - used - resource->foreign - (kept ? kept[idx] : 0))
+        left = less(limit, resource->allocated);
+        left = less(left, resource->foreign);
+        if (want->amount[i] > less(left, kept ? kept[idx] : 0))
             fit = JBI_FIT_FULL;
     }
     return fit;
@@ -215,11 +217,6 @@ void jbi_lease_unpack(const struct jbi_books *books, const struct jbi_quota_leas
         ret_want->amount[i] = lease->amounts[i];
         ret_want->mask |= UINT64_C(1) << ret_want->resource[i];
     }
-}
-
-static uint64_t less(uint64_t from, uint64_t amount)
-{
-    return from > amount ? from - amount : 0;
 }
 
 /* Time on a device is paced: who used a part of it with a ceiling of a fourth is next after four

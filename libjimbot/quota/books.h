@@ -2,7 +2,8 @@
  * books.h: who has how much of what: resources, components, leases, and their ends.
  *
  * Invariants, after every step:
- *  - what is allocated of a resource is the sum of what its leases have, never more than the capacity
+ *  - what is allocated of a resource is the sum of what its leases have, never more than the
+ *    capacity
  *    less the headroom;
  *  - a lease in use has a token that no other ever had, and one end: the step that frees its slot;
  *  - every lease with a deadline is in the heap, once.

@@ -7,7 +7,8 @@
 #include "quota/books.h"
 #include "shm/segment_layout.h"
 
-/* The defaults with what was given over them: all but resources, components and shares is checked. */
+/* The defaults with what was given over them: all but resources, components and shares is
+ * checked. */
 int jbi_config_take(const jb_coord_opts *given, jb_coord_opts *ret_opts, jb_error *err);
 
 /* Are resources, components and shares fit to make a coordinator of? */

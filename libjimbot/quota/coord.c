@@ -1,6 +1,6 @@
 /*
- * coord.c: asking, waiting, having, giving back: the calls of quota.h about leases. Checking is done
- * before the lock is taken, deciding under it.
+ * coord.c: asking, waiting, having, giving back: the calls of quota.h about leases. Checking is
+ * done before the lock is taken, deciding under it.
  */
 #include "quota/coord.h"
 

@@ -2,8 +2,8 @@
  * coord.h: a handle, and the frame of every call on it.
  *
  * Invariant: between jbi_coord_enter() and jbi_coord_leave() the caller has the lock, the books are
- * those of now (what expired has ended), and whatever a dead owner left half done is undone. Leaving
- * serves who waits, and wakes them after the lock is free.
+ * those of now (what expired has ended), and whatever a dead owner left half done is undone.
+ * Leaving serves who waits, and wakes them after the lock is free.
  */
 #ifndef JBI_QUOTA_COORD_H
 #define JBI_QUOTA_COORD_H
@@ -42,7 +42,8 @@ void jbi_coord_leave(jb_coord *coord);
 /* End what those had who died, if nobody else is at it. Waits for nobody but the lock's owner. */
 void jbi_coord_bury_dead(jb_coord *coord);
 
-/* The caller's own lease, or one that belongs to whoever knows the token; NULL when it has ended. */
+/* The caller's own lease, or one that belongs to whoever knows the token; NULL when it has
+ * ended. */
 struct jbi_quota_lease *jbi_coord_own_lease(const jb_coord *coord, const jb_lease *lease);
 
 /* What somebody asks for, checked. 0, JB_EINVAL or JB_ETOOBIG. */

@@ -1,9 +1,9 @@
 /*
  * coord_open.c: handles on a coordinator: made for one process, or found by name; closed.
  *
- * Invariant: joining, leaving and burying happen under the segment's one lock, as for a bus. A named
- * coordinator outlives everybody who has it open, so that a restart finds leases that are held from
- * afar, limits and tokens; who died is buried by the next one who looks.
+ * Invariant: joining, leaving and burying happen under the segment's one lock, as for a bus. A
+ * named coordinator outlives everybody who has it open, so that a restart finds leases that are
+ * held from afar, limits and tokens; who died is buried by the next one who looks.
  */
 #include "base/alloc.h"
 #include "base/error.h"

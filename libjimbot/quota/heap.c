@@ -1,6 +1,6 @@
 /*
- * heap.c: leases by deadline: a heap of four children each, whose entries carry the deadline so that
- * a comparison does not go to the lease.
+ * heap.c: leases by deadline: a heap of four children each, whose entries carry the deadline so
+ * that a comparison does not go to the lease.
  *
  * Invariant: heap[i].lease names a lease whose heap_at is i + 1. Places read from the block are
  * checked against the table; a heap that somebody broke is in the wrong order, never out of bounds.

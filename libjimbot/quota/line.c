@@ -2,8 +2,8 @@
  * line.c: waiters in lines: doubly linked, so that one can leave from the middle; the lines
  * themselves in a list. See queue.h for the invariants.
  *
- * There are as many places for lines as for waiters, and no line is empty, so a line is always to be
- * had for a waiter that has a slot.
+ * There are as many places for lines as for waiters, and no line is empty, so a line is always to
+ * be had for a waiter that has a slot.
  */
 #include "quota/queue.h"
 

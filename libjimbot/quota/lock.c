@@ -17,7 +17,8 @@ static bool take_free(const struct jbi_lock *lock, uint32_t mark)
 {
     uint32_t free_word = 0;
 
-    /* Pairs with the release in jbi_lock_give(): who has the lock sees what the last owner wrote. */
+    /* Pairs with the release in jbi_lock_give(): who has the lock sees what the last owner
+     * wrote. */
     return atomic_compare_exchange_strong_explicit(lock->word, &free_word, lock->self | mark,
                                                    memory_order_acquire, memory_order_relaxed);
 }

@@ -1,9 +1,9 @@
 /*
  * lock.h: one lock over the books, that no death leaves locked.
  *
- * Invariant: the word names its owner, and only the owner, or whoever the kernel told that the owner
- * is dead, changes it. No pthread robust mutex: its list of owned locks lies in the shared memory,
- * where anybody could bend it.
+ * Invariant: the word names its owner, and only the owner, or whoever the kernel told that the
+ * owner is dead, changes it. No pthread robust mutex: its list of owned locks lies in the shared
+ * memory, where anybody could bend it.
  *
  * A peer number cannot be given to somebody new while one looks whether its owner is dead: joining
  * and taking over both need the segment's lifecycle lock.

@@ -21,8 +21,8 @@ struct candidate {
     uint64_t due_ns;
 };
 
-/* Lines whose heads are due, the longest due first. Beyond DUE_MAX they count as the others do, until
- * they are among the first. */
+/* Lines whose heads are due, the longest due first. Beyond DUE_MAX they count as the others do,
+ * until they are among the first. */
 struct due_list {
     uint32_t n;
     struct {

@@ -16,8 +16,8 @@
 int64_t jbi_queue_enter(const struct jbi_books *books, const struct jbi_want *want,
                         uint64_t until_ns);
 
-/* Leave the line, if it is still in one, and give up the slot. `kind` is recorded: JB_RECORD_LEFT or
- * JB_RECORD_DENIED. One step, committed. */
+/* Leave the line, if it is still in one, and give up the slot. `kind` is recorded: JB_RECORD_LEFT
+ * or JB_RECORD_DENIED. One step, committed. */
 void jbi_queue_leave(const struct jbi_books *books, uint32_t slot, uint32_t kind);
 
 /* Give up the slot of one that is in no line any more. One step, committed. */

@@ -3,10 +3,10 @@
  * back.
  *
  * Invariant: between two commits every word of shared state that a step changes is in the log with
- * the value it had, before it changes. Who dies in the middle of a step leaves a log that leads back
- * to the last commit; who dies in the middle of rolling back leaves one that still does. Words that
- * nobody reads before another word points to them (a free slot, a record beyond the head) need no
- * log.
+ * the value it had, before it changes. Who dies in the middle of a step leaves a log that leads
+ * back to the last commit; who dies in the middle of rolling back leaves one that still does. Words
+ * that nobody reads before another word points to them (a free slot, a record beyond the head) need
+ * no log.
  *
  * The order of stores is the program's: a process is killed between two instructions, and its
  * finished stores are seen by whoever learns from the kernel that it is dead. So the compiler alone

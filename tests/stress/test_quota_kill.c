@@ -1,7 +1,7 @@
 /*
  * Processes that share a coordinator are killed at random, again and again, in the middle of
- * whatever they do: the books balance after each death, nothing a dead one held stays lost, and what
- * happened, added up from the records, is what the books say.
+ * whatever they do: the books balance after each death, nothing a dead one held stays lost, and
+ * what happened, added up from the records, is what the books say.
  */
 #include "../integration/segment/segment.h"
 #include "support/suite.h"
@@ -78,6 +78,9 @@ static void work(uint64_t seed)
     for (;;) {
         uint32_t i = n ? dice(&seed, n) : 0;
 
+        /* Whoever reads the records has to keep up. */
+        if (dice(&seed, 8) == 0)
+            usleep(100);
         if (n < HELD_MAX && ask(coord, &seed, &held[n]) == 0)
             n++;
         if (n && dice(&seed, 4) == 0)

@@ -1,6 +1,6 @@
 /*
- * test_fair.c: whatever the weights, lengths and classes are: time goes by weight over any interval,
- * and nobody waits longer than the bound.
+ * test_fair.c: whatever the weights, lengths and classes are: time goes by weight over any
+ * interval, and nobody waits longer than the bound.
  */
 #include "quota.h"
 

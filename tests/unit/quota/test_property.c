@@ -1,6 +1,6 @@
 /*
- * test_property.c: random histories of a million steps against a plain model: a list of leases and a
- * list of who waits, which know nothing of lines, heaps and tags.
+ * test_property.c: random histories of a million steps against a plain model: a list of leases and
+ * a list of who waits, which know nothing of lines, heaps and tags.
  *
  * The model learns of grants and ends from the records, and judges them; what calls return it
  * predicts by itself where that can be said without knowing the order of service.
@@ -323,7 +323,8 @@ static bool same_line(const struct waiting *a, const struct waiting *b)
     return a->component == b->component && a->lease_class == b->lease_class;
 }
 
-/* Who waits is who is listed; no head of a line fits, unless something may be kept for a due one. */
+/* Who waits is who is listed; no head of a line fits, unless something may be kept for a due
+ * one. */
 static void check_line(void)
 {
     bool waits[IN_LINE] = {false}, is_any_due = false;

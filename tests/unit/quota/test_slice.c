@@ -1,6 +1,6 @@
 /*
- * test_slice.c: time on a device: by weight when it is fair, by share and no more when it is strict,
- * as it was measured.
+ * test_slice.c: time on a device: by weight when it is fair, by share and no more when it is
+ * strict, as it was measured.
  */
 #include "quota.h"
 
