@@ -199,6 +199,37 @@ JB_API int jb_usage_block(jb_coord *coord, uint32_t resource, uint64_t after_ns)
  */
 JB_API int jb_coord_limit_at(jb_coord *coord, uint32_t idx, jb_limit_info *ret_info);
 
+/**
+ * Write down where the limits stand, for jb_usage_load() in another run of the machine. A
+ * coordinator with a name keeps them by itself until then. What is reserved counts as used.
+ *
+ * @param utc_now_ns  jb_clock_utc_ns().
+ * @param buf         where to; NULL with a cap_bytes of 0.
+ *
+ * @return how many bytes it takes; if that is more than cap_bytes, what is in `buf` is of no use.
+ *         Or JB_ENOENT (the coordinator has no limits), JB_EINVAL, JB_ECORRUPT, JB_ESTATE.
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int64_t jb_usage_save(jb_coord *coord, uint64_t utc_now_ns, void *buf, size_t cap_bytes);
+
+/**
+ * Take up again what was written down, into a coordinator that was made anew: of each limit that
+ * has the same resource, component, kind and period, what had not come back is missing, as far as
+ * it has not come back since. Nothing can be taken that could not without it; a clock that went
+ * back gives nothing, one that went ahead is believed.
+ *
+ * @return 0, or JB_ESTATE (the limits have a history of their own: something was taken already, or
+ *         was loaded; or after fork), JB_ECORRUPT (not what jb_usage_save() wrote: nothing
+ *         changed),
+ *         JB_ENOENT, JB_EINVAL.
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_load(jb_coord *coord, uint64_t utc_now_ns, const void *buf, size_t len_bytes);
+
 #ifdef __cplusplus
 }
 #endif

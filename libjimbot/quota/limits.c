@@ -9,7 +9,7 @@
 
 #define WINDOW_ZERO_NS (UINT64_C(1) << 61)
 
-static uint64_t window_time(uint64_t now_ns)
+uint64_t jbi_limit_time(uint64_t now_ns)
 {
     return (now_ns & (WINDOW_ZERO_NS - 1)) + WINDOW_ZERO_NS;
 }
@@ -75,7 +75,7 @@ static int decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint
                                jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), n, &paid,
                                ret_retry_ns);
     window = jbi_limit_window(limits, limit);
-    return jbi_window_decide(&window, n, window_time(now_ns), ret_retry_ns);
+    return jbi_window_decide(&window, n, jbi_limit_time(now_ns), ret_retry_ns);
 }
 
 /* What all limits say together. */
@@ -122,7 +122,7 @@ static void take_from(const struct jbi_limits *limits, struct jbi_limit *limit, 
                              jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), n));
     } else if (limit->kind == JB_LIMIT_WINDOW) {
         window = jbi_limit_window(limits, limit);
-        jbi_window_add(&window, n, window_time(now_ns));
+        jbi_window_add(&window, n, jbi_limit_time(now_ns));
     }
 }
 
@@ -140,7 +140,7 @@ static void give_to(const struct jbi_limits *limits, struct jbi_limit *limit, ui
             set(limits, &limit->gcra.paid_ticks, paid > at ? paid : at);
     } else if (limit->kind == JB_LIMIT_WINDOW) {
         window = jbi_limit_window(limits, limit);
-        jbi_window_give_back(&window, n, window_time(taken_ns), window_time(now_ns));
+        jbi_window_give_back(&window, n, jbi_limit_time(taken_ns), jbi_limit_time(now_ns));
     }
 }
 
@@ -416,7 +416,7 @@ static uint64_t remaining_in(const struct jbi_limits *limits, struct jbi_limit *
         ret_state->reset_after_ns = paid > at ? jbi_ticks_to_ns(paid - at) : 0;
     } else if (limit->kind == JB_LIMIT_WINDOW) {
         window = jbi_limit_window(limits, limit);
-        jbi_window_state(&window, window_time(now_ns), ret_state);
+        jbi_window_state(&window, jbi_limit_time(now_ns), ret_state);
     } else {
         ret_state->remaining = limit->open < limit->in_force ? limit->in_force - limit->open : 0;
     }
@@ -456,6 +456,12 @@ void jbi_limits_correct(const struct jbi_limits *limits, uint32_t idx,
     jbi_undo_commit(limits->undo);
 }
 
+void jbi_limit_block(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t until_ns)
+{
+    if (limit->blocked_until_ns < until_ns)
+        set(limits, &limit->blocked_until_ns, until_ns);
+}
+
 bool jbi_limits_block(const struct jbi_limits *limits, uint32_t resource, uint64_t until_ns)
 {
     bool is_found = false;
@@ -466,8 +472,7 @@ bool jbi_limits_block(const struct jbi_limits *limits, uint32_t resource, uint64
         if (limit->resource != resource || limit->component != JB_LIMIT_ALL)
             continue;
         is_found = true;
-        if (limit->blocked_until_ns < until_ns)
-            set(limits, &limit->blocked_until_ns, until_ns);
+        jbi_limit_block(limits, limit, until_ns);
     }
     jbi_undo_commit(limits->undo);
     return is_found;
@@ -485,4 +490,30 @@ void jbi_limits_state(const struct jbi_limits *limits, uint32_t idx, uint64_t no
         if (ret_state->reset_after_ns < blocked - now_ns)
             ret_state->reset_after_ns = blocked - now_ns;
     }
+}
+
+uint64_t jbi_limit_missing(const struct jbi_limit *limit, uint64_t now_ns)
+{
+    uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), paid = limit->gcra.paid_ticks;
+    uint64_t interval = terms_of(limit).interval;
+
+    if (limit->kind != JB_LIMIT_RATE || paid <= at || interval == 0)
+        return 0;
+    return (paid - at) / interval + ((paid - at) % interval != 0);
+}
+
+void jbi_limit_miss(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t missing,
+                    uint64_t passed_ns, uint64_t now_ns)
+{
+    struct jbi_gcra_terms terms = terms_of(limit);
+    uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns);
+    uint64_t passed = jbi_gcra_ticks(0, passed_ns);
+    uint64_t owed = jbi_gcra_charged(&terms, 0, 0, missing), paid;
+
+    if (limit->kind != JB_LIMIT_RATE || owed <= passed)
+        return;
+    owed -= passed;
+    paid = owed < JBI_PAID_MAX_TICKS - at ? at + owed : JBI_PAID_MAX_TICKS;
+    if (limit->gcra.paid_ticks < paid)
+        set(limits, &limit->gcra.paid_ticks, paid);
 }

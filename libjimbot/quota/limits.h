@@ -39,7 +39,8 @@ struct jbi_limits_head {
     /* Not logged. */
     _Atomic uint32_t bell; /* rung when something comes back before its time */
     uint32_t is_asleep;
-    uint64_t _pad[5];
+    uint64_t is_loaded; /* see jb_usage_load() */
+    uint64_t _pad[4];
 };
 
 struct jbi_limit {
@@ -148,5 +149,16 @@ void jbi_limits_correct(const struct jbi_limits *limits, uint32_t idx,
 bool jbi_limits_block(const struct jbi_limits *limits, uint32_t resource, uint64_t until_ns);
 void jbi_limits_state(const struct jbi_limits *limits, uint32_t idx, uint64_t now_ns,
                       jb_rate_state *ret_state);
+
+/* For limits_save.c: a moment on the clock of windows; units of a rate that have not come back, and
+ * taking them away again after so long. Part of the caller's step. */
+uint64_t jbi_limit_time(uint64_t now_ns);
+uint64_t jbi_limit_missing(const struct jbi_limit *limit, uint64_t now_ns);
+void jbi_limit_miss(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t missing,
+                    uint64_t passed_ns, uint64_t now_ns);
+void jbi_limit_block(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t until_ns);
+
+/* Enter the coordinator and find its limits, or stay outside and say why not. */
+int jbi_usage_enter(jb_coord *coord, struct jbi_limits *ret_limits);
 
 #endif

@@ -49,7 +49,7 @@ static int inside(jb_coord *coord, struct jbi_limits *ret_limits)
     return rc;
 }
 
-static int enter(jb_coord *coord, struct jbi_limits *ret_limits)
+int jbi_usage_enter(jb_coord *coord, struct jbi_limits *ret_limits)
 {
     int rc = jbi_coord_enter(coord);
 
@@ -151,7 +151,7 @@ int jb_usage_reserve(jb_coord *coord, const jb_take *take, uint64_t timeout_ns, 
     for (;;) {
         uint32_t bell = 0;
 
-        rc = enter(coord, &limits);
+        rc = jbi_usage_enter(coord, &limits);
         if (rc)
             return rc;
         rc = take_inside(coord, &limits, &usage, ret_usage, &denial);
@@ -181,7 +181,7 @@ static int settle(jb_coord *coord, const jb_usage *usage, const uint64_t *used, 
 
     if (!coord || !usage || (!used && n_used != 0) || n_used > JB_QUOTA_AMOUNTS_MAX)
         return JB_EINVAL;
-    rc = enter(coord, &limits);
+    rc = jbi_usage_enter(coord, &limits);
     if (rc)
         return rc;
     reservation = jbi_limits_find(&limits, usage->token, usage->slot);
@@ -223,7 +223,7 @@ int jb_usage_correct(jb_coord *coord, uint32_t limit, const jb_correction *corre
 
     if (!coord || !correction || (correction->flags & ~known) || correction->_reserved)
         return JB_EINVAL;
-    rc = enter(coord, &limits);
+    rc = jbi_usage_enter(coord, &limits);
     if (rc)
         return rc;
     if (limit < limits.n_limits)
@@ -242,7 +242,7 @@ int jb_usage_block(jb_coord *coord, uint32_t resource, uint64_t after_ns)
 
     if (!coord || resource >= coord->books.n_resources)
         return JB_EINVAL;
-    rc = enter(coord, &limits);
+    rc = jbi_usage_enter(coord, &limits);
     if (rc)
         return rc;
     now = coord->books.head->now_ns;
@@ -263,7 +263,7 @@ int jb_coord_limit_at(jb_coord *coord, uint32_t idx, jb_limit_info *ret_info)
 
     if (!coord || !ret_info)
         return JB_EINVAL;
-    rc = enter(coord, &limits);
+    rc = jbi_usage_enter(coord, &limits);
     if (rc)
         return rc;
     if (idx >= limits.n_limits) {

@@ -185,6 +185,19 @@ void jbi_window_state(const struct jbi_window *window, uint64_t now_ns, jb_rate_
             entry(window, view.head + view.count - 1)->time_ns + w->period_ns - now_ns;
 }
 
+bool jbi_window_entry_at(const struct jbi_window *window, uint64_t idx, uint64_t now_ns,
+                         uint64_t *ret_age_ns, uint64_t *ret_amount)
+{
+    const jb_window *w = window->w;
+    const jb_window_entry *e = entry(window, w->head % window->n_entries + idx);
+
+    if (idx >= w->count || idx >= window->n_entries)
+        return false;
+    *ret_age_ns = now_ns > e->time_ns ? now_ns - e->time_ns : 0;
+    *ret_amount = e->amount;
+    return true;
+}
+
 static const struct jbi_undo not_logged;
 
 static struct jbi_window of(const jb_window *w)

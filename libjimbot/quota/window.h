@@ -28,6 +28,11 @@ void jbi_window_give_back(const struct jbi_window *window, uint64_t n, uint64_t 
                           uint64_t now_ns);
 void jbi_window_state(const struct jbi_window *window, uint64_t now_ns, jb_rate_state *ret_state);
 
+/* What is in the ring, the oldest first, also what counts no more: how old, and how much. False:
+ * there are no more. */
+bool jbi_window_entry_at(const struct jbi_window *window, uint64_t idx, uint64_t now_ns,
+                         uint64_t *ret_age_ns, uint64_t *ret_amount);
+
 /* Change the limit. */
 void jbi_window_limit(const struct jbi_window *window, uint64_t limit);
 
