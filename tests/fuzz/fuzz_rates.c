@@ -1,6 +1,6 @@
 /*
- * Limits that were written down: any bytes are taken up whole or refused whole, and give nothing that
- * could not be taken without them.
+ * Limits that were written down: any bytes are taken up whole or refused whole, and give nothing
+ * that could not be taken without them.
  */
 #include "jimbot/usage.h"
 

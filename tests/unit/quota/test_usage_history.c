@@ -178,8 +178,8 @@ static bool step_take(uint32_t component, uint64_t calls, uint64_t tokens, bool 
     return true;
 }
 
-/* Denied until a nanosecond before the time that was told, and given then, unless a reservation that
- * ended meanwhile moved it. */
+/* Denied until a nanosecond before the time that was told, and given then, unless a reservation
+ * that ended meanwhile moved it. */
 static void step_retry(uint32_t component, uint64_t calls, uint64_t tokens, uint64_t retry_ns)
 {
     uint64_t when = test_now_ns + retry_ns;

@@ -1,6 +1,6 @@
 /*
- * Limits that outlive the machine's run: what was written down is taken up again, later by as much as
- * has passed, and never gives more than there would have been.
+ * Limits that outlive the machine's run: what was written down is taken up again, later by as much
+ * as has passed, and never gives more than there would have been.
  */
 #include "quota.h"
 
