@@ -54,9 +54,17 @@ from ._core import (
     now_ns,
     to_json,
     unlink,
+    unlink_coordinator,
     version,
 )
-from ._quota import Coordinator, coordinator
+from ._quota import (
+    ComponentSpec,
+    Coordinator,
+    LimitSpec,
+    ResourceSpec,
+    ShareSpec,
+    coordinator,
+)
 from ._remote import RemoteBus, RemoteSubscription, connect
 from ._training import SlicedEnv, rllib_callback
 from ._turn import Held, Turn
@@ -77,6 +85,7 @@ __all__ = [
     "Closed",
     "Column",
     "Command",
+    "ComponentSpec",
     "Coordinator",
     "Corrupt",
     "Denied",
@@ -92,6 +101,7 @@ __all__ = [
     "Layout",
     "Lease",
     "Limit",
+    "LimitSpec",
     "Memory",
     "NotFound",
     "Outcome",
@@ -102,6 +112,8 @@ __all__ = [
     "RemoteSubscription",
     "Requester",
     "Reservation",
+    "ResourceSpec",
+    "ShareSpec",
     "SlicedEnv",
     "State",
     "Subscription",
@@ -120,5 +132,6 @@ __all__ = [
     "rllib_callback",
     "to_json",
     "unlink",
+    "unlink_coordinator",
     "version",
 ]

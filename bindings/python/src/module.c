@@ -215,7 +215,8 @@ static PyObject *core_encode(PyObject *module, PyObject *args, PyObject *kwargs)
     return bytes;
 }
 
-static PyObject *core_unlink(PyObject *module, PyObject *name)
+static PyObject *unlink_by(PyObject *module, PyObject *name,
+                           int (*fn)(const char *name, jb_error *err))
 {
     PyObject *bytes;
     jb_error err;
@@ -224,11 +225,21 @@ static PyObject *core_unlink(PyObject *module, PyObject *name)
     if (!PyUnicode_FSConverter(name, &bytes))
         return NULL;
     jb_error_init(&err);
-    rc = jb_bus_unlink(PyBytes_AsString(bytes), &err);
+    rc = fn(PyBytes_AsString(bytes), &err);
     Py_DECREF(bytes);
     if (rc < 0)
         return jbpy_raise(PyModule_GetState(module), rc, &err, "unlink");
     Py_RETURN_NONE;
+}
+
+static PyObject *core_unlink(PyObject *module, PyObject *name)
+{
+    return unlink_by(module, name, jb_bus_unlink);
+}
+
+static PyObject *core_unlink_coordinator(PyObject *module, PyObject *name)
+{
+    return unlink_by(module, name, jb_coord_unlink);
 }
 
 static PyObject *core_now_ns(PyObject *module, PyObject *ignored)
@@ -422,6 +433,8 @@ static PyMethodDef core_methods[] = {
     {"canonical", core_canonical, METH_O,
      "The one form of a serialised jimbot.v1.Event: equal events, equal bytes."},
     {"unlink", core_unlink, METH_O, "Remove the name of a bus."},
+    {"unlink_coordinator", core_unlink_coordinator, METH_O,
+     "Remove the name of a coordinator: the next open makes a new one. NotFound."},
     {"now_ns", core_now_ns, METH_NOARGS, "The clock of Event.time_ns."},
     {"event_types", core_event_types, METH_NOARGS, "Type names and their numbers, as a dict."},
     {"rate_answer", jbpy_rate_answer, METH_O,

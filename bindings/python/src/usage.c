@@ -2,8 +2,8 @@
  * usage.c: rates: jimbot.Usage, a reservation of something that a service counts, and what the
  * coordinator says of limits.
  *
- * Invariant: a reservation ends once, by commit() or refund(). One that is forgotten is committed as
- * it was reserved: the call may have been made.
+ * Invariant: a reservation ends once, by commit() or refund(). One that is forgotten is committed
+ * as it was reserved: the call may have been made.
  */
 #include "coord.h"
 

@@ -121,6 +121,21 @@ def test_a_task_that_waits_notices_a_killed_process(coord: Coordinator, spawn: S
     asyncio.run(main())
 
 
+def test_a_coordinator_outlives_its_users_until_it_is_removed(spawn: Spawn) -> None:
+    code = """
+import jimbot
+coord = jimbot.coordinator("kept", resources={"ram": {"kind": "memory", "capacity": 10}}, components={"a": {}})
+lease = coord.acquire("a", {"ram": 4}, hold=600, detached=True)
+print(lease.token)
+"""
+    token = int(finish(spawn(code)))
+    with jimbot.coordinator("kept") as coord:
+        assert [(x["token"], x["amounts"]) for x in coord.leases()] == [(token, {"ram": 4})]
+    jimbot.unlink_coordinator("kept")
+    with pytest.raises(jimbot.Error):
+        jimbot.coordinator("kept")
+
+
 def test_a_process_that_ends_gives_back(coord: Coordinator, spawn: Spawn) -> None:
     child = spawn(HOLD)
     assert child.stdout is not None and child.stdout.readline() == "held\n"
