@@ -4,6 +4,8 @@ coordinators shared by processes."""
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import sys
 import types
 from collections.abc import Iterator
@@ -142,3 +144,56 @@ def test_a_process_that_ends_gives_back(coord: Coordinator, spawn: Spawn) -> Non
     assert coord.leases()[0]["component"] == "advisor"
     finish(child)
     coord.acquire("trainer", {"gpu0": 1}, timeout=20).release()
+
+
+def test_a_child_after_fork_has_nothing_to_give_back(coord: Coordinator) -> None:
+    lease = coord.acquire("trainer", {"gpu0": 1})
+    ticket = coord.request("advisor", {"gpu0": 1})
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            lease.release()
+        except jimbot.State:
+            code = 7
+        finally:
+            del lease, ticket
+            coord.close()
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert lease.check() and ticket.poll() is None
+    lease.release()
+    second = ticket.poll()
+    assert second is not None
+    second.release()
+
+
+def test_calls_leave_no_references(coord: Coordinator) -> None:
+    amounts = {"gpu0": 1}
+
+    def everything() -> None:
+        with coord.acquire("trainer", amounts) as lease:
+            lease.check(), lease.token, repr(lease), lease.deadline_ns
+            with pytest.raises(jimbot.Timeout):
+                coord.acquire("advisor", amounts, timeout=0)
+            coord.request("advisor", amounts).cancel()
+            coord.resources(), coord.components(), coord.leases(), coord.waiters(), coord.stats()
+        for call in (
+            lambda: coord.acquire("trainer", {"gpu0": -1}),
+            lambda: coord.acquire("trainer", {"gpu9": 1}),
+            lambda: coord.acquire("trainer", {"gpu0": 2}),
+            lambda: lease.release(),
+            lambda: jimbot.coordinator(resources={"x": {"kind": "cpu", "capacity": 0}}),
+        ):
+            with pytest.raises((OverflowError, jimbot.Error)):
+                call()
+
+    for _ in range(3):
+        everything()
+    gc.collect()
+    before = [sys.getrefcount(x) for x in (amounts, coord.coord, jimbot.Timeout, jimbot.Lease)]
+    for _ in range(200):
+        everything()
+    gc.collect()
+    after = [sys.getrefcount(x) for x in (amounts, coord.coord, jimbot.Timeout, jimbot.Lease)]
+    assert all(abs(a - b) < 20 for a, b in zip(after, before)), (before, after)
