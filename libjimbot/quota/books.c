@@ -33,13 +33,14 @@ uint64_t jbi_books_limit(const struct jbi_quota_resource *resource)
 uint64_t jbi_books_part_ns(const struct jbi_quota_resource *resource, uint64_t amount,
                            uint64_t time_ns)
 {
+    uint64_t capacity = resource->capacity;
     uint64_t product;
 
-    if (amount >= resource->capacity)
+    if (amount >= capacity)
         return time_ns;
     if (__builtin_mul_overflow(amount, time_ns, &product))
-        return (uint64_t)((jbi_u128)amount * time_ns / resource->capacity);
-    return product / resource->capacity;
+        return (uint64_t)((jbi_u128)amount * time_ns / capacity);
+    return product / capacity;
 }
 
 static uint64_t weigh(const struct jbi_books *books, uint32_t component, uint64_t part_ns)
@@ -227,16 +228,17 @@ static void pace(const struct jbi_books *books, const struct jbi_want *held, uin
     const struct jbi_quota_resource *resource = &books->resources[held->resource[idx]];
     struct jbi_quota_share *share = jbi_share_get(books, held->component, held->resource[idx]);
     uint64_t limit = jbi_books_limit(resource);
+    uint64_t part = share->pace;
     uint64_t kept, from;
 
-    if (share->pace == 0)
+    if (part == 0)
         return;
-    kept = (uint64_t)((jbi_u128)resource->quantum_ns * limit / share->pace);
+    kept = (uint64_t)((jbi_u128)resource->quantum_ns * limit / part);
     from = less(held->since_ns, kept);
     if (share->ready_ns > from)
         from = share->ready_ns;
     jbi_undo_set(&books->undo, &share->ready_ns,
-                 from + (uint64_t)((jbi_u128)part_ns * limit / share->pace));
+                 from + (uint64_t)((jbi_u128)part_ns * limit / part));
 }
 
 /* When it is still its turn, the resource stays for its component for a moment. */

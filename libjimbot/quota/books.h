@@ -3,13 +3,12 @@
  *
  * Invariants, after every step:
  *  - what is allocated of a resource is the sum of what its leases have, never more than the
- *    capacity
- *    less the headroom;
+ *    capacity less the headroom;
  *  - a lease in use has a token that no other ever had, and one end: the step that frees its slot;
  *  - every lease with a deadline is in the heap, once.
  *
  * The block may lie in shared memory: whatever is read from it and leads somewhere is checked where
- * it is used (jbi_lease_get() and its like), and loops are bounded by sizes of ours.
+ * it is used, from a copy, and loops are bounded by sizes of ours.
  *
  * The caller of everything here holds the lock, except of jbi_books_place() and jbi_books_format().
  */

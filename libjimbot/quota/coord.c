@@ -114,10 +114,8 @@ int jbi_coord_want_take(const jb_coord *coord, const jb_want *given, struct jbi_
     return amounts_take(books, given, ret_want);
 }
 
-static void lease_show(const struct jbi_books *books, uint32_t slot, jb_lease *ret_lease)
+static void lease_show(const struct jbi_quota_lease *lease, uint32_t slot, jb_lease *ret_lease)
 {
-    const struct jbi_quota_lease *lease = &books->leases[slot];
-
     *ret_lease = (jb_lease){
         .token = lease->token,
         .granted_ns = lease->granted_ns,
@@ -149,13 +147,15 @@ static int grant_at_once(const struct jbi_books *books, const struct jbi_want *w
     if (slot < 0)
         return (int)slot;
     jbi_undo_commit(&books->undo);
-    lease_show(books, (uint32_t)slot, ret_lease);
+    lease_show(&books->leases[slot], (uint32_t)slot, ret_lease);
     return 0;
 }
 
 /* Others wait: stand in line, and see whether that was our turn. */
 static int grant_in_line(struct jbi_books *books, const struct jbi_want *want, jb_lease *ret_lease)
 {
+    const struct jbi_quota_lease *lease;
+    uint32_t at;
     int64_t slot;
 
     if (jbi_books_fit(books, want, NULL) != JBI_FITS)
@@ -168,9 +168,12 @@ static int grant_in_line(struct jbi_books *books, const struct jbi_want *want, j
         jbi_queue_leave(books, (uint32_t)slot, JB_RECORD_LEFT);
         return JB_EAGAIN;
     }
-    lease_show(books, (uint32_t)books->waiters[slot].lease, ret_lease);
+    at = (uint32_t)books->waiters[slot].lease;
+    lease = jbi_books_find(books, books->waiters[slot].token, at);
+    if (lease)
+        lease_show(lease, at, ret_lease);
     jbi_queue_forget(books, (uint32_t)slot);
-    return 0;
+    return lease ? 0 : JB_EAGAIN;
 }
 
 /* The caller is inside. */
@@ -239,7 +242,8 @@ static int poll_inside(jb_coord *coord, const jb_ticket *ticket, jb_lease *ret_l
 {
     struct jbi_books *books = &coord->books;
     struct jbi_quota_waiter *waiter = jbi_queue_find(books, ticket->id, ticket->slot);
-    struct jbi_quota_lease *lease;
+    const struct jbi_quota_lease *lease;
+    uint32_t slot;
 
     if (!waiter)
         return JB_ENOENT;
@@ -254,9 +258,10 @@ static int poll_inside(jb_coord *coord, const jb_ticket *ticket, jb_lease *ret_l
         jbi_queue_forget(books, ticket->slot);
         return JB_ETIMEDOUT;
     }
-    lease = jbi_books_find(books, waiter->token, (uint32_t)waiter->lease);
+    slot = (uint32_t)waiter->lease;
+    lease = jbi_books_find(books, waiter->token, slot);
     if (lease)
-        lease_show(books, (uint32_t)waiter->lease, ret_lease);
+        lease_show(lease, slot, ret_lease);
     jbi_queue_forget(books, ticket->slot);
     return lease ? 1 : JB_ENOENT;
 }
@@ -357,13 +362,25 @@ int jb_coord_cancel(jb_coord *coord, const jb_ticket *ticket)
     books = &coord->books;
     waiter = jbi_queue_find(books, ticket->id, ticket->slot);
     if (waiter) {
-        if (waiter->state == JBI_WAITER_GRANTED &&
-            jbi_books_find(books, waiter->token, (uint32_t)waiter->lease))
-            jbi_books_end(books, (uint32_t)waiter->lease, JB_LEASE_RELEASED);
+        uint32_t slot = (uint32_t)waiter->lease;
+
+        if (waiter->state == JBI_WAITER_GRANTED && jbi_books_find(books, waiter->token, slot))
+            jbi_books_end(books, slot, JB_LEASE_RELEASED);
         jbi_queue_leave(books, ticket->slot, JB_RECORD_LEFT);
     }
     jbi_coord_leave(coord);
     return waiter ? 0 : JB_ENOENT;
+}
+
+int jbi_coord_wait_or_leave(jb_coord *coord, const jb_ticket *ticket, uint64_t timeout_ns,
+                            jb_lease *ret_lease)
+{
+    int rc = jb_coord_wait(coord, ticket, timeout_ns, ret_lease);
+
+    if (rc != 0)
+        return rc == 1 ? 0 : rc;
+    (void)jb_coord_cancel(coord, ticket);
+    return JB_ETIMEDOUT;
 }
 
 int jb_coord_acquire(jb_coord *coord, const jb_want *want, uint64_t timeout_ns, jb_lease *ret_lease)
@@ -396,6 +413,5 @@ int jb_coord_acquire(jb_coord *coord, const jb_want *want, uint64_t timeout_ns, 
     rc = jb_coord_request(coord, &bounded, &ticket);
     if (rc)
         return rc;
-    rc = jb_coord_wait(coord, &ticket, UINT64_MAX, ret_lease);
-    return rc == 1 ? 0 : rc;
+    return jbi_coord_wait_or_leave(coord, &ticket, timeout_ns, ret_lease);
 }

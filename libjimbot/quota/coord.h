@@ -49,6 +49,11 @@ struct jbi_quota_lease *jbi_coord_own_lease(const jb_coord *coord, const jb_leas
 /* What somebody asks for, checked. 0, JB_EINVAL or JB_ETOOBIG. */
 int jbi_coord_want_take(const jb_coord *coord, const jb_want *given, struct jbi_want *ret_want);
 
+/* Wait, and leave the line when it took too long by our own clock, whatever the books say of time.
+ * 0 when it was granted. */
+int jbi_coord_wait_or_leave(jb_coord *coord, const jb_ticket *ticket, uint64_t timeout_ns,
+                            jb_lease *ret_lease);
+
 /* Until something is due; UINT64_MAX: nothing that is known. The caller is inside. */
 uint64_t jbi_coord_next_ns(const jb_coord *coord);
 

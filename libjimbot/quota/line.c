@@ -10,8 +10,8 @@
 int64_t jbi_line_slot_take(const struct jbi_books *books)
 {
     struct jbi_quota_head *head = books->head;
-    struct jbi_quota_waiter *waiter = jbi_waiter_get(books, head->free_waiter);
     uint64_t slot = head->free_waiter;
+    struct jbi_quota_waiter *waiter = jbi_waiter_get(books, slot);
 
     if (waiter && waiter->state == JBI_WAITER_FREE) {
         jbi_undo_set(&books->undo, &head->free_waiter, waiter->next);
@@ -128,7 +128,8 @@ void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct j
 {
     const struct jbi_undo *undo = &books->undo;
     struct jbi_quota_waiter *waiter = &books->waiters[slot];
-    struct jbi_quota_flow *flow = jbi_flow_get(books, waiter->flow);
+    uint64_t at = waiter->flow;
+    struct jbi_quota_flow *flow = jbi_flow_get(books, at);
     struct jbi_quota_waiter *prev = jbi_waiter_get(books, waiter->prev);
     struct jbi_quota_waiter *next = jbi_waiter_get(books, waiter->next);
 
@@ -138,6 +139,6 @@ void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct j
     jbi_undo_set(undo, next ? &next->prev : &flow->tail, waiter->prev);
     count(books, want, UINT64_MAX);
     if (!flow->head)
-        flow_free(books, waiter->flow);
+        flow_free(books, at);
     jbi_undo_set(undo, &waiter->flow, 0);
 }

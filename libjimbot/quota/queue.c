@@ -161,13 +161,14 @@ void jbi_queue_time_out(const struct jbi_books *books, uint32_t slot)
 static bool head_of(const struct jbi_books *books, const struct jbi_quota_flow *flow,
                     struct candidate *ret)
 {
-    const struct jbi_quota_waiter *waiter = jbi_waiter_get(books, flow->head);
+    uint64_t at = flow->head;
+    const struct jbi_quota_waiter *waiter = jbi_waiter_get(books, at);
 
     if (!waiter || waiter->state != JBI_WAITER_WAITING)
         return false;
     jbi_waiter_unpack(books, waiter, &ret->want);
     ret->id = waiter->id;
-    ret->slot = (uint32_t)(flow->head - 1);
+    ret->slot = (uint32_t)(at - 1);
     ret->due_ns = jbi_due_ns(books, &ret->want);
     return true;
 }
@@ -376,15 +377,16 @@ static bool time_out_heads(struct jbi_books *books, uint64_t by_ns)
 
     for (uint32_t n = 0; n < 2 * books->n_waiters; n++) {
         const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
-        uint64_t next;
+        uint64_t next, first;
         struct jbi_quota_waiter *waiter;
 
         if (!flow)
             break;
         next = flow->next;
-        waiter = jbi_waiter_get(books, flow->head);
+        first = flow->head;
+        waiter = jbi_waiter_get(books, first);
         if (waiter && waiter->state == JBI_WAITER_WAITING && waiter->until_ns <= by_ns) {
-            uint32_t slot = (uint32_t)(flow->head - 1);
+            uint32_t slot = (uint32_t)(first - 1);
             bool was_last = waiter->next == 0;
 
             jbi_queue_time_out(books, slot);

@@ -12,6 +12,7 @@
 #include "jimbot/quota.h"
 #include "quota/undo.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 
 enum {

