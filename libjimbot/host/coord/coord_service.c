@@ -248,7 +248,7 @@ static void on_entry(jb_call *call, void *userdata)
 
 bool jbi_coord_is_stopping(const jb_coord_service *s)
 {
-    return s->host->stop_ms || s->host->is_orphan;
+    return s->host && (s->host->stop_ms || s->host->is_orphan);
 }
 
 /* --- time */
