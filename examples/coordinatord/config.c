@@ -117,6 +117,8 @@ static bool set_coordinator(config *c, const char *key, const char *value, bool 
         return is_text(value, c->name, sizeof(c->name));
     if (!strcmp(key, "audit"))
         return is_text(value, c->audit, sizeof(c->audit));
+    if (!strcmp(key, "bus"))
+        return is_text(value, c->bus, sizeof(c->bus));
     if (!strcmp(key, "aging"))
         return is_seconds(value, &o->aging_ns);
     if (!strcmp(key, "notice"))
@@ -356,8 +358,8 @@ void config_print(const config *c)
         if (jb_host_opts_get(&c->host, key, value, sizeof(value)) == 0)
             printf("%s = %s\n", key, value);
     }
-    printf("name = %s\naudit = %s\n", c->name[0] ? c->name : "none",
-           c->audit[0] ? c->audit : "none");
+    printf("name = %s\naudit = %s\nbus = %s\n", c->name[0] ? c->name : "none",
+           c->audit[0] ? c->audit : "none", c->bus[0] ? c->bus : "none");
     for (uint32_t i = 0; i < c->coord.n_resources; i++)
         printf("resource %s: %s, %llu of %llu\n", c->resource_names[i],
                c->resources[i].kind ? kinds[c->resources[i].kind] : "?",

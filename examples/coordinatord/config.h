@@ -26,6 +26,7 @@ typedef struct config {
     char limit_names[JB_QUOTA_LIMITS_MAX][CONFIG_NAME_BYTES]; /* only here */
     char name[64]; /* of the coordinator, "" for this process alone */
     char audit[256];
+    char bus[256]; /* where records are published, "" none */
 } config;
 
 /* Read the file. Returns 0, or below 0 with err->msg. */

@@ -4,7 +4,8 @@
  * know, and exit codes.
  *
  * Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failure while running, 2 wrong flag or setting,
- * 3 the address cannot be bound, 4 the coordinator cannot be opened or the audit log not written.
+ * 3 the address cannot be bound, 4 the coordinator or the bus cannot be opened, or the audit log not
+ * written.
  */
 #include "config.h"
 #include "systemd.h"
@@ -105,12 +106,18 @@ static int serve(config *c)
     c->service.coord = coord;
     c->service.is_shared = c->name[0] != '\0';
     c->service.audit_path = c->audit[0] ? c->audit : NULL;
-    if (jb_coord_service_create(&c->service, &service, &err) < 0) {
+    if (c->bus[0] && jb_bus_open(c->bus, NULL, &c->service.bus, &err) < 0) {
         jb_coord_close(coord);
         return complain(&err, EXIT_COORD);
     }
-    rc = run(c, service);
-    jb_coord_service_destroy(service);
+    rc = jb_coord_service_create(&c->service, &service, &err);
+    if (rc == 0) {
+        rc = run(c, service);
+        jb_coord_service_destroy(service);
+    } else {
+        rc = complain(&err, EXIT_COORD);
+    }
+    jb_bus_close(c->service.bus);
     jb_coord_close(coord);
     return rc;
 }

@@ -22,6 +22,7 @@
 #ifndef JIMBOT_COORDINATOR_H
 #define JIMBOT_COORDINATOR_H
 
+#include "jimbot/bus.h"
 #include "jimbot/quota.h"
 #include "jimbot/service.h"
 
@@ -42,6 +43,9 @@ typedef struct jb_coord_service_opts {
     uint64_t hold_ns;       /**< of a lease whose request does not say; default 60 s */
     uint64_t max_hold_ns;   /**< longest that a request may say; default 24 h */
     uint64_t max_wait_ns;   /**< longest that a request waits; default 1 h */
+    jb_bus *bus;            /**< where every record is published too, on resource.granted,
+                                  resource.denied, resource.ended and so on; borrowed; NULL, the
+                                  default: nowhere */
     const jb_alloc *alloc;  /**< NULL for libc */
 } jb_coord_service_opts;
 
@@ -61,7 +65,7 @@ JB_API void jb_coord_service_opts_init(jb_coord_service_opts *opts, uint32_t siz
  * @param ret_service  the caller destroys it.
  *
  * @return 0, or JB_EINVAL (no coordinator, an option is out of range), JB_ESYS (audit_path cannot be
- * written; err->os_errno), JB_ENOMEM.
+ * written; err->os_errno), JB_ENOMEM, or what jb_bus_topic() returns.
  *
  * Threads: any. Blocks: for the file. Allocates: yes. Game thread: no.
  * Since: 0.1

@@ -174,6 +174,10 @@ void jbi_coord_metrics(jb_page *page, void *userdata)
          "Records that were overwritten before they were read.");
     jbi_htext_printf(out, "jimbot_coordinator_records_lost_total %llu\n",
                      (unsigned long long)s->n_lost);
+    head(out, "jimbot_coordinator_events_lost_total", "counter",
+         "Records that the bus had no room for.");
+    jbi_htext_printf(out, "jimbot_coordinator_events_lost_total %llu\n",
+                     (unsigned long long)s->n_unpublished);
     head(out, "jimbot_coordinator_audit_errors_total", "counter",
          "Times that the audit log could not be written.");
     jbi_htext_printf(out, "jimbot_coordinator_audit_errors_total %llu\n",

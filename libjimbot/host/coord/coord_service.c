@@ -357,7 +357,10 @@ int jb_coord_service_create(const jb_coord_service_opts *opts, jb_coord_service 
     jbi_htext_init(&s->out, s->alloc);
     jbi_htext_init(&s->json, s->alloc);
     make_entries(s);
-    rc = jbi_coord_open_records(s, err);
+    jbi_htext_init(&s->notice, s->alloc);
+    rc = jbi_coord_open_notices(s, err);
+    if (rc == 0)
+        rc = jbi_coord_open_records(s, err);
     if (rc < 0)
         jb_coord_service_destroy(s);
     else
@@ -395,6 +398,7 @@ void jb_coord_service_destroy(jb_coord_service *s)
     jbi_htext_fini(&s->request);
     jbi_htext_fini(&s->out);
     jbi_htext_fini(&s->json);
+    jbi_htext_fini(&s->notice);
     alloc = s->alloc_copy;
     jbi_hmem_free(&alloc, s, sizeof(*s));
 }

@@ -21,6 +21,7 @@
 
 enum {
     JBI_COORD_OPS = 16,   /* at least as many as there are */
+    JBI_COORD_KINDS = 8,  /* of records, from 1 on */
     JBI_COORD_DENIED = 3, /* reasons for denials, from 1 on */
     JBI_COORD_ENDS = 5
 };
@@ -103,9 +104,12 @@ struct jb_coord_service {
     jbi_coord_watch *watches;
     jbi_coord_stream *streams;
     jbi_coord_taker *takers;
-    jbi_htext request; /* made of JSON */
-    jbi_htext out;     /* the answer being made */
-    jbi_htext json;    /* its other form */
+    jbi_htext request;                /* made of JSON */
+    jbi_htext out;                    /* the answer being made */
+    jbi_htext json;                   /* its other form; a record as JSON */
+    jbi_htext notice;                 /* a record as an event */
+    uint32_t topics[JBI_COORD_KINDS]; /* of the bus; 0 none */
+    uint64_t n_unpublished;           /* records that the bus did not take */
     jbi_coord_figures figures[JB_QUOTA_RESOURCES_MAX];
     uint64_t record; /* cursor */
     uint64_t n_lost; /* records that were overwritten before they were read */
@@ -204,5 +208,9 @@ void jbi_coord_metrics(jb_page *page, void *userdata);
 int jbi_coord_open_records(jb_coord_service *s, jb_error *err);
 void jbi_coord_read_records(jb_coord_service *s);
 void jbi_coord_close_records(jb_coord_service *s);
+
+/* notices.c: the same on a bus. */
+int jbi_coord_open_notices(jb_coord_service *s, jb_error *err);
+void jbi_coord_publish(jb_coord_service *s, const jb_record *r, const jbi_htext *json);
 
 #endif

@@ -85,23 +85,45 @@ static void write_held(jb_coord_service *s)
     }
 }
 
-static void write_record(jb_coord_service *s, const jb_record *r)
+/* A record as a line of JSON, in s->json. */
+static void make_line(jb_coord_service *s, const jb_record *r)
 {
     const char *reason = reason_name(r);
     char name[JB_QUOTA_NAME_BYTES];
+    jbi_htext *to = &s->json;
 
-    fprintf(s->audit,
-            "{\"kind\":\"%s\",\"sequence\":\"%llu\",\"time_utc_ns\":\"%llu\",\"token\":\"%llu\"",
-            kind_name(r->kind), (unsigned long long)r->sequence,
-            (unsigned long long)(r->time_ns + s->utc_offset_ns), (unsigned long long)r->token);
-    put_name(s->audit, "resource", jbi_coord_resource_name(s, r->resource, name));
-    put_name(s->audit, "component", jbi_coord_component_name(s, r->component, name));
-    fprintf(s->audit, ",\"class\":\"%s\",\"amount\":\"%llu\",\"value_ns\":\"%llu\"",
-            jbi_shape_word(&jbi_words_lease_class, r->lease_class), (unsigned long long)r->amount,
-            (unsigned long long)r->value_ns);
+    jbi_htext_reset(to, 1 << 16);
+    jbi_htext_printf(
+        to, "{\"kind\":\"%s\",\"sequence\":\"%llu\",\"time_utc_ns\":\"%llu\",\"token\":\"%llu\"",
+        kind_name(r->kind), (unsigned long long)r->sequence,
+        (unsigned long long)(r->time_ns + s->utc_offset_ns), (unsigned long long)r->token);
+    jbi_htext_str(to, ",\"resource\":");
+    jbi_htext_ascii(to, jbi_coord_resource_name(s, r->resource, name));
+    jbi_htext_str(to, ",\"component\":");
+    jbi_htext_ascii(to, jbi_coord_component_name(s, r->component, name));
+    jbi_htext_printf(to, ",\"class\":\"%s\",\"amount\":\"%llu\",\"value_ns\":\"%llu\"",
+                     jbi_shape_word(&jbi_words_lease_class, r->lease_class),
+                     (unsigned long long)r->amount, (unsigned long long)r->value_ns);
     if (*reason)
-        fprintf(s->audit, ",\"reason\":\"%s\"", reason);
-    fprintf(s->audit, "}\n");
+        jbi_htext_printf(to, ",\"reason\":\"%s\"", reason);
+    jbi_htext_str(to, "}");
+}
+
+/* Tell the log and the bus. */
+static void tell(jb_coord_service *s, const jb_record *r)
+{
+    if (!s->audit && !s->opts.bus)
+        return;
+    make_line(s, r);
+    if (s->json.is_broken) {
+        s->n_unwritten++;
+        return;
+    }
+    if (s->audit) {
+        fwrite(s->json.data, 1, s->json.len, s->audit);
+        fputc('\n', s->audit);
+    }
+    jbi_coord_publish(s, r, &s->json);
 }
 
 /* The coordinator's own sums, if nothing has happened since the last record that was read. */
@@ -157,8 +179,7 @@ void jbi_coord_read_records(jb_coord_service *s)
         if (s->audit && n_lost)
             fprintf(s->audit, "{\"kind\":\"lost\",\"amount\":\"%llu\"}\n",
                     (unsigned long long)n_lost);
-        if (s->audit)
-            write_record(s, &r);
+        tell(s, &r);
     }
     if (!s->audit || (n == 0 && s->is_booked))
         return;

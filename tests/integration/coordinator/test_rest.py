@@ -257,6 +257,31 @@ class Restart(CoordinatorCase):
         self.assertEqual(status, 200, answer)
 
 
+class Events(CoordinatorCase):
+    COORDINATOR = "bus = news"
+
+    def test_what_happens_is_on_the_bus(self):
+        env = {**os.environ, "JIMBOT_SHM_DIR": self.folder}
+        tail = subprocess.Popen([JIMBOTCTL, "--bus", "news", "tail", "--json", "--from", "oldest", "-n", "3", "resource.>"],
+                                env=env, text=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        lease = self.lease(ram=700)
+        self.request(component="game", ram=700)
+        self.release(lease)
+        events = [json.loads(line) for line in tail.communicate(timeout=20)[0].splitlines()]
+        told = [(e["type"], e["payload"]["kind"], e["payload"].get("reason")) for e in events]
+        self.assertEqual(told, [("resource.granted", "granted", None), ("resource.denied", "denied", "BUSY"),
+                                ("resource.ended", "ended", "RELEASED")])
+
+    def test_types_name_the_topic(self):
+        env = {**os.environ, "JIMBOT_SHM_DIR": self.folder}
+        self.lease(ram=5)
+        done = subprocess.run([JIMBOTCTL, "--bus", "news", "tail", "--json", "--from", "oldest", "-n", "1", "resource.granted"],
+                              env=env, text=True, stdout=subprocess.PIPE, timeout=20, check=True)
+        event = json.loads(done.stdout)
+        self.assertEqual((event["type"], event["payload"]["resource"], event["payload"]["amount"]),
+                         ("resource.granted", "ram", "5"))
+
+
 class Rates(CoordinatorCase):
     COORDINATOR = ("name = rates\n[resource calls]\nkind = calls\ncapacity = 9\n[resource tokens]\nkind = tokens\ncapacity = 9\n"
                    "[component advisor]\nweight = 1\n[component other]\nweight = 1\n[limit hour]\nresource = calls\nkind = window\n"
