@@ -461,7 +461,8 @@ JB_API int jb_coord_set_foreign(jb_coord *coord, uint32_t resource, uint64_t amo
 
 /**
  * Do what is due: end leases whose deadline passed or whose holder died, and serve who waits. Every
- * other call does so too; a program that only serves others calls this when nothing else happens.
+ * other call does so too, but for the dead: who waits, polls or tries in vain looks after them, each
+ * handle every 50 ms. A program that only serves others calls this when nothing else happens.
  *
  * @param ret_next_ns  until something will be due; UINT64_MAX: nothing that is known. NULL is fine.
  *

@@ -6,9 +6,6 @@
 
 #include "quota/limits.h"
 
-/* Somebody who waits looks for himself this often, should whoever grants die before waking him. */
-#define LOOK_NS UINT64_C(50000000)
-
 static bool is_usable(const jb_coord *coord)
 {
     return !coord->is_shared || jbi_fork_guard_is_valid(&coord->guard);
@@ -183,9 +180,11 @@ static int try_inside(jb_coord *coord, struct jbi_want *want, jb_lease *ret_leas
     int rc;
 
     want->since_ns = books->head->now_ns;
-    rc = books->head->n_waiting == 0 && !jbi_queue_has_linger(books, want)
-             ? grant_at_once(books, want, ret_lease)
-             : grant_in_line(books, want, ret_lease);
+    do
+        rc = books->head->n_waiting == 0 && !jbi_queue_has_linger(books, want)
+                 ? grant_at_once(books, want, ret_lease)
+                 : grant_in_line(books, want, ret_lease);
+    while ((rc == JB_EAGAIN || rc == JB_ELIMIT) && jbi_coord_bury_inside(coord));
     if (rc == JB_EAGAIN)
         record_denied(books, want);
     return rc;
@@ -229,8 +228,10 @@ int jb_coord_request(jb_coord *coord, const jb_want *want, jb_ticket *ret_ticket
         return rc;
     now = coord->books.head->now_ns;
     checked.since_ns = now;
-    slot = jbi_queue_enter(&coord->books, &checked,
-                           want->wait_ns ? later(now, want->wait_ns) : UINT64_MAX);
+    do
+        slot = jbi_queue_enter(&coord->books, &checked,
+                               want->wait_ns ? later(now, want->wait_ns) : UINT64_MAX);
+    while (slot < 0 && jbi_coord_bury_inside(coord));
     if (slot >= 0)
         *ret_ticket = (jb_ticket){.id = coord->books.waiters[slot].id, .slot = (uint32_t)slot};
     jbi_coord_leave(coord);
@@ -249,6 +250,8 @@ static int poll_inside(jb_coord *coord, const jb_ticket *ticket, jb_lease *ret_l
         return JB_ENOENT;
     if (waiter->state == JBI_WAITER_WAITING) {
         jbi_queue_serve(books);
+        if (waiter->state == JBI_WAITER_WAITING && jbi_coord_bury_inside(coord))
+            jbi_queue_serve(books);
         if (waiter->state == JBI_WAITER_WAITING && waiter->until_ns <= books->head->now_ns)
             jbi_queue_time_out(books, ticket->slot);
     }
@@ -341,10 +344,8 @@ int jb_coord_wait(jb_coord *coord, const jb_ticket *ticket, uint64_t timeout_ns,
         now = coord->clock(coord->clock_userdata);
         if (now >= until)
             return 0;
-        sleep_ns = least(least(sleep_ns, until - now), LOOK_NS);
+        sleep_ns = least(least(sleep_ns, until - now), JBI_LOOK_NS);
         jbi_os_wait_on((uint32_t *)&coord->books.waiters[ticket->slot].bell, bell, sleep_ns);
-        if (sleep_ns == LOOK_NS)
-            jbi_coord_bury_dead(coord);
     }
 }
 

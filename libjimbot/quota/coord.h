@@ -13,6 +13,10 @@
 #include "quota/queue.h"
 #include "shm/fork.h"
 
+/* Somebody who waits looks for himself this often, should whoever grants or gives back die before
+ * waking him, or die with what he waits for. */
+#define JBI_LOOK_NS UINT64_C(50000000)
+
 struct jb_coord {
     struct jbi_books books;
     struct jbi_lock lock;
@@ -22,7 +26,8 @@ struct jb_coord {
     void *block; /* in process: to be freed; NULL when it is a segment's */
     uint64_t block_bytes;
     bool is_shared;
-    uint32_t n_ended; /* under the lock: leases that this entry ended */
+    uint32_t n_ended;           /* under the lock: leases that this entry ended */
+    _Atomic uint64_t looked_ns; /* when this handle last looked for the dead */
     struct jbi_segment segment;
     struct jbi_peers peers;
     struct jbi_fork_guard guard;
@@ -39,8 +44,13 @@ void jbi_coord_enter_locked(jb_coord *coord, bool is_first);
 
 void jbi_coord_leave(jb_coord *coord);
 
-/* End what those had who died, if nobody else is at it. Waits for nobody but the lock's owner. */
-void jbi_coord_bury_dead(jb_coord *coord);
+/* End what those had who died, if nobody else is at it. Waits for nobody but the lock's owner.
+ * Returns how many leases that ended. */
+uint32_t jbi_coord_bury_dead(jb_coord *coord);
+
+/* The same from inside, for who gets nothing: at most every 50 ms, and waits for nobody. True when
+ * somebody was buried: look again. */
+bool jbi_coord_bury_inside(jb_coord *coord);
 
 /* The caller's own lease, or one that belongs to whoever knows the token; NULL when it has
  * ended. */

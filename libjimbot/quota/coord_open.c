@@ -85,32 +85,54 @@ static int open_alone(jb_coord *coord, const jb_coord_opts *opts, jb_error *err)
 }
 
 /* End what a handle had: one that died, or one that is being closed. The caller is inside. */
-static void end_all_of(jb_coord *coord, uint32_t peer, uint32_t how)
+static uint32_t end_all_of(jb_coord *coord, uint32_t peer, uint32_t how)
 {
     struct jbi_books *books = &coord->books;
+    uint32_t n_ended = 0;
 
     for (uint32_t slot = 0; slot < books->n_leases && slot < books->head->top_lease; slot++) {
-        if (books->leases[slot].token != 0 && jbi_who_peer(books->leases[slot].who) == peer)
+        if (books->leases[slot].token != 0 && jbi_who_peer(books->leases[slot].who) == peer) {
             jbi_books_end(books, slot, how);
+            n_ended++;
+        }
     }
     for (uint32_t slot = 0; slot < books->n_waiters && slot < books->head->top_waiter; slot++) {
         if (books->waiters[slot].state != JBI_WAITER_FREE && books->waiters[slot].asker == peer)
             jbi_queue_leave(books, slot, JB_RECORD_LEFT);
     }
     jbi_limits_bury(books, peer);
+    return n_ended;
 }
+
+/* What is done for the dead. */
+struct burial {
+    jb_coord *coord;
+    uint32_t n_dead;
+    uint32_t n_ended; /* leases, also those that expired meanwhile */
+};
 
 /* The caller has the segment's lock. A number of our own is that of who had it before. */
 static void bury(uint32_t peer, void *userdata)
 {
-    jb_coord *coord = userdata;
+    struct burial *burial = userdata;
+    jb_coord *coord = burial->coord;
     bool is_first = coord->lock.self == 0 || peer == coord->books.peer;
 
     coord->lock.self = coord->books.peer;
     jbi_coord_enter_locked(coord, is_first);
-    end_all_of(coord, peer, JB_LEASE_HOLDER_DIED);
+    burial->n_ended += coord->n_ended + end_all_of(coord, peer, JB_LEASE_HOLDER_DIED);
     jbi_coord_leave(coord);
+    burial->n_dead++;
     jbi_log(JB_LOG_INFO, "peer %u of %s died; its leases ended", peer, coord->segment.path);
+}
+
+/* The caller has both locks. Nothing is logged: he may be drawing a frame. */
+static void bury_quietly(uint32_t peer, void *userdata)
+{
+    struct burial *burial = userdata;
+
+    burial->n_ended += end_all_of(burial->coord, peer, JB_LEASE_HOLDER_DIED);
+    burial->n_dead++;
 }
 
 /* Everything between a mapped segment and a usable handle, except the lock and the name. */
@@ -118,6 +140,7 @@ static int coord_join(jb_coord *coord, const jb_coord_opts *opts, bool is_creato
 {
     const uint64_t *params = coord->segment.header.params;
     uint8_t *base = coord->segment.base + JBI_SEGMENT_HEADER_BYTES;
+    struct burial burial = {.coord = coord};
     int rc;
 
     coord->peers = (struct jbi_peers){.segment = &coord->segment,
@@ -133,13 +156,13 @@ static int coord_join(jb_coord *coord, const jb_coord_opts *opts, bool is_creato
                              "%s was made with other resources or components: use those, or "
                              "unlink it",
                              coord->segment.path);
-    rc = jbi_peer_join(&coord->peers, opts->peer_name, bury, coord, &coord->books.peer, err);
+    rc = jbi_peer_join(&coord->peers, opts->peer_name, bury, &burial, &coord->books.peer, err);
     if (rc)
         return rc;
     coord->lock.self = coord->books.peer;
     jbi_coord_enter_locked(coord, true);
     jbi_coord_leave(coord);
-    jbi_peer_bury_dead(&coord->peers, coord->books.peer, bury, coord);
+    jbi_peer_bury_dead(&coord->peers, coord->books.peer, bury, &burial);
     rc = jbi_fork_guard_add(&coord->guard, &coord->segment);
     if (rc) {
         jbi_peer_leave(&coord->peers, coord->books.peer);
@@ -282,7 +305,7 @@ static void leave_segment(jb_coord *coord)
     if (is_locked)
         jbi_coord_enter_locked(coord, false);
     if (is_locked || jbi_coord_enter(coord) == 0) {
-        end_all_of(coord, coord->books.peer, JB_LEASE_RELEASED);
+        (void)end_all_of(coord, coord->books.peer, JB_LEASE_RELEASED);
         jbi_coord_leave(coord);
     }
     jbi_fork_guard_remove(&coord->guard);
@@ -329,11 +352,35 @@ int jb_coord_unlink(const char *name, jb_error *err)
     return rc;
 }
 
-void jbi_coord_bury_dead(jb_coord *coord)
+uint32_t jbi_coord_bury_dead(jb_coord *coord)
 {
+    struct burial burial = {.coord = coord};
+
     if (!coord->is_shared || !jbi_fork_guard_is_valid(&coord->guard) ||
         !jbi_lock_segment_try(&coord->lock))
-        return;
-    jbi_peer_bury_dead(&coord->peers, coord->books.peer, bury, coord);
+        return 0;
+    atomic_store_explicit(&coord->looked_ns, jb_clock_now_ns(), memory_order_relaxed);
+    jbi_peer_bury_dead(&coord->peers, coord->books.peer, bury, &burial);
     jbi_lock_segment_give(&coord->lock);
+    return burial.n_ended;
+}
+
+/* Others take the segment's lock first and wait for ours with it; here it is only tried, so nobody
+ * waits for each other. */
+bool jbi_coord_bury_inside(jb_coord *coord)
+{
+    struct burial burial = {.coord = coord};
+    uint64_t now;
+
+    if (!coord->is_shared)
+        return false;
+    /* By the true clock: death knows no other. */
+    now = jb_clock_now_ns();
+    if (now - atomic_load_explicit(&coord->looked_ns, memory_order_relaxed) < JBI_LOOK_NS ||
+        !jbi_lock_segment_try(&coord->lock))
+        return false;
+    atomic_store_explicit(&coord->looked_ns, now, memory_order_relaxed);
+    jbi_peer_bury_dead(&coord->peers, coord->books.peer, bury_quietly, &burial);
+    jbi_lock_segment_give(&coord->lock);
+    return burial.n_dead > 0;
 }

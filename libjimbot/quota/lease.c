@@ -166,11 +166,11 @@ int jb_coord_tick(jb_coord *coord, uint64_t *ret_next_ns)
 
     if (!coord)
         return JB_EINVAL;
-    jbi_coord_bury_dead(coord);
+    n_ended = jbi_coord_bury_dead(coord);
     rc = jbi_coord_enter(coord);
     if (rc)
         return rc;
-    n_ended = coord->n_ended;
+    n_ended += coord->n_ended;
     jbi_queue_serve(&coord->books);
     if (ret_next_ns)
         *ret_next_ns = jbi_coord_next_ns(coord);

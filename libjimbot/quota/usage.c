@@ -10,9 +10,6 @@
 #include "quota/coord.h"
 #include "quota/limits.h"
 
-/* Somebody who waits looks for himself this often, should whoever gives back die before waking. */
-#define LOOK_NS UINT64_C(50000000)
-
 static int usage_of(const jb_coord *coord, const jb_take *take, struct jbi_usage *ret_usage)
 {
     const struct jbi_books *books = &coord->books;
@@ -76,15 +73,20 @@ static void leave_and_wake(jb_coord *coord, const struct jbi_limits *limits)
 }
 
 /* The caller is inside. */
-static int take_inside(const jb_coord *coord, const struct jbi_limits *limits,
+static int take_inside(jb_coord *coord, const struct jbi_limits *limits,
                        const struct jbi_usage *usage, jb_usage *ret_usage, jb_denial *ret_denial)
 {
+    struct jbi_usage checked = *usage;
     struct jbi_denial denial;
     uint64_t token;
     uint32_t slot;
-    int rc = jbi_limits_take(limits, usage, coord->books.head->now_ns, ret_usage ? &token : NULL,
-                             &slot, &denial);
+    int rc;
 
+    do {
+        rc = jbi_limits_take(limits, &checked, coord->books.head->now_ns, ret_usage ? &token : NULL,
+                             &slot, &denial);
+        checked.is_repeated = true;
+    } while ((rc == JB_EAGAIN || rc == JB_ELIMIT) && jbi_coord_bury_inside(coord));
     if ((rc == JB_EAGAIN || rc == JB_ETOOBIG) && ret_denial)
         *ret_denial = (jb_denial){.retry_after_ns = denial.retry_after_ns, .limit = denial.limit};
     if (rc == 0 && ret_usage)
@@ -121,14 +123,13 @@ static bool doze(jb_coord *coord, const struct jbi_limits *limits, uint32_t bell
                  uint64_t until_ns)
 {
     uint64_t now = coord->clock(coord->clock_userdata);
-    uint64_t ns = retry_ns < LOOK_NS ? retry_ns : LOOK_NS;
+    uint64_t ns = retry_ns < JBI_LOOK_NS ? retry_ns : JBI_LOOK_NS;
 
     if (now >= until_ns)
         return false;
     if (ns > until_ns - now)
         ns = until_ns - now;
     jbi_os_wait_on((uint32_t *)&limits->head->bell, bell, ns);
-    jbi_coord_bury_dead(coord);
     return true;
 }
 
