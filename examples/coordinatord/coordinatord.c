@@ -8,6 +8,7 @@
  * written.
  */
 #include "config.h"
+#include "observe.h"
 #include "systemd.h"
 
 #include <errno.h>
@@ -97,6 +98,7 @@ static int run(config *c, jb_coord_service *service)
 static int serve(config *c)
 {
     jb_coord_service *service;
+    observe observed = {0};
     jb_coord *coord;
     jb_error err;
     int rc;
@@ -112,7 +114,9 @@ static int serve(config *c)
     }
     rc = jb_coord_service_create(&c->service, &service, &err);
     if (rc == 0) {
-        rc = run(c, service);
+        rc = observe_start(&observed, coord, &err) < 0 ? complain(&err, EXIT_COORD)
+                                                       : run(c, service);
+        observe_stop(&observed);
         jb_coord_service_destroy(service);
     } else {
         rc = complain(&err, EXIT_COORD);
@@ -222,5 +226,6 @@ int main(int argc, char **argv)
     systemd_sockets(&c.host);
     log_format = c.host.log_format;
     c.host.log = on_log;
+    jb_log_set(on_log, NULL);
     return serve(&c);
 }

@@ -203,8 +203,9 @@ typedef struct jb_vram_books {
  *
  * Use that cannot be laid to a process (is_complete of the reading is 0, or its used_bytes are not
  * known) is laid to the claims it may belong to, up to what they were promised; what is left is
- * foreign. Of a GPU that is lost, all is withheld; of one that is silent, nothing is known and only
- * promises count (is_blind), unless the caller keeps its last books.
+ * foreign. So is all use of others to claims of no process: a holder that is far away has somebody
+ * here who works for it. Of a GPU that is lost, all is withheld; of one that is silent, nothing is
+ * known and only promises count (is_blind), unless the caller keeps its last books.
  *
  * @param reading    of jb_gpus_read(), with `n_processes` of the list.
  * @param claims     each process once; observed_bytes are set.

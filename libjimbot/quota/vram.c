@@ -87,6 +87,23 @@ static uint64_t lay_rest(uint64_t rest, const jb_gpu_reading *reading,
     return rest;
 }
 
+/* A holder that is no process here may have any of the others do its work, so what they use is its
+ * up to what it was promised; returns what is left. */
+static uint64_t lay_foreign(uint64_t foreign, jb_vram_claim *claims, uint32_t n_claims)
+{
+    for (uint32_t i = 0; i < n_claims && foreign > 0; i++) {
+        uint64_t room = less(claims[i].reserved_bytes, claims[i].observed_bytes);
+
+        if (claims[i].pid != 0)
+            continue;
+        if (room > foreign)
+            room = foreign;
+        claims[i].observed_bytes += room;
+        foreign -= room;
+    }
+    return foreign;
+}
+
 static void weigh(const jb_gpu_reading *reading, const jb_gpu_process *processes,
                   uint32_t n_processes, jb_vram_claim *claims, uint32_t n_claims, jb_vram_books *b)
 {
@@ -99,7 +116,7 @@ static void weigh(const jb_gpu_reading *reading, const jb_gpu_process *processes
     rest = less(reading->used_bytes, known);
     if (is_vague || !reading->is_complete)
         rest = lay_rest(rest, reading, processes, n_processes, claims, n_claims);
-    b->foreign_bytes = add(foreign, rest);
+    b->foreign_bytes = lay_foreign(add(foreign, rest), claims, n_claims);
     for (uint32_t i = 0; i < n_claims; i++)
         b->overuse_bytes =
             add(b->overuse_bytes, less(claims[i].observed_bytes, claims[i].reserved_bytes));

@@ -91,6 +91,19 @@ START_TEST(test_without_a_list_any_claim_may_be_the_user)
 }
 END_TEST
 
+START_TEST(test_who_is_no_process_here_has_others_work_for_it)
+{
+    jb_gpu_reading r = reading(1000, 600);
+    jb_gpu_process p[] = {{.pid = 10, .used_bytes = 200}, {.pid = 99, .used_bytes = 400}};
+    jb_vram_claim c[] = {{.pid = 10, .reserved_bytes = 300}, {.pid = 0, .reserved_bytes = 250}};
+    jb_vram_books b = weigh(&r, p, 2, c, 2);
+
+    ck_assert_uint_eq(c[1].observed_bytes, 250);
+    ck_assert_uint_eq(b.foreign_bytes, 150);
+    ck_assert_uint_eq(jb_vram_room(&b, 1000, 0), 300);
+}
+END_TEST
+
 START_TEST(test_a_lost_gpu_promises_nothing_and_a_silent_one_what_is_left)
 {
     jb_gpu_reading r = reading(1000, UINT64_MAX);
@@ -202,6 +215,7 @@ int main(void)
     tcase_add_test(tc, test_overuse_counts_beside_the_promise);
     tcase_add_test(tc, test_unknown_use_is_laid_to_promises_first);
     tcase_add_test(tc, test_without_a_list_any_claim_may_be_the_user);
+    tcase_add_test(tc, test_who_is_no_process_here_has_others_work_for_it);
     tcase_add_test(tc, test_a_lost_gpu_promises_nothing_and_a_silent_one_what_is_left);
     tcase_add_test(tc, test_a_gpu_smaller_than_it_was_said_to_be_counts_as_it_is);
     tcase_add_test(tc, test_what_is_taken_covers_both_ledgers);
