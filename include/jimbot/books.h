@@ -19,13 +19,23 @@ enum jb_record_kind {
     JB_RECORD_LEFT = 4,    /**< somebody left the line; `token` is the ticket's id */
     JB_RECORD_SHRUNK = 5,  /**< `amount` was given back */
     JB_RECORD_NOTICE = 6,  /**< the lease ends in `value_ns` at the latest */
-    JB_RECORD_ENDED = 7    /**< `reason`: enum jb_lease_end; `value_ns`: held so long */
+    JB_RECORD_ENDED = 7,   /**< `reason`: enum jb_lease_end; `value_ns`: held so long */
+    JB_RECORD_TAKEN = 8,   /**< of a rate; `token`: of the reservation, 0 when it is for good */
+    JB_RECORD_USED = 9     /**< a reservation ended, so much of it was used; `reason`: enum
+                              jb_used_reason; `value_ns`: it was open so long */
+};
+
+/** How it is known what was used. */
+enum jb_used_reason {
+    JB_USED_TOLD = 1,  /**< committed or refunded */
+    JB_USED_SILENT = 2 /**< its holder died or said nothing in time: all of it counts */
 };
 
 /** Why not. */
 enum jb_denied_reason {
-    JB_DENIED_BUSY = 1,   /**< not free, or others were first */
-    JB_DENIED_TIMEOUT = 2 /**< its wait_ns ran out; `token` is the ticket's id */
+    JB_DENIED_BUSY = 1,    /**< not free, or others were first */
+    JB_DENIED_TIMEOUT = 2, /**< its wait_ns ran out; `token` is the ticket's id */
+    JB_DENIED_RATE = 3     /**< a limit does not allow it; `value_ns`: for so long, 0 for ever */
 };
 
 /** One thing that happened to one amount. What happens to several at once has a record for each, in
@@ -33,7 +43,7 @@ enum jb_denied_reason {
 typedef struct jb_record {
     uint64_t sequence; /**< 0, 1, 2 … since the creation */
     uint64_t time_ns;
-    uint64_t token; /**< of the lease, or the id of the ticket */
+    uint64_t token; /**< of the lease or reservation, or the id of the ticket */
     uint64_t amount;
     uint64_t value_ns;
     uint64_t tag;    /**< of the want */

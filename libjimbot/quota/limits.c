@@ -206,14 +206,45 @@ static void reservation_write(const struct jbi_limits *limits, uint32_t slot,
     list_append(limits, slot);
 }
 
-int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usage, uint64_t now_ns,
+/* Part of the caller's step, as what it tells of is. */
+static void record(const struct jbi_limits *limits, const struct jbi_happening *what,
+                   const struct jbi_usage *usage)
+{
+    struct jbi_want want = {.component = usage->component,
+                            .class_idx = JB_CLASS_NORMAL - 1,
+                            .n = usage->n,
+                            .peer = usage->peer};
+
+    for (uint32_t i = 0; i < usage->n; i++) {
+        want.resource[i] = usage->resource[i];
+        want.amount[i] = usage->amount[i];
+    }
+    jbi_record_want(limits->books, what, &want);
+}
+
+static void deny(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                 const struct jbi_denial *denial)
+{
+    struct jbi_happening what = {
+        .kind = JB_RECORD_DENIED, .reason = JB_DENIED_RATE, .value_ns = denial->retry_after_ns};
+
+    if (usage->is_repeated)
+        return;
+    limits->limits[denial->limit].n_denied++;
+    record(limits, &what, usage);
+    jbi_undo_commit(limits->undo);
+}
+
+int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usage,
                     uint64_t *ret_token, uint32_t *ret_slot, struct jbi_denial *ret_denial)
 {
+    struct jbi_happening what = {.kind = JB_RECORD_TAKEN};
+    uint64_t now_ns = limits->books->head->now_ns;
     int rc = decide_all(limits, usage, now_ns, ret_denial);
     int64_t slot = 0;
 
     if (rc < 0) {
-        limits->limits[ret_denial->limit].n_denied += !usage->is_repeated;
+        deny(limits, usage, ret_denial);
         return rc;
     }
     if (ret_token) {
@@ -221,8 +252,8 @@ int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usa
         if (slot < 0)
             return JB_ELIMIT;
         reservation_write(limits, (uint32_t)slot, usage, now_ns);
-        *ret_token = limits->reservations[slot].token;
-        *ret_slot = (uint32_t)slot;
+        what.token = *ret_token = limits->reservations[slot].token;
+        what.slot = *ret_slot = (uint32_t)slot;
     }
     for (uint32_t i = 0; i < limits->n_limits; i++) {
         struct jbi_limit *limit = &limits->limits[i];
@@ -236,6 +267,7 @@ int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usa
             set(limits, &limit->open,
                 limit->open + (limit->kind == JB_LIMIT_OPEN ? 1 : usage->amount[place]));
     }
+    record(limits, &what, usage);
     jbi_undo_commit(limits->undo);
     return 0;
 }
@@ -281,9 +313,15 @@ static void settle_one(const struct jbi_limits *limits, struct jbi_limit *limit,
 }
 
 void jbi_limits_settle(const struct jbi_limits *limits, uint32_t slot, const uint64_t *used,
-                       uint64_t now_ns)
+                       enum jb_used_reason reason)
 {
     struct jbi_reservation *reservation = &limits->reservations[slot];
+    uint64_t now_ns = limits->books->head->now_ns;
+    struct jbi_happening what = {.kind = JB_RECORD_USED,
+                                 .reason = reason,
+                                 .slot = slot,
+                                 .token = reservation->token,
+                                 .value_ns = now_ns - reservation->taken_ns};
     struct jbi_usage usage;
 
     jbi_reservation_unpack(reservation, &usage);
@@ -294,6 +332,9 @@ void jbi_limits_settle(const struct jbi_limits *limits, uint32_t slot, const uin
         if (place >= 0)
             settle_one(limits, limit, reservation, usage.amount[place], used[place], now_ns);
     }
+    for (uint32_t i = 0; i < usage.n; i++)
+        usage.amount[i] = used[i];
+    record(limits, &what, &usage);
     list_remove(limits, slot);
     set(limits, &reservation->token, 0);
     set(limits, &reservation->next, limits->head->free);
@@ -311,18 +352,12 @@ static struct jbi_reservation *oldest(const struct jbi_limits *limits)
     return &limits->reservations[first - 1];
 }
 
-static void settle_in_full(const struct jbi_limits *limits, uint32_t slot, uint64_t now_ns)
+static void settle_in_full(const struct jbi_limits *limits, uint32_t slot)
 {
     struct jbi_usage usage;
 
     jbi_reservation_unpack(&limits->reservations[slot], &usage);
-    jbi_limits_settle(limits, slot, usage.amount, now_ns);
-}
-
-static bool limits_of(const struct jbi_books *books, struct jbi_limits *ret_limits)
-{
-    return books->limit_bytes != 0 &&
-           jbi_limits_place(ret_limits, books->limits, books->limit_bytes, &books->undo);
+    jbi_limits_settle(limits, slot, usage.amount, JB_USED_SILENT);
 }
 
 void jbi_limits_tick(const struct jbi_books *books)
@@ -330,13 +365,13 @@ void jbi_limits_tick(const struct jbi_books *books)
     struct jbi_reservation *reservation;
     struct jbi_limits limits;
 
-    if (!limits_of(books, &limits))
+    if (!jbi_limits_of(books, &limits))
         return;
     for (uint32_t i = 0; i < limits.n_reservations; i++) {
         reservation = oldest(&limits);
         if (!reservation || reservation->deadline_ns > books->head->now_ns)
             return;
-        settle_in_full(&limits, (uint32_t)(reservation - limits.reservations), books->head->now_ns);
+        settle_in_full(&limits, (uint32_t)(reservation - limits.reservations));
     }
 }
 
@@ -345,7 +380,7 @@ void jbi_limits_bury(const struct jbi_books *books, uint32_t peer)
     struct jbi_limits limits;
     uint64_t at;
 
-    if (!limits_of(books, &limits))
+    if (!jbi_limits_of(books, &limits))
         return;
     at = limits.head->first;
     for (uint32_t i = 0; i < limits.n_reservations && at != 0 && at <= limits.n_reservations; i++) {
@@ -354,7 +389,7 @@ void jbi_limits_bury(const struct jbi_books *books, uint32_t peer)
 
         at = reservation->next;
         if (reservation->token != 0 && reservation->who >> 32 == peer)
-            settle_in_full(&limits, slot, books->head->now_ns);
+            settle_in_full(&limits, slot);
     }
 }
 
@@ -363,7 +398,7 @@ uint64_t jbi_limits_next_ns(const struct jbi_books *books)
     const struct jbi_reservation *reservation;
     struct jbi_limits limits;
 
-    if (!limits_of(books, &limits))
+    if (!jbi_limits_of(books, &limits))
         return UINT64_MAX;
     reservation = oldest(&limits);
     return reservation ? reservation->deadline_ns : UINT64_MAX;

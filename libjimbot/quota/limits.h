@@ -81,6 +81,7 @@ static_assert(sizeof(struct jbi_reservation) == 128, "layout");
 /* The limits where they lie, with sizes that were checked. */
 struct jbi_limits {
     const struct jbi_undo *undo;
+    const struct jbi_books *books; /* where what happens is recorded */
     struct jbi_limits_head *head;
     struct jbi_limit *limits;
     struct jbi_reservation *reservations;
@@ -112,8 +113,7 @@ uint64_t jbi_limits_bytes(const jb_coord_opts *opts);
 /* Fill a region of zeroes. */
 void jbi_limits_format(void *region, const jb_coord_opts *opts, uint64_t token);
 /* Find them again: false when there are none, or what is there does not fit. Without a lock. */
-bool jbi_limits_place(struct jbi_limits *limits, void *region, uint64_t bytes,
-                      const struct jbi_undo *undo);
+bool jbi_limits_of(const struct jbi_books *books, struct jbi_limits *ret_limits);
 
 /* Does a block have these limits? Any are, where none are given. */
 bool jbi_limits_are_same(const struct jbi_books *books, const jb_coord_opts *opts);
@@ -123,7 +123,7 @@ struct jbi_window jbi_limit_window(const struct jbi_limits *limits, struct jbi_l
 
 /* Take for good (ret_token NULL) or reserve. 0, or JB_EAGAIN, JB_ETOOBIG, JB_ELIMIT (no room for
  * another reservation). One step, committed. */
-int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usage, uint64_t now_ns,
+int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usage,
                     uint64_t *ret_token, uint32_t *ret_slot, struct jbi_denial *ret_denial);
 
 /* What a reservation took, or NULL when it has ended. */
@@ -134,7 +134,7 @@ void jbi_reservation_unpack(const struct jbi_reservation *reservation, struct jb
 /* End one that is open, with what was used: `used` by the place of its amounts. One step,
  * committed. */
 void jbi_limits_settle(const struct jbi_limits *limits, uint32_t slot, const uint64_t *used,
-                       uint64_t now_ns);
+                       enum jb_used_reason reason);
 
 /* Let time pass: end those whose deadline passed. Once a peer died: those that it left. */
 void jbi_limits_tick(const struct jbi_books *books);

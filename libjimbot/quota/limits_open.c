@@ -81,8 +81,8 @@ uint64_t jbi_limits_bytes(const jb_coord_opts *opts)
     return region_bytes(opts->n_limits, opts->max_reservations, log_size(opts));
 }
 
-bool jbi_limits_place(struct jbi_limits *limits, void *region, uint64_t bytes,
-                      const struct jbi_undo *undo)
+static bool place(struct jbi_limits *limits, void *region, uint64_t bytes,
+                  const struct jbi_undo *undo)
 {
     struct jbi_limits_head *head = region;
     uint8_t *at = (uint8_t *)region + sizeof *head;
@@ -144,13 +144,21 @@ void jbi_limits_format(void *region, const jb_coord_opts *opts, uint64_t token)
     head->hold_ns = opts->reservation_ns;
     head->next_token = token;
     head->n_log = log_size(opts);
-    if (!jbi_limits_place(&limits, region, UINT64_MAX, &not_logged))
+    if (!place(&limits, region, UINT64_MAX, &not_logged))
         return;
     for (uint32_t i = 0; i < opts->n_limits; i++) {
         limits.limits[i].log_first = n_log;
         limit_format(&limits, i, &opts->limits[i], now_ns);
         n_log += limits.limits[i].n_entries;
     }
+}
+
+bool jbi_limits_of(const struct jbi_books *books, struct jbi_limits *ret_limits)
+{
+    if (!place(ret_limits, books->limits, books->limit_bytes, &books->undo))
+        return false;
+    ret_limits->books = books;
+    return true;
 }
 
 static bool spec_is_same(const struct jbi_limit *limit, const jb_limit_spec *spec)
@@ -168,9 +176,7 @@ bool jbi_limits_are_same(const struct jbi_books *books, const jb_coord_opts *opt
 
     if (opts->n_limits == 0)
         return true;
-    if (books->limit_bytes == 0 ||
-        !jbi_limits_place(&limits, books->limits, books->limit_bytes, &books->undo) ||
-        limits.n_limits != opts->n_limits)
+    if (!jbi_limits_of(books, &limits) || limits.n_limits != opts->n_limits)
         return false;
     for (uint32_t i = 0; i < limits.n_limits; i++) {
         if (!spec_is_same(&limits.limits[i], &opts->limits[i]))

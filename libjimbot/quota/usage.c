@@ -39,8 +39,7 @@ static int inside(jb_coord *coord, struct jbi_limits *ret_limits)
     const struct jbi_books *books = &coord->books;
     int rc = books->limit_bytes ? JB_ECORRUPT : JB_ENOENT;
 
-    if (books->limit_bytes &&
-        jbi_limits_place(ret_limits, books->limits, books->limit_bytes, &books->undo))
+    if (jbi_limits_of(books, ret_limits))
         return 0;
     jbi_coord_leave(coord);
     return rc;
@@ -83,8 +82,7 @@ static int take_inside(jb_coord *coord, const struct jbi_limits *limits,
     int rc;
 
     do {
-        rc = jbi_limits_take(limits, &checked, coord->books.head->now_ns, ret_usage ? &token : NULL,
-                             &slot, &denial);
+        rc = jbi_limits_take(limits, &checked, ret_usage ? &token : NULL, &slot, &denial);
         checked.is_repeated = true;
     } while ((rc == JB_EAGAIN || rc == JB_ELIMIT) && jbi_coord_bury_inside(coord));
     if ((rc == JB_EAGAIN || rc == JB_ETOOBIG) && ret_denial)
@@ -201,7 +199,7 @@ static int settle(jb_coord *coord, const jb_usage *usage, const uint64_t *used, 
         else if (as_reserved)
             amounts[i] = own.amount[i];
     }
-    jbi_limits_settle(&limits, usage->slot, amounts, coord->books.head->now_ns);
+    jbi_limits_settle(&limits, usage->slot, amounts, JB_USED_TOLD);
     leave_and_wake(coord, &limits);
     return 0;
 }

@@ -84,7 +84,7 @@ static void shares(jb_coord_service *s, jbi_htext *out)
 /* One counter by resource and reason. */
 static void reasons(jb_coord_service *s, jbi_htext *out, bool are_denials)
 {
-    static const char *const denied[JBI_COORD_DENIED] = {"", "BUSY", "TIMEOUT"};
+    static const char *const denied[JBI_COORD_DENIED] = {"", "BUSY", "TIMEOUT", "RATE"};
     const char *name = are_denials ? "jimbot_resource_denied_total" : "jimbot_resource_ended_total";
     char resource[JB_QUOTA_NAME_BYTES];
 

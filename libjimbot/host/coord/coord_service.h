@@ -21,8 +21,8 @@
 
 enum {
     JBI_COORD_OPS = 16,   /* at least as many as there are */
-    JBI_COORD_KINDS = 8,  /* of records, from 1 on */
-    JBI_COORD_DENIED = 3, /* reasons for denials, from 1 on */
+    JBI_COORD_KINDS = 10, /* of records, from 1 on */
+    JBI_COORD_DENIED = 4, /* reasons for denials, from 1 on */
     JBI_COORD_ENDS = 5
 };
 

@@ -21,7 +21,9 @@ static const char *const topics[JBI_COORD_KINDS] = {"",
                                                     "resource.left",
                                                     "resource.shrunk",
                                                     "resource.notice",
-                                                    "resource.ended"};
+                                                    "resource.ended",
+                                                    "resource.taken",
+                                                    "resource.used"};
 
 int jbi_coord_open_notices(jb_coord_service *s, jb_error *err)
 {

@@ -23,19 +23,19 @@ enum { BATCH = 65536 };
 
 static const char *kind_name(uint32_t kind)
 {
-    static const char *const names[] = {"",     "waiting", "granted", "denied",
-                                        "left", "shrunk",  "notice",  "ended"};
+    static const char *const names[] = {"",       "waiting", "granted", "denied", "left",
+                                        "shrunk", "notice",  "ended",   "taken",  "used"};
 
     return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "";
 }
 
 static const char *reason_name(const jb_record *r)
 {
-    static const char *const denied[] = {"", "BUSY", "TIMEOUT"};
+    static const char *const denied[] = {"", "BUSY", "TIMEOUT", "RATE"};
 
     if (r->kind == JB_RECORD_ENDED)
         return jbi_shape_word(&jbi_words_lease_end, r->reason);
-    return r->kind == JB_RECORD_DENIED && r->reason < 3 ? denied[r->reason] : "";
+    return r->kind == JB_RECORD_DENIED && r->reason < JBI_COORD_DENIED ? denied[r->reason] : "";
 }
 
 /* --- lines */

@@ -250,6 +250,47 @@ START_TEST(test_a_window_is_corrected_downwards)
 }
 END_TEST
 
+static jb_record next_of(uint64_t *cursor)
+{
+    jb_record record = {0};
+
+    ck_assert_int_eq(jb_coord_next_record(coord, cursor, &record, NULL), 1);
+    return record;
+}
+
+START_TEST(test_takes_ends_and_denials_are_recorded)
+{
+    const uint64_t used[] = {1, 50, 0};
+    uint64_t cursor = 0;
+    jb_usage usage;
+    jb_record record;
+
+    ck_assert_int_eq(call(BOB, 90, 0, &usage), 0);
+    record = next_of(&cursor);
+    ck_assert_uint_eq(record.kind, JB_RECORD_TAKEN);
+    ck_assert_uint_eq(record.token, usage.token);
+    ck_assert_uint_eq(record.component, BOB);
+    ck_assert_uint_eq(record.n_more, 2);
+    ck_assert_uint_eq(next_of(&cursor).amount, 90);
+    cursor++;
+    test_now_ns += S;
+    ck_assert_int_eq(jb_usage_commit(coord, &usage, used, 3), 0);
+    cursor++;
+    record = next_of(&cursor);
+    ck_assert_uint_eq(record.kind, JB_RECORD_USED);
+    ck_assert_uint_eq(record.reason, JB_USED_TOLD);
+    ck_assert_uint_eq(record.amount, 50);
+    ck_assert_uint_eq(record.value_ns, S);
+    cursor++;
+    ck_assert_int_eq(jb_usage_block(coord, INPUT, 7 * S), 0);
+    ck_assert_int_eq(call(BOB, 1, 0, NULL), JB_EAGAIN);
+    record = next_of(&cursor);
+    ck_assert_uint_eq(record.kind, JB_RECORD_DENIED);
+    ck_assert_uint_eq(record.reason, JB_DENIED_RATE);
+    ck_assert_uint_eq(record.value_ns, 7 * S);
+}
+END_TEST
+
 START_TEST(test_retry_after_blocks_all_of_a_resource)
 {
     ck_assert_int_eq(jb_usage_block(coord, CALLS, 17 * S), 0);
@@ -350,6 +391,7 @@ int main(void)
     tcase_add_test(tc, test_no_room_for_another_reservation);
     tcase_add_test(tc, test_the_service_corrects);
     tcase_add_test(tc, test_a_window_is_corrected_downwards);
+    tcase_add_test(tc, test_takes_ends_and_denials_are_recorded);
     tcase_add_test(tc, test_retry_after_blocks_all_of_a_resource);
     tcase_add_test(tc, test_what_is_no_take_is_refused);
     tcase_add_test(tc, test_who_waits_is_woken_by_what_comes_back);
