@@ -203,14 +203,16 @@ void jbi_lease_unpack(const struct jbi_books *books, const struct jbi_quota_leas
     uint32_t component = (uint32_t)who & 0xffff;
     uint32_t n = (uint32_t)(who >> 24) & 0xff;
 
-    ret_want->component = component < books->n_components ? component : 0;
-    ret_want->class_idx = jbi_who_class(who);
-    ret_want->peer = jbi_who_peer(who);
-    ret_want->n = n < JB_QUOTA_AMOUNTS_MAX ? n : JB_QUOTA_AMOUNTS_MAX;
-    ret_want->mask = 0;
-    ret_want->hold_ns = lease->hold_ns;
-    ret_want->tag = lease->tag;
-    ret_want->since_ns = lease->granted_ns;
+    /* All of it: who comes with a place from an earlier look finds a resource that there is. */
+    *ret_want = (struct jbi_want){
+        .component = component < books->n_components ? component : 0,
+        .class_idx = jbi_who_class(who),
+        .peer = jbi_who_peer(who),
+        .n = n < JB_QUOTA_AMOUNTS_MAX ? n : JB_QUOTA_AMOUNTS_MAX,
+        .hold_ns = lease->hold_ns,
+        .tag = lease->tag,
+        .since_ns = lease->granted_ns,
+    };
     for (uint32_t i = 0; i < ret_want->n; i++) {
         uint32_t resource = (uint32_t)(lease->resources >> (8 * i)) & 0xff;
 

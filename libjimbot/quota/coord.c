@@ -17,6 +17,8 @@ static void inside(jb_coord *coord, enum jbi_lock_result how)
         jbi_undo_roll_back(&coord->books.undo);
         coord->books.head->n_takeovers++;
     }
+    /* Whoever gives the lock back leaves no log; what is in it now is nobody's step. */
+    jbi_undo_commit(&coord->books.undo);
     coord->books.n_wakes = 0;
     jbi_books_now(&coord->books, coord->clock(coord->clock_userdata));
     coord->n_ended = jbi_books_expire(&coord->books);

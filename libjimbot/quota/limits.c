@@ -148,23 +148,29 @@ static void give_to(const struct jbi_limits *limits, struct jbi_limit *limit, ui
 static int64_t slot_take(const struct jbi_limits *limits)
 {
     struct jbi_limits_head *head = limits->head;
-    uint64_t slot = head->free;
+    uint64_t slot = head->free, top = head->top;
 
     if (slot != 0 && slot <= limits->n_reservations && limits->reservations[slot - 1].token == 0) {
         jbi_undo_set(limits->undo, &head->free, limits->reservations[slot - 1].next);
         return (int64_t)slot - 1;
     }
-    if (head->top >= limits->n_reservations)
+    if (top >= limits->n_reservations)
         return -1;
-    jbi_undo_set(limits->undo, &head->top, head->top + 1);
-    return (int64_t)head->top - 1;
+    jbi_undo_set(limits->undo, &head->top, top + 1);
+    return (int64_t)top;
+}
+
+/* Taken by value, so that what was checked is what is used. */
+static uint64_t place_of(const struct jbi_limits *limits, uint64_t place)
+{
+    return place <= limits->n_reservations ? place : 0;
 }
 
 static void list_append(const struct jbi_limits *limits, uint32_t slot)
 {
     struct jbi_limits_head *head = limits->head;
     struct jbi_reservation *reservation = &limits->reservations[slot];
-    uint64_t last = head->last <= limits->n_reservations ? head->last : 0;
+    uint64_t last = place_of(limits, head->last);
 
     set(limits, &reservation->prev, last);
     set(limits, &reservation->next, 0);
@@ -177,8 +183,8 @@ static void list_remove(const struct jbi_limits *limits, uint32_t slot)
 {
     struct jbi_limits_head *head = limits->head;
     struct jbi_reservation *reservation = &limits->reservations[slot];
-    uint64_t next = reservation->next <= limits->n_reservations ? reservation->next : 0;
-    uint64_t prev = reservation->prev <= limits->n_reservations ? reservation->prev : 0;
+    uint64_t next = place_of(limits, reservation->next);
+    uint64_t prev = place_of(limits, reservation->prev);
 
     set(limits, prev ? &limits->reservations[prev - 1].next : &head->first, next);
     set(limits, next ? &limits->reservations[next - 1].prev : &head->last, prev);

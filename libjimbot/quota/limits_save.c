@@ -43,12 +43,13 @@ static void key_of(const struct jbi_books *books, const struct jbi_limits *limit
                    struct saved_limit *ret_key)
 {
     const struct jbi_limit *limit = &limits->limits[idx];
+    uint64_t resource = limit->resource, component = limit->component;
 
     memset(ret_key, 0, sizeof *ret_key);
-    if (limit->resource < books->n_resources)
-        memcpy(ret_key->resource, books->resources[limit->resource].name, JB_QUOTA_NAME_BYTES);
-    if (limit->component < books->n_components)
-        memcpy(ret_key->component, books->components[limit->component].name, JB_QUOTA_NAME_BYTES);
+    if (resource < books->n_resources)
+        memcpy(ret_key->resource, books->resources[resource].name, JB_QUOTA_NAME_BYTES);
+    if (component < books->n_components)
+        memcpy(ret_key->component, books->components[component].name, JB_QUOTA_NAME_BYTES);
     ret_key->kind = limit->kind;
     ret_key->period_ns = limit->period_ns;
     for (uint32_t i = 0; i < idx; i++) {

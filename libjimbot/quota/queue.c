@@ -416,9 +416,9 @@ void jbi_queue_serve(struct jbi_books *books)
         return;
     /* Whose last moment this is may still be served in it. */
     (void)time_out_heads(books, books->head->now_ns - 1);
-    do
+    serve_all(books);
+    for (uint32_t i = 0; i < books->n_waiters && time_out_heads(books, books->head->now_ns); i++)
         serve_all(books);
-    while (time_out_heads(books, books->head->now_ns));
     if (books->head->n_waiting > 0 && books->head->notice_ns > 0)
         jbi_queue_ask_for_room(books);
 }

@@ -46,14 +46,15 @@ static inline void jbi_undo_set(const struct jbi_undo *undo, uint64_t *word, uin
     if (log) {
         uint64_t n = log->n;
 
-        /* No step of ours is that long; whoever else writes to the block may have made it so. */
-        if (n < JBI_UNDO_WORDS_MAX) {
-            log->entries[n].word = (uint64_t)(word - undo->words);
-            log->entries[n].old = *word;
-            atomic_signal_fence(memory_order_seq_cst);
-            log->n = n + 1;
-            atomic_signal_fence(memory_order_seq_cst);
-        }
+        /* No step of ours is that long: somebody else wrote here, and without a log nothing is
+         * changed. */
+        if (n >= JBI_UNDO_WORDS_MAX)
+            return;
+        log->entries[n].word = (uint64_t)(word - undo->words);
+        log->entries[n].old = *word;
+        atomic_signal_fence(memory_order_seq_cst);
+        log->n = n + 1;
+        atomic_signal_fence(memory_order_seq_cst);
     }
     *word = value;
 }

@@ -7,7 +7,9 @@
 
 #include <sys/mman.h>
 
-enum { N_RESOURCES = 2, HEADER_BYTES = 4096, LEASES = 8, ROUNDS = 300, CALLS = 60 };
+enum { N_RESOURCES = 2, HEADER_BYTES = 4096, LEASES = 8, ROUNDS = 300, CALLS = 60, RACES = 20000 };
+enum { PEER_BYTES = 192, PEERS = 2, LOCK_LINE = 64, TABLE_WORDS = 1200 };
+enum { FIRST_WORD = (HEADER_BYTES + PEERS * PEER_BYTES + LOCK_LINE) / 8 };
 
 static uint64_t seed;
 
@@ -84,8 +86,7 @@ static void scribble(uint64_t *words, size_t n_words, size_t first)
 
 static int be_hostile(void)
 {
-    enum { PEER_BYTES = 192, PEERS = 2, LOCK_LINE = 64 };
-    const size_t first = (HEADER_BYTES + PEERS * PEER_BYTES + LOCK_LINE) / 8;
+    const size_t first = FIRST_WORD;
     char path[200];
     struct stat facts;
     uint64_t *words;
@@ -107,7 +108,7 @@ static int be_hostile(void)
         for (int i = 0; i < CALLS; i++) {
             call(coord, leases, &ticket);
             /* Most of what lies there is the undo log: the tables come first. */
-            scribble(words, dice(3) ? first + 1200 : (size_t)facts.st_size / 8, first);
+            scribble(words, dice(3) ? first + TABLE_WORDS : (size_t)facts.st_size / 8, first);
         }
         munmap(words, (size_t)facts.st_size);
         close(fd);
@@ -117,6 +118,57 @@ static int be_hostile(void)
     }
     return 0;
 }
+
+/* Another process writes nonsense over one word of the tables after the other and puts back what it
+ * was, so that two looks at it differ. */
+static void flicker(uint64_t *words, size_t first, pid_t parent)
+{
+    while (getppid() == parent) {
+        volatile uint64_t *word = &words[first + dice(TABLE_WORDS)];
+        uint64_t was = *word, wrong = dice(2) ? UINT64_C(0xfffffff0) : 0;
+
+        for (int i = 0; i < 40; i++) {
+            *word = wrong;
+            *word = was;
+        }
+    }
+}
+
+static int be_raced(void)
+{
+    char path[200];
+    jb_coord *coord = open_shared();
+    jb_lease leases[LEASES] = {{0}};
+    jb_ticket ticket = {0};
+    pid_t parent = getpid(), racer;
+    struct stat facts;
+    uint64_t *words;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/jimbot-quota-%u-b", segment_dir, (unsigned)getuid());
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &facts))
+        return 1;
+    words = mmap(NULL, (size_t)facts.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (words == MAP_FAILED)
+        return 1;
+    racer = fork();
+    if (racer == 0) {
+        flicker(words, FIRST_WORD, parent);
+        _exit(0);
+    }
+    for (int i = 0; i < RACES; i++)
+        call(coord, leases, &ticket);
+    kill(racer, SIGKILL);
+    (void)waitpid(racer, NULL, 0);
+    return 0;
+}
+
+START_TEST(test_nonsense_written_meanwhile_crashes_nobody)
+{
+    ck_assert_int_eq(segment_child(be_raced), 0);
+}
+END_TEST
 
 START_TEST(test_nonsense_in_the_books_crashes_nobody)
 {
@@ -130,6 +182,7 @@ int main(void)
     TCase *tc = suite_case(suite, "quota-hostile");
 
     tcase_add_checked_fixture(tc, segment_dir_make, segment_dir_drop);
+    tcase_add_test(tc, test_nonsense_written_meanwhile_crashes_nobody);
     tcase_add_test(tc, test_nonsense_in_the_books_crashes_nobody);
     return suite_run(suite);
 }

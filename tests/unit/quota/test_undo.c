@@ -2,9 +2,13 @@
  * test_undo.c: what a dead owner began is put back, wherever it died.
  */
 #include "quota/undo.h"
+
+#include "quota/coord.h"
 #include "support/suite.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { N_WORDS = 8 };
 
@@ -61,6 +65,44 @@ START_TEST(test_a_log_of_nonsense_touches_nothing_outside)
 }
 END_TEST
 
+START_TEST(test_what_no_log_holds_is_not_changed)
+{
+    undo_log.n = JBI_UNDO_WORDS_MAX;
+    jbi_undo_set(&undo, &words[3], 9);
+    ck_assert_uint_eq(words[3], 0);
+    undo_log.n = JBI_UNDO_WORDS_MAX - 1;
+    jbi_undo_set(&undo, &words[3], 9);
+    ck_assert_uint_eq(words[3], 9);
+    ck_assert_uint_eq(undo_log.n, JBI_UNDO_WORDS_MAX);
+}
+END_TEST
+
+/* A peer says that a step of 5000 words is under way. */
+START_TEST(test_whoever_comes_in_begins_an_empty_log)
+{
+    jb_coord *coord = NULL;
+    jb_coord_opts opts;
+    jb_resource_spec resource = {.name = "mem", .kind = JB_RESOURCE_MEMORY, .capacity = 1};
+    jb_component_spec component = {.name = "a"};
+    jb_amount amount = {.resource = 0, .amount = 1};
+    jb_want want = {.n_amounts = 1, .amounts = &amount};
+    char name[64];
+    jb_lease lease;
+
+    snprintf(name, sizeof name, "test-undo-%d", (int)getpid());
+    jb_coord_opts_init(&opts, sizeof opts);
+    opts.resources = &resource;
+    opts.components = &component;
+    opts.n_resources = opts.n_components = 1;
+    ck_assert_int_eq(jb_coord_open(name, &opts, &coord, NULL), 0);
+    ck_assert_int_eq(jb_coord_unlink(name, NULL), 0);
+    coord->books.undo.log->n = 5000;
+    ck_assert_int_eq(jb_coord_try(coord, &want, &lease), 0);
+    ck_assert_int_eq(jb_coord_audit(coord, NULL), 0);
+    jb_coord_close(coord);
+}
+END_TEST
+
 START_TEST(test_without_a_log_words_are_just_set)
 {
     undo.log = NULL;
@@ -80,6 +122,8 @@ int main(void)
     tcase_add_test(tcase, test_rolls_back_to_the_last_commit);
     tcase_add_test(tcase, test_an_entry_without_its_change_is_harmless);
     tcase_add_test(tcase, test_a_log_of_nonsense_touches_nothing_outside);
+    tcase_add_test(tcase, test_what_no_log_holds_is_not_changed);
+    tcase_add_test(tcase, test_whoever_comes_in_begins_an_empty_log);
     tcase_add_test(tcase, test_without_a_log_words_are_just_set);
     return suite_run(suite);
 }
