@@ -2,13 +2,12 @@
  * config: see config.h.
  */
 #include "config.h"
+#include "values.h"
 
 #include <errno.h>
 #include <ini.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct reader {
@@ -22,9 +21,7 @@ static const char *const kinds[] = {"",    "memory", "gpu_memory", "gpu_time",
 enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 /* Always 0, which ends the reading. */
-static int refuse(reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int refuse(reader *r, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static int refuse(reader *r, const char *fmt, ...)
 {
     va_list args;
 
@@ -32,78 +29,6 @@ static int refuse(reader *r, const char *fmt, ...)
     vsnprintf(r->problem, sizeof(r->problem), fmt, args);
     va_end(args);
     return 0;
-}
-
-/* --- values */
-
-/* Digits, then perhaps K, M, G or T; returns what follows, or NULL. */
-static const char *read_amount(const char *text, uint64_t *ret)
-{
-    static const char units[] = "KMGT";
-    const char *unit;
-    char *end;
-    unsigned long long n;
-    int shift = 0;
-
-    if (*text < '0' || *text > '9')
-        return NULL;
-    errno = 0;
-    n = strtoull(text, &end, 10);
-    unit = *end ? strchr(units, *end) : NULL;
-    if (unit) {
-        shift = 10 * (int)(unit - units + 1);
-        end++;
-    }
-    if (errno || n > UINT64_MAX >> shift)
-        return NULL;
-    *ret = (uint64_t)n << shift;
-    return end;
-}
-
-static bool is_amount(const char *text, uint64_t *ret)
-{
-    const char *end = read_amount(text, ret);
-
-    return end && !*end;
-}
-
-static bool is_seconds(const char *text, uint64_t *ret)
-{
-    char *end;
-    double s = strtod(text, &end);
-
-    if (end == text || *end || !(s >= 0 && s < 1e9))
-        return false;
-    *ret = (uint64_t)llround(s * 1e9);
-    return true;
-}
-
-static bool is_count(const char *text, uint32_t *ret)
-{
-    uint64_t n;
-
-    if (!is_amount(text, &n) || n > UINT32_MAX)
-        return false;
-    *ret = (uint32_t)n;
-    return true;
-}
-
-static bool is_switch(const char *text, uint32_t bit, uint32_t *flags)
-{
-    bool is_on = !strcmp(text, "yes");
-
-    if (!is_on && strcmp(text, "no") != 0)
-        return false;
-    *flags = is_on ? *flags | bit : *flags & ~bit;
-    return true;
-}
-
-static bool is_text(const char *text, char *to, size_t cap)
-{
-    if (strlen(text) >= cap)
-        return false;
-    strcpy(to, strcmp(text, "none") ? text : "");
-    return true;
 }
 
 /* --- sections */
@@ -114,31 +39,31 @@ static bool set_coordinator(config *c, const char *key, const char *value, bool 
 
     *ret_known = true;
     if (!strcmp(key, "name"))
-        return is_text(value, c->name, sizeof(c->name));
+        return value_text(value, c->name, sizeof(c->name));
     if (!strcmp(key, "audit"))
-        return is_text(value, c->audit, sizeof(c->audit));
+        return value_text(value, c->audit, sizeof(c->audit));
     if (!strcmp(key, "bus"))
-        return is_text(value, c->bus, sizeof(c->bus));
+        return value_text(value, c->bus, sizeof(c->bus));
     if (!strcmp(key, "aging"))
-        return is_seconds(value, &o->aging_ns);
+        return value_seconds(value, &o->aging_ns);
     if (!strcmp(key, "notice"))
-        return is_seconds(value, &o->notice_ns);
+        return value_seconds(value, &o->notice_ns);
     if (!strcmp(key, "max_hold"))
-        return is_seconds(value, &c->service.max_hold_ns);
+        return value_seconds(value, &c->service.max_hold_ns);
     if (!strcmp(key, "hold"))
-        return is_seconds(value, &c->service.hold_ns);
+        return value_seconds(value, &c->service.hold_ns);
     if (!strcmp(key, "max_wait"))
-        return is_seconds(value, &c->service.max_wait_ns);
+        return value_seconds(value, &c->service.max_wait_ns);
     if (!strcmp(key, "max_leases"))
-        return is_count(value, &o->max_leases);
+        return value_count(value, &o->max_leases);
     if (!strcmp(key, "max_waiters"))
-        return is_count(value, &o->max_waiters);
+        return value_count(value, &o->max_waiters);
     if (!strcmp(key, "max_reservations"))
-        return is_count(value, &o->max_reservations);
+        return value_count(value, &o->max_reservations);
     if (!strcmp(key, "reservation"))
-        return is_seconds(value, &o->reservation_ns);
+        return value_seconds(value, &o->reservation_ns);
     if (!strcmp(key, "drf"))
-        return is_switch(value, JB_COORD_DRF, &o->flags);
+        return value_switch(value, JB_COORD_DRF, &o->flags);
     *ret_known = false;
     return false;
 }
@@ -152,17 +77,17 @@ static bool set_resource(jb_resource_spec *r, const char *key, const char *value
         return r->kind < N_KINDS;
     }
     if (!strcmp(key, "capacity"))
-        return is_amount(value, &r->capacity);
+        return value_amount(value, &r->capacity);
     if (!strcmp(key, "headroom"))
-        return is_amount(value, &r->headroom);
+        return value_amount(value, &r->headroom);
     if (!strcmp(key, "device"))
-        return is_count(value, &r->device);
+        return value_count(value, &r->device);
     if (!strcmp(key, "quantum"))
-        return is_seconds(value, &r->quantum_ns);
+        return value_seconds(value, &r->quantum_ns);
     if (!strcmp(key, "linger"))
-        return is_seconds(value, &r->linger_ns);
+        return value_seconds(value, &r->linger_ns);
     if (!strcmp(key, "strict"))
-        return is_switch(value, JB_RESOURCE_STRICT, &r->flags);
+        return value_switch(value, JB_RESOURCE_STRICT, &r->flags);
     *ret_known = false;
     return false;
 }
@@ -188,9 +113,9 @@ static bool set_share(config *c, uint32_t component, const char *key, const char
     if (!*ret_known || c->coord.n_shares == CONFIG_SHARES_MAX)
         return false;
     *s = (jb_share_spec){.component = component, .resource = resource};
-    rest = read_amount(value, &s->guaranteed);
+    rest = value_amount_of(value, &s->guaranteed);
     if (!rest || (*rest && strncmp(rest, "..", 2) != 0) ||
-        (*rest && !is_amount(rest + 2, &s->ceiling)))
+        (*rest && !value_amount(rest + 2, &s->ceiling)))
         return false;
     c->coord.n_shares++;
     return true;
@@ -235,7 +160,7 @@ static int in_component(reader *r, const char *name, const char *key, const char
     if (i < 0)
         return refuse(r, "[component %.40s]: no name, or too many", name);
     c->components[i].name = c->component_names[i];
-    is_set = !strcmp(key, "weight") ? is_count(value, &c->components[i].weight)
+    is_set = !strcmp(key, "weight") ? value_count(value, &c->components[i].weight)
                                     : set_share(c, (uint32_t)i, key, value, &is_known);
     if (is_set)
         return 1;
@@ -263,11 +188,11 @@ static bool set_limit(config *c, jb_limit_spec *l, const char *key, const char *
         return l->kind != 0;
     }
     if (!strcmp(key, "amount"))
-        return is_amount(value, &l->amount);
+        return value_amount(value, &l->amount);
     if (!strcmp(key, "burst"))
-        return is_amount(value, &l->burst);
+        return value_amount(value, &l->burst);
     if (!strcmp(key, "period"))
-        return is_seconds(value, &l->period_ns);
+        return value_seconds(value, &l->period_ns);
     *ret_known = false;
     return false;
 }

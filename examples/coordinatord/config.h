@@ -2,8 +2,8 @@
  * config: what coordinatord is told: one file with sections for the host, the coordinator, its
  * resources and its components.
  *
- * Invariant: a file with one line that is wrong is refused as a whole, with a sentence that names the
- * line; names that other sections need come before them.
+ * Invariant: a file with one line that is wrong is refused as a whole, with a sentence that names
+ * the line; names that other sections need come before them.
  */
 #ifndef COORDINATORD_CONFIG_H
 #define COORDINATORD_CONFIG_H

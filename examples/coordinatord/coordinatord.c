@@ -1,11 +1,11 @@
 /*
  * coordinatord: who may use how much of what, for everything that shares a machine. All that it can
- * do is in libjimbot and libjimbot-host; here are a file of settings, signals, what systemd wants to
- * know, and exit codes.
+ * do is in libjimbot and libjimbot-host; here are a file of settings, signals, what systemd wants
+ * to know, and exit codes.
  *
  * Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failure while running, 2 wrong flag or setting,
- * 3 the address cannot be bound, 4 the coordinator or the bus cannot be opened, or the audit log not
- * written.
+ * 3 the address cannot be bound, 4 the coordinator or the bus cannot be opened, or the audit log
+ * cannot be written.
  */
 #include "config.h"
 #include "observe.h"

@@ -6,6 +6,7 @@
 #include "audit.h"
 
 #include "ctl.h"
+#include "holdings.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,14 +15,6 @@
 #include <string.h>
 
 enum { NAME_BYTES = 200, RESOURCES_MAX = 64, PROBLEMS_MAX = 20 };
-
-/* What a lease has of one resource; amount 0: a free place, or one that was. */
-typedef struct holding {
-    uint64_t token;
-    uint64_t amount;
-    uint32_t resource;
-    bool is_used;
-} holding;
 
 typedef struct account {
     char name[NAME_BYTES];
@@ -34,10 +27,7 @@ typedef struct books {
     uint64_t line;
     account accounts[RESOURCES_MAX];
     uint32_t n_accounts;
-    holding *table; /* open addressing; its size is a power of two */
-    uint64_t n_places;
-    uint64_t n_used;
-    uint64_t n_held;
+    holdings held;
     uint64_t last_token;
     uint64_t sequence; /* that comes next */
     uint64_t n_records;
@@ -88,56 +78,9 @@ static bool get_number(const char *line, const char *key, uint64_t *ret)
     return !*end && !errno;
 }
 
-/* --- the table */
-
-static uint64_t hash_of(uint64_t token, uint32_t resource)
-{
-    uint64_t h = (token ^ (uint64_t)resource << 56) * UINT64_C(0x9e3779b97f4a7c15);
-
-    return h ^ h >> 32;
-}
-
-/* The place of a holding, or where it would be. */
-static holding *find(const books *b, uint64_t token, uint32_t resource)
-{
-    uint64_t at = hash_of(token, resource) & (b->n_places - 1);
-
-    while (b->table[at].is_used &&
-           (b->table[at].token != token || b->table[at].resource != resource))
-        at = (at + 1) & (b->n_places - 1);
-    return &b->table[at];
-}
-
-/* Room for one more: those that have ended are left behind. */
-static int grow(books *b)
-{
-    books next = *b;
-
-    if (b->n_places && b->n_used * 2 < b->n_places)
-        return 0;
-    next.n_places = 1024;
-    while (next.n_places < 4 * (b->n_held + 1))
-        next.n_places *= 2;
-    next.n_used = 0;
-    next.table = calloc(next.n_places, sizeof(*next.table));
-    if (!next.table)
-        return -1;
-    for (uint64_t i = 0; i < b->n_places; i++) {
-        if (!b->table[i].amount)
-            continue;
-        *find(&next, b->table[i].token, b->table[i].resource) = b->table[i];
-        next.n_used++;
-    }
-    free(b->table);
-    *b = next;
-    return 0;
-}
-
 static void clear(books *b)
 {
-    free(b->table);
-    b->table = NULL;
-    b->n_places = b->n_used = b->n_held = 0;
+    holdings_drop(&b->held);
     b->n_accounts = 0;
     b->is_torn = false;
 }
@@ -155,18 +98,16 @@ static account *find_account(books *b, const char *name)
 
 static int take(books *b, account *a, uint64_t token, uint64_t amount, bool is_grant)
 {
-    holding *h;
+    holding *h = holdings_add(&b->held, token, (uint32_t)(a - b->accounts));
 
-    if (grow(b) < 0)
+    if (!h)
         return -1;
-    h = find(b, token, (uint32_t)(a - b->accounts));
     if (h->amount || (is_grant && token < b->last_token))
         wrong(b, h->amount ? "granted twice" : "a token that does not grow", a->name, token);
     if (h->amount)
         return 0;
-    b->n_used += !h->is_used;
-    *h = (holding){token, amount, (uint32_t)(a - b->accounts), true};
-    b->n_held++;
+    h->amount = amount;
+    b->held.n_held++;
     b->n_granted += is_grant;
     if (token > b->last_token)
         b->last_token = token;
@@ -178,7 +119,7 @@ static int take(books *b, account *a, uint64_t token, uint64_t amount, bool is_g
 
 static void give(books *b, account *a, uint64_t token, uint64_t amount, bool is_end)
 {
-    holding *h = b->n_places ? find(b, token, (uint32_t)(a - b->accounts)) : NULL;
+    holding *h = holdings_find(&b->held, token, (uint32_t)(a - b->accounts));
 
     if (!h || !h->amount) {
         wrong(b, is_end ? "ended and was not held" : "shrunk and was not held", a->name, token);
@@ -190,7 +131,7 @@ static void give(books *b, account *a, uint64_t token, uint64_t amount, bool is_
     }
     h->amount -= amount;
     a->allocated -= amount;
-    b->n_held -= h->amount == 0;
+    b->held.n_held -= h->amount == 0;
     b->n_ended += is_end;
 }
 
@@ -299,7 +240,7 @@ int audit_check(const char *path)
         wrong(&b, "the log has no beginning", "", 0);
     printf("%" PRIu64 " records: %" PRIu64 " granted, %" PRIu64 " ended, %" PRIu64
            " held at the end; %" PRIu64 " sums compared, %" PRIu64 " problems\n",
-           b.n_records, b.n_granted, b.n_ended, b.n_held, b.n_compared, b.n_problems);
-    free(b.table);
+           b.n_records, b.n_granted, b.n_ended, b.held.n_held, b.n_compared, b.n_problems);
+    holdings_drop(&b.held);
     return rc == 0 && b.n_problems ? EXIT_FAILURE : rc;
 }

@@ -1,6 +1,6 @@
 /**
- * jimbot/coordinator.h: a coordinator of resources (quota.h) served by a host (libjimbot-host): gRPC
- * as jimbot.v1.ResourceCoordinator says, and the same over REST in JSON.
+ * jimbot/coordinator.h: a coordinator of resources (quota.h) served by a host (libjimbot-host):
+ * gRPC as jimbot.v1.ResourceCoordinator says, and the same over REST in JSON.
  *
  * @code
  *     jb_coord_service_opts_init(&opts, sizeof opts);
@@ -15,8 +15,8 @@
  * Caveats first:
  *  - A holder over the network lives by its deadline, which it moves with RenewLease; a lease that
  *    WatchLease keeps ends with that call. A host that stops ends those calls and not their leases.
- *  - What waits for a lease while another process gives it, in a coordinator that is shared by name,
- *    learns of it within some milliseconds.
+ *  - What waits for a lease while another process gives it, in a coordinator that is shared by
+ *    name, learns of it within some milliseconds.
  *  - Whoever has the scope `resource` may end and renew every lease whose id and token it knows.
  */
 #ifndef JIMBOT_COORDINATOR_H
@@ -64,8 +64,8 @@ JB_API void jb_coord_service_opts_init(jb_coord_service_opts *opts, uint32_t siz
  *
  * @param ret_service  the caller destroys it.
  *
- * @return 0, or JB_EINVAL (no coordinator, an option is out of range), JB_ESYS (audit_path cannot be
- * written; err->os_errno), JB_ENOMEM, or what jb_bus_topic() returns.
+ * @return 0, or JB_EINVAL (no coordinator, an option is out of range), JB_ESYS (audit_path cannot
+ * be written; err->os_errno), JB_ENOMEM, or what jb_bus_topic() returns.
  *
  * Threads: any. Blocks: for the file. Allocates: yes. Game thread: no.
  * Since: 0.1

@@ -61,8 +61,8 @@ static const jbi_coord_op ops[] = {
 static const char *const rpcs[] = {
     PREFIX "RequestResource", PREFIX "RenewLease", PREFIX "ShrinkLease", PREFIX "ReleaseResource",
     PREFIX "WatchLease", PREFIX "CheckToken", PREFIX "ListLeases", PREFIX "GetResourceStatus",
-    PREFIX "StreamResourceStatus", PREFIX "ReserveUsage", PREFIX "CommitUsage", PREFIX "CorrectUsage",
-    PREFIX "HealthCheck",
+    PREFIX "StreamResourceStatus", PREFIX "ReserveUsage", PREFIX "CommitUsage",
+    PREFIX "CorrectUsage", PREFIX "HealthCheck",
 };
 /* clang-format on */
 

@@ -3,8 +3,8 @@
  * watches, and what is told of it.
  *
  * Every call comes as a message of protobuf, whichever way it was sent, and is answered with one:
- * leases.c, watches.c, rates.c and status.c read and write the contract, coord_service.c knows how it is
- * sent.
+ * leases.c, watches.c, rates.c and status.c read and write the contract, coord_service.c knows how
+ * it is sent.
  *
  * Invariant: a call that waits has a ticket, and a ticket has a call that waits; a lease that no
  * client was told of is given back at once.
@@ -162,8 +162,8 @@ void jbi_coord_release(jb_coord_service *s, const jbi_coord_op *op, jb_call *cal
 /* Answer those whose turn it is. */
 void jbi_coord_serve_waiters(jb_coord_service *s);
 
-/* What a request has in fields 1 (amounts), 2 (component) and `number` (amounts alone). NULL, or what
- * is wrong, with enum jb_call_code. */
+/* What a request has in fields 1 (amounts), 2 (component) and `number` (amounts alone). NULL, or
+ * what is wrong, with enum jb_call_code. */
 const char *jbi_coord_read_wish(jb_coord_service *s, jbi_slice m, jbi_coord_grant *ret,
                                 uint32_t *ret_code);
 const char *jbi_coord_read_amounts(jb_coord_service *s, jbi_slice m, uint32_t number,

@@ -2,8 +2,8 @@
  * leases: requests for leases, at once and in turn, and what their holders do with them; see
  * coord_service.h.
  *
- * A lease_id is the place in the table and the time of the grant, "17.3a5f…": with the token that is
- * all of a jb_lease, so nothing about leases is kept here, and those of before a restart go on.
+ * A lease_id is the place in the table and the time of the grant, "17.3a5f…": with the token that
+ * is all of a jb_lease, so nothing about leases is kept here, and those of before a restart go on.
  */
 #include "host/coord/coord_service.h"
 

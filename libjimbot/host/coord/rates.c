@@ -1,6 +1,6 @@
 /*
- * rates: what is taken of services that count: estimates reserved, what was used committed, and what
- * the service said of its limits; see coord_service.h.
+ * rates: what is taken of services that count: estimates reserved, what was used committed, and
+ * what the service said of its limits; see coord_service.h.
  *
  * A reservation_id is the token, the place in the table and the resources in the order that they
  * were asked for, "5a2f….3.0,1": nothing about reservations is kept here.

@@ -1,7 +1,7 @@
 /*
- * shape: a message of the coordinator's contract in both of its forms, protobuf and JSON, by a table
- * of its fields. JSON is as protobuf has it (fields by their names, 64-bit numbers as text, values
- * of enums by name), and takes numbers as numbers and the last word of an enum's value too.
+ * shape: a message of the coordinator's contract in both of its forms, protobuf and JSON, by a
+ * table of its fields. JSON is as protobuf has it (fields by their names, 64-bit numbers as text,
+ * values of enums by name), and takes numbers as numbers and the last word of an enum's value too.
  *
  * Invariant: what is read from JSON is a sound message with no field that the table does not have;
  * what is written is every field of the table that the message has, and sound JSON, whatever bytes

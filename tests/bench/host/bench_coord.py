@@ -12,7 +12,8 @@ import statistics
 import subprocess
 import tempfile
 
-SETTINGS = "[host]\nhttp = 127.0.0.1:0\n[coordinator]\nmax_leases = 16384\n[resource ram]\nkind = memory\ncapacity = 1000000\n[component a]\nweight = 1\n"
+SETTINGS = ("[host]\nhttp = 127.0.0.1:0\n[coordinator]\nmax_leases = 16384\n"
+            "[resource ram]\nkind = memory\ncapacity = 1000000\n[component a]\nweight = 1\n")
 SECONDS = os.environ.get("BENCH_SECONDS", "3")
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 RATE = os.environ.get("BENCH_RATE", "10000")
@@ -29,8 +30,8 @@ def main():
             port = server.stdout.readline().split("://127.0.0.1:")[1].split(",")[0]
             rounds = []
             for _ in range(ROUNDS + 1):
-                done = subprocess.run([*PRIORITY, os.environ["COORD_LOAD"], "127.0.0.1", port, RATE, SECONDS, "ram", "a"],
-                                      text=True, stdout=subprocess.PIPE, check=True)
+                words = [*PRIORITY, os.environ["COORD_LOAD"], "127.0.0.1", port, RATE, SECONDS, "ram", "a"]
+                done = subprocess.run(words, text=True, stdout=subprocess.PIPE, check=True)
                 rounds.append(json.loads(done.stdout))
         finally:
             server.terminate()

@@ -33,8 +33,9 @@ class Client:
         self.channel = grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)])
         for m in POOL.FindServiceByName(SERVICE).methods:
             maker = self.channel.unary_stream if m.server_streaming else self.channel.unary_unary
+            answer = message_factory.GetMessageClass(m.output_type)
             setattr(self, m.name, maker(f"/{SERVICE}/{m.name}", request_serializer=lambda r: r.SerializeToString(),
-                                        response_deserializer=message_factory.GetMessageClass(m.output_type).FromString))
+                                        response_deserializer=answer.FromString))
 
     def request(self, component="trainer", future=False, wait_ns=0, hold_ns=0, **amounts):
         wish = make("RequestResourceRequest", component=component,
@@ -46,10 +47,12 @@ class Client:
         return self.RequestResource.future(wish, timeout=30) if future else self.RequestResource(wish, timeout=30).lease
 
     def release(self, lease):
-        return self.ReleaseResource(make("ReleaseResourceRequest", lease_id=lease.lease_id, token=lease.token), timeout=30)
+        request = make("ReleaseResourceRequest", lease_id=lease.lease_id, token=lease.token)
+        return self.ReleaseResource(request, timeout=30)
 
     def watch(self, lease, **fields):
-        return self.WatchLease(make("WatchLeaseRequest", lease_id=lease.lease_id, token=lease.token, **fields), timeout=30)
+        request = make("WatchLeaseRequest", lease_id=lease.lease_id, token=lease.token, **fields)
+        return self.WatchLease(request, timeout=30)
 
 
 class GrpcCase(CoordinatorCase):
@@ -109,7 +112,8 @@ class Leases(GrpcCase):
         def work(n):
             client = self.connect()
             for i in range(40):
-                lease = client.request(component=("trainer", "game")[n % 2], ram=100 + 10 * (i % 20), wait_ns=20 * SECOND)
+                lease = client.request(component=("trainer", "game")[n % 2], ram=100 + 10 * (i % 20),
+                                       wait_ns=20 * SECOND)
                 if self.allocated() > 1000:
                     problems.append("too much")
                 client.release(lease)

@@ -50,8 +50,9 @@ class Leases(CoordinatorCase):
         self.assertEqual((self.allocated(), self.allocated("gpu")), (900, 0))
 
     def test_what_is_no_request_is_refused_with_the_field_named(self):
-        for body, word in ((b"{", "JSON"), (b"[]", "object"), ({"amount": 1}, "amount"), ({"component": 5}, "component"),
-                           ({"amounts": [{"resource": "ram", "amount": -1}]}, "amount"), ({"amounts": {}}, "amounts"),
+        for body, word in ((b"{", "JSON"), (b"[]", "object"), ({"amount": 1}, "amount"),
+                           ({"component": 5}, "component"), ({"amounts": {}}, "amounts"),
+                           ({"amounts": [{"resource": "ram", "amount": -1}]}, "amount"),
                            ({"lease_class": "best"}, "lease_class"), ({"wait_ns": "1s"}, "wait_ns")):
             status, answer = self.daemon.post("/api/v1/leases/request", body)
             self.assertEqual(status, 400, body)
@@ -125,7 +126,8 @@ class Lines(CoordinatorCase):
 
     def test_who_goes_is_out_of_the_line(self):
         lease = self.lease(component="game", ram=1000)
-        body = json.dumps({"component": "trainer", "amounts": [{"resource": "ram", "amount": 1}], "wait_ns": 60 * SECOND})
+        wish = {"component": "trainer", "amounts": [{"resource": "ram", "amount": 1}], "wait_ns": 60 * SECOND}
+        body = json.dumps(wish)
         curls = [subprocess.Popen(["curl", "-s", "-d", body, f"http://{self.daemon.host}:{self.daemon.port}"
                                    "/api/v1/leases/request"], stdout=subprocess.DEVNULL) for _ in range(3)]
         self.wait_waiting(3)
@@ -197,7 +199,8 @@ class Audit(CoordinatorCase):
         self.assertEqual(code, 0, said)
         self.assertIn("20 granted, 15 ended, 5 held at the end", said)
         lines = self.lines()
-        at = {kind: [i for i, line in enumerate(lines) if line["kind"] == kind] for kind in ("granted", "ended", "books")}
+        at = {kind: [i for i, line in enumerate(lines) if line["kind"] == kind]
+              for kind in ("granted", "ended", "books")}
         grant, end, book = at["granted"][3], at["ended"][2], at["books"][-2]
         for change, word in ((lambda x: x.pop(grant), "missing"), (lambda x: x.pop(end), "missing"),
                              (lambda x: x.insert(end, x[end]), "was not held"),
@@ -255,114 +258,6 @@ class Restart(CoordinatorCase):
         self.lease(component="game", ram=1000, hold_ns=SECOND // 4)
         status, answer = self.request(ram=100, wait_ns=20 * SECOND)
         self.assertEqual(status, 200, answer)
-
-
-class Events(CoordinatorCase):
-    COORDINATOR = "bus = news"
-
-    def test_what_happens_is_on_the_bus(self):
-        env = {**os.environ, "JIMBOT_SHM_DIR": self.folder}
-        tail = subprocess.Popen([JIMBOTCTL, "--bus", "news", "tail", "--json", "--from", "oldest", "-n", "3", "resource.>"],
-                                env=env, text=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        lease = self.lease(ram=700)
-        self.request(component="game", ram=700)
-        self.release(lease)
-        events = [json.loads(line) for line in tail.communicate(timeout=20)[0].splitlines()]
-        told = [(e["type"], e["payload"]["kind"], e["payload"].get("reason")) for e in events]
-        self.assertEqual(told, [("resource.granted", "granted", None), ("resource.denied", "denied", "BUSY"),
-                                ("resource.ended", "ended", "RELEASED")])
-
-    def test_types_name_the_topic(self):
-        env = {**os.environ, "JIMBOT_SHM_DIR": self.folder}
-        self.lease(ram=5)
-        done = subprocess.run([JIMBOTCTL, "--bus", "news", "tail", "--json", "--from", "oldest", "-n", "1", "resource.granted"],
-                              env=env, text=True, stdout=subprocess.PIPE, timeout=20, check=True)
-        event = json.loads(done.stdout)
-        self.assertEqual((event["type"], event["payload"]["resource"], event["payload"]["amount"]),
-                         ("resource.granted", "ram", "5"))
-
-
-class Rates(CoordinatorCase):
-    COORDINATOR = ("name = rates\n[resource calls]\nkind = calls\ncapacity = 9\n[resource tokens]\nkind = tokens\ncapacity = 9\n"
-                   "[component advisor]\nweight = 1\n[component other]\nweight = 1\n[limit hour]\nresource = calls\nkind = window\n"
-                   "amount = 5\nperiod = 3600\n[limit own]\nresource = calls\ncomponent = other\nkind = window\namount = 2\n"
-                   "period = 3600\n[limit second]\nresource = tokens\nkind = rate\namount = 1000\nperiod = 1\nburst = 100\n")
-
-    def reserve(self, component="advisor", wait_ns=0, **amounts):
-        wish = {"component": component, "amounts": [{"resource": r, "amount": a} for r, a in amounts.items()]}
-        status, answer = self.daemon.post("/api/v1/usage/reserve", {**wish, "wait_ns": wait_ns})
-        self.assertEqual(status, 200, answer)
-        return answer
-
-    def commit(self, reservation, **used):
-        wish = {"reservation_id": reservation["reservation_id"],
-                "used": [{"resource": r, "amount": a} for r, a in used.items()]}
-        return self.daemon.post("/api/v1/usage/commit", wish)
-
-    def remaining(self, resource):
-        return int(self.resource(resource)["limits"][0]["remaining"])
-
-    def test_the_sixth_call_of_an_hour_is_denied_with_the_time_to_come_again(self):
-        for i in range(5):
-            self.assertEqual(self.commit(self.reserve(calls=1), calls=1)[0], 200)
-        answer = self.reserve(calls=1)
-        self.assertNotIn("reservation_id", answer)
-        self.assertTrue(3500 * SECOND < int(answer["retry_after_ns"]) <= 3600 * SECOND)
-        self.assertEqual([s["remaining"] for s in answer["states"]], ["0"])
-        self.assertEqual(self.daemon.metrics()["jimbot_limit_taken_total"]
-                         ['limit="0",period_seconds="3600",resource="calls",component=""'], 5)
-
-    def test_a_component_is_held_to_its_own_limit_within_the_total(self):
-        self.assertIn("reservation_id", self.reserve("other", calls=2))
-        self.assertNotIn("reservation_id", self.reserve("other", calls=1))
-        self.assertIn("reservation_id", self.reserve("advisor", calls=3))
-        self.assertNotIn("retry_after_ns", self.reserve("advisor", calls=6))
-
-    def test_all_or_none_and_what_was_not_used_comes_back(self):
-        self.assertNotIn("reservation_id", self.reserve(calls=1, tokens=101))
-        self.assertEqual(self.remaining("calls"), 5)
-        r = self.reserve(calls=3, tokens=50)
-        self.assertEqual(self.remaining("calls"), 2)
-        self.assertEqual(self.commit(r, calls=1, tokens=10)[0], 200)
-        self.assertEqual(self.remaining("calls"), 4)
-        self.assertEqual(self.commit(r, calls=1)[0], 404)
-        r = self.reserve(calls=4)
-        self.assertEqual(self.commit(r, tokens=1)[0], 400)
-        self.assertEqual(self.commit(r, disk=1)[0], 404)
-        self.assertEqual(self.commit(r)[0], 200)
-        self.assertEqual(self.remaining("calls"), 4)
-
-    def test_who_waits_gets_it_when_it_is_there(self):
-        self.commit(self.reserve(tokens=100), tokens=100)
-        begun = time.monotonic()
-        self.assertIn("reservation_id", self.reserve(tokens=100, wait_ns=20 * SECOND))
-        self.assertGreater(time.monotonic() - begun, 0.08)
-        self.reserve(calls=5)
-        self.assertNotIn("reservation_id", self.reserve(calls=1, wait_ns=50_000_000))
-
-    def test_what_is_given_back_goes_to_who_waits(self):
-        r = self.reserve(calls=5)
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self.reserve, calls=2, wait_ns=20 * SECOND)
-            time.sleep(0.1)
-            self.commit(r, calls=1)
-            self.assertIn("reservation_id", waiting.result())
-
-    def test_the_service_outside_corrects(self):
-        correct = lambda **state: self.daemon.post("/api/v1/usage/correct", {"states": [state]})
-        self.assertEqual(correct(resource="calls", limit=4, remaining=1)[0], 200)
-        self.assertEqual(self.remaining("calls"), 1)
-        self.assertEqual(correct(resource="tokens", remaining=0, reset_after_ns=30 * SECOND)[0], 200)
-        self.assertGreater(int(self.reserve(tokens=1)["retry_after_ns"]), 20 * SECOND)
-        self.assertEqual(correct(resource="ram", remaining=1)[0], 404)
-        self.assertEqual(self.daemon.post("/api/v1/usage/correct", {})[0], 400)
-
-    def test_what_was_taken_is_known_after_a_restart(self):
-        self.commit(self.reserve(calls=4), calls=4)
-        self.daemon.kill()
-        self.daemon = Coordinator(self.folder, self.COORDINATOR, self.HOST)
-        self.assertEqual(self.remaining("calls"), 1)
-        self.assertNotIn("reservation_id", self.reserve(calls=2))
 
 
 class Settings(unittest.TestCase):
