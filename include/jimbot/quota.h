@@ -44,7 +44,8 @@
  * served; of these lines, in this order:
  *  1. who is *due*: who has waited aging_ns once as CRITICAL, twice as HIGH, three times as NORMAL,
  *     four times as LOW. In the order of becoming due; what a due waiter wants and others hold is
- *     kept for it when it comes free.
+ *     kept for it when it comes free. Not for one that wants more than could come free, because
+ *     that is in use without a lease (jb_coord_set_foreign()): it waits without keeping anything.
  *  2. who stays within its component's guaranteed share of everything it wants.
  *  3. the others.
  *
@@ -55,7 +56,7 @@
  * fits, except what is kept for a due one or for `linger_ns`.
  *
  * **The bound.** While every lease lasts at most H (max_hold_ns), a LOW waiter within its
- * component's ceiling is due after 4 aging_ns. From then on only those who became due before it go
+ * component's ceiling, and within what is not in use without a lease, is due after 4 aging_ns. From then on only those who became due before it go
  * first: with n of them it has what it wants after at most 4 aging_ns + (n + 1) H.
  *
  * **Inversion.** With notice_ns a waiter does not have to wait for the end of leases of a lower

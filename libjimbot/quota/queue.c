@@ -207,6 +207,20 @@ static bool is_kept_out(const struct jbi_books *books, const struct jbi_want *wa
     return false;
 }
 
+/* Can it be had when all leases have ended? Not while more is used without a lease than it leaves:
+ * keeping for it would keep everybody else out for as long as that goes on. */
+static bool is_within_reach(const struct jbi_books *books, const struct jbi_want *want)
+{
+    for (uint32_t i = 0; i < want->n; i++) {
+        const struct jbi_quota_resource *resource = &books->resources[want->resource[i]];
+        uint64_t limit = jbi_books_limit(resource);
+
+        if (resource->foreign > limit || want->amount[i] > limit - resource->foreign)
+            return false;
+    }
+    return true;
+}
+
 static void due_add(struct due_list *list, const struct candidate *head)
 {
     uint32_t at = list->n;
@@ -306,7 +320,8 @@ static uint64_t choose(const struct jbi_books *books)
     for (uint32_t i = 0; i < books->n_waiters && jbi_flow_get(books, at); i++) {
         const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
 
-        if (head_of(books, flow, &head) && head.due_ns <= books->head->now_ns)
+        if (head_of(books, flow, &head) && head.due_ns <= books->head->now_ns &&
+            is_within_reach(books, &head.want))
             due_add(&list, &head);
         at = flow->next;
     }

@@ -39,6 +39,7 @@ static jb_coord *coord;
 static struct held held[HELD];
 static struct waiting in_line[IN_LINE];
 static uint32_t n_held, n_in_line;
+static const uint64_t nothing[N_RES];
 static uint64_t now_ns, cursor, last_token, foreign[N_RES], aging_ns;
 
 static uint64_t limit_of(uint32_t resource)
@@ -66,14 +67,23 @@ static uint64_t sum_of(uint32_t resource, uint32_t component)
     return sum;
 }
 
-static bool fits(uint32_t component, const uint64_t amount[N_RES])
+static bool is_below_ceiling(uint32_t component, const uint64_t amount[N_RES])
 {
     for (uint32_t i = 0; i < N_RES; i++) {
-        if (amount[i] && (sum_of(i, N_COMPONENTS) + foreign[i] + amount[i] > limit_of(i) ||
-                          sum_of(i, component) + amount[i] > ceiling_of(component, i)))
+        if (amount[i] && sum_of(i, component) + amount[i] > ceiling_of(component, i))
             return false;
     }
     return true;
+}
+
+/* Beside what is held and what is kept for others. */
+static bool fits(uint32_t component, const uint64_t amount[N_RES], const uint64_t kept[N_RES])
+{
+    for (uint32_t i = 0; i < N_RES; i++) {
+        if (amount[i] && sum_of(i, N_COMPONENTS) + foreign[i] + kept[i] + amount[i] > limit_of(i))
+            return false;
+    }
+    return is_below_ceiling(component, amount);
 }
 
 static struct held *find(uint64_t token)
@@ -190,7 +200,7 @@ static void step_try(void)
     uint64_t amount[N_RES];
     jb_want want = random_want(amounts, amount);
     uint64_t before = last_token;
-    bool can = fits(want.component, amount);
+    bool can = fits(want.component, amount, nothing);
     bool is_sure = n_waiting() == 0;
     jb_lease lease;
     int rc;
@@ -323,11 +333,64 @@ static bool same_line(const struct waiting *a, const struct waiting *b)
     return a->component == b->component && a->lease_class == b->lease_class;
 }
 
-/* Who waits is who is listed; no head of a line fits, unless something may be kept for a due
- * one. */
+static uint64_t due_ns(const struct waiting *waiting)
+{
+    return waiting->since_ns + (JB_CLASS_CRITICAL + 1 - waiting->lease_class) * aging_ns;
+}
+
+/* The first of the heads to have become due of those that are not done; IN_LINE: there is none. */
+static uint32_t next_due(const bool is_head[IN_LINE], bool is_done[IN_LINE])
+{
+    uint32_t next = IN_LINE;
+
+    for (uint32_t i = 0; i < n_in_line; i++) {
+        if (is_head[i] && !is_done[i] && due_ns(&in_line[i]) <= now_ns &&
+            (next == IN_LINE || due_ns(&in_line[i]) < due_ns(&in_line[next])))
+            next = i;
+    }
+    if (next < IN_LINE)
+        is_done[next] = true;
+    return next;
+}
+
+static bool can_come_free(const uint64_t amount[N_RES])
+{
+    for (uint32_t i = 0; i < N_RES; i++) {
+        if (foreign[i] + amount[i] > limit_of(i))
+            return false;
+    }
+    return true;
+}
+
+/* No head of a line fits, beside what is kept for those that are due. It is not kept for one whose
+ * own component's ceiling is in the way, nor for one that has to wait for what is foreign. */
+static void check_heads(const bool waits[IN_LINE])
+{
+    bool is_head[IN_LINE], is_done[IN_LINE] = {false};
+    uint64_t kept[N_RES] = {0};
+
+    for (uint32_t i = 0; i < n_in_line; i++) {
+        is_head[i] = waits[i];
+        for (uint32_t j = 0; j < i; j++)
+            is_head[i] &= !(waits[j] && same_line(&in_line[i], &in_line[j]));
+    }
+    for (uint32_t i = next_due(is_head, is_done); i < IN_LINE; i = next_due(is_head, is_done)) {
+        const struct waiting *due = &in_line[i];
+
+        HOLDS(!fits(due->component, due->amount, kept));
+        for (uint32_t j = 0; j < N_RES; j++) {
+            if (is_below_ceiling(due->component, due->amount) && can_come_free(due->amount))
+                kept[j] += due->amount[j];
+        }
+    }
+    for (uint32_t i = 0; i < n_in_line; i++)
+        HOLDS(!is_head[i] || is_done[i] || !fits(in_line[i].component, in_line[i].amount, kept));
+}
+
+/* Who waits is who is listed, and rightly. */
 static void check_line(void)
 {
-    bool waits[IN_LINE] = {false}, is_any_due = false;
+    bool waits[IN_LINE] = {false};
     uint32_t at = 0, n = 0;
     jb_lease_info info;
 
@@ -338,19 +401,11 @@ static void check_line(void)
         }
         n++;
     }
-    for (uint32_t i = 0; i < n_in_line; i++) {
+    for (uint32_t i = 0; i < n_in_line; i++)
         n -= waits[i];
-        is_any_due |= waits[i] && now_ns - in_line[i].since_ns >=
-                                      (JB_CLASS_CRITICAL + 1 - in_line[i].lease_class) * aging_ns;
-    }
     HOLDS(n == 0);
-    for (uint32_t i = 0; i < n_in_line && !is_any_due && n_held < HELD; i++) {
-        bool is_head = waits[i];
-
-        for (uint32_t j = 0; j < i; j++)
-            is_head &= !(waits[j] && same_line(&in_line[i], &in_line[j]));
-        HOLDS(!is_head || !fits(in_line[i].component, in_line[i].amount));
-    }
+    if (n_held < HELD)
+        check_heads(waits);
 }
 
 static void check(void)

@@ -126,6 +126,32 @@ START_TEST(test_what_a_due_one_wants_is_kept_for_it)
 }
 END_TEST
 
+START_TEST(test_nothing_is_kept_for_one_that_what_is_foreign_makes_impossible)
+{
+    jb_amount both[] = {{.resource = MEM, .amount = 80}, {.resource = GPU, .amount = 1000}};
+    jb_want want = {.component = BOB, .lease_class = JB_CLASS_LOW, .n_amounts = 2, .amounts = both};
+    jb_amount gpu = {.resource = GPU, .amount = 500};
+    jb_want other = want_of(ALICE, JB_CLASS_NORMAL, &gpu);
+    jb_coord *coord = small_coord();
+    jb_ticket low;
+    jb_lease lease, mem;
+
+    ck_assert_int_eq(jb_coord_set_foreign(coord, MEM, 30), 0);
+    ck_assert_int_eq(jb_coord_request(coord, &want, &low), 0);
+    test_now_ns += 100 * S;
+    ck_assert_int_eq(try_mem(coord, ALICE, 70, 0, &mem), 0);
+    ck_assert_int_eq(jb_coord_try(coord, &other, &lease), 0);
+    ck_assert_int_eq(jb_lease_release(coord, &lease), 0);
+    /* It can be had again: now it is kept. */
+    ck_assert_int_eq(jb_coord_set_foreign(coord, MEM, 20), 0);
+    ck_assert_int_eq(jb_coord_try(coord, &other, &lease), JB_EAGAIN);
+    ck_assert_int_eq(jb_lease_release(coord, &mem), 0);
+    ck_assert(is_granted(coord, &low, &lease));
+    audit(coord);
+    jb_coord_close(coord);
+}
+END_TEST
+
 START_TEST(test_leases_of_one_class_go_by_weight)
 {
     jb_coord *coord = full_coord(NULL);
@@ -314,6 +340,7 @@ int main(void)
     tcase_add_test(tcase, test_the_higher_class_goes_first);
     tcase_add_test(tcase, test_low_is_served_within_the_bound_under_endless_high);
     tcase_add_test(tcase, test_what_a_due_one_wants_is_kept_for_it);
+    tcase_add_test(tcase, test_nothing_is_kept_for_one_that_what_is_foreign_makes_impossible);
     tcase_add_test(tcase, test_leases_of_one_class_go_by_weight);
     tcase_add_test(tcase, test_a_guarantee_goes_before_a_class);
     tcase_add_test(tcase, test_a_ceiling_holds_and_keeps_nobody_else_out);
