@@ -1,0 +1,97 @@
+/*
+ * A block that somebody else scribbles into, word by word, gives wrong answers about rates and
+ * leads nobody outside of it.
+ */
+#include "quota.h"
+
+#include "quota/coord.h"
+#include "quota/limits.h"
+
+enum { N_HISTORIES = 30000, N_STEPS = 60, N_LIMITS = 4, HELD_MAX = 8 };
+
+static uint64_t random_word(void)
+{
+    return (uint64_t)dice(UINT32_MAX) << 32 | dice(UINT32_MAX);
+}
+
+static jb_coord *coord_with_limits(void)
+{
+    static const jb_limit_spec limits[N_LIMITS] = {
+        {GPU, JB_LIMIT_ALL, JB_LIMIT_RATE, 0, 600, 60 * S, 0},
+        {MEM, JB_LIMIT_ALL, JB_LIMIT_WINDOW, 0, 100, 3600 * S, 0},
+        {MEM, BOB, JB_LIMIT_WINDOW, 4, 10, 3600 * S, 0},
+        {MEM, JB_LIMIT_ALL, JB_LIMIT_OPEN, 0, 5, 0, 0},
+    };
+    jb_coord_opts opts;
+
+    small_opts(&opts);
+    opts.limits = limits;
+    opts.n_limits = N_LIMITS;
+    opts.max_records = 16;
+    opts.max_reservations = HELD_MAX;
+    opts.reservation_ns = 5 * S;
+    return open_coord(NULL, &opts);
+}
+
+/* One word of the limits becomes a small number, any number, or one near the end of the range. */
+static void scribble(jb_coord *coord)
+{
+    uint64_t *words = (uint64_t *)(void *)coord->books.limits;
+    uint64_t *word = &words[dice((uint32_t)(coord->books.limit_bytes / sizeof *words))];
+
+    if (dice(3) != 0)
+        *word = dice(16);
+    else
+        *word = dice(2) ? random_word() : UINT64_MAX - dice(4);
+}
+
+static void step(jb_coord *coord, jb_usage *held, uint32_t *n_held)
+{
+    static uint8_t saved[1 << 17];
+    const jb_amount amounts[] = {{.resource = MEM, .amount = dice(4)},
+                                 {.resource = GPU, .amount = dice(100)}};
+    const jb_take take = {.component = dice(2), .n_amounts = 2, .amounts = amounts};
+    const jb_correction told = {.flags = 7, .limit = dice(200), .remaining = dice(200)};
+    const uint64_t used[] = {dice(5), dice(200)};
+    uint32_t what = dice(6);
+    jb_limit_info info;
+
+    if (what < 2 && *n_held < HELD_MAX && jb_usage_try(coord, &take, &held[*n_held], NULL) == 0)
+        (*n_held)++;
+    if (what == 2 && *n_held != 0)
+        (void)jb_usage_commit(coord, &held[--*n_held], used, 2);
+    if (what == 3)
+        (void)jb_usage_correct(coord, dice(N_LIMITS), &told);
+    if (what == 4)
+        (void)jb_usage_save(coord, S, saved, sizeof saved);
+    if (what == 5)
+        (void)jb_coord_tick(coord, NULL);
+    (void)jb_coord_limit_at(coord, dice(N_LIMITS), &info);
+}
+
+START_TEST(test_scribbled_limits_lead_nobody_outside)
+{
+    for (int i = 0; i < N_HISTORIES; i++) {
+        jb_coord *coord = coord_with_limits();
+        jb_usage held[HELD_MAX];
+        uint32_t n_held = 0;
+
+        for (int j = 0; j < N_STEPS; j++) {
+            if (dice(4) == 0)
+                scribble(coord);
+            test_now_ns += dice(3000) * MS;
+            step(coord, held, &n_held);
+        }
+        jb_coord_close(coord);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("quota-usage-hostile");
+    TCase *tc = suite_case(suite, "hostile");
+
+    tcase_add_test(tc, test_scribbled_limits_lead_nobody_outside);
+    return suite_run(suite);
+}
