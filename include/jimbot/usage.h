@@ -31,8 +31,13 @@
  * Caveats first:
  *  - Limits are kept among those who ask, and they are ours: what others use of the same account is
  *    learned from the service's answers only, with jb_usage_correct() and jb_usage_block().
- *  - What is committed to a JB_LIMIT_WINDOW counts from the commit on, so that a call that is made
- *    between the two is nowhere in more than `amount` of them in a period.
+ *  - Of a JB_LIMIT_WINDOW what is reserved counts for as long as it is open, and what is committed
+ *    for a period from the commit on: whenever between the two a call is made, it is nowhere in
+ *    more than `amount` of them in a period.
+ *  - Of a JB_LIMIT_RATE a unit counts from its reservation on, and comes back from then on, whenever
+ *    the call is made: reservations stay within the rate and its burst, calls only as far as they
+ *    follow their reservations at once. Calls that all wait up to a time T come in bursts that are
+ *    larger by what the rate gives in T.
  *  - Whoever waits is not in line: of several who wait for the same rate, any may come first.
  *  - A JB_LIMIT_OPEN counts reservations, and so holds for those only.
  *
@@ -66,7 +71,9 @@ typedef struct jb_usage {
 /** Why nothing was taken. */
 typedef struct jb_denial {
     uint64_t retry_after_ns; /**< when all limits would have allowed it, exactly, if nobody takes or
-                                gives back before; UINT64_MAX: when a reservation ends */
+                                gives back before. Where reservations are in the way: of a
+                                JB_LIMIT_WINDOW no later than the oldest ends by itself, to ask
+                                again; of a JB_LIMIT_OPEN UINT64_MAX: when one ends */
     uint32_t limit;          /**< index of the one that takes longest, or that never allows it */
     uint32_t _reserved;
 } jb_denial;
@@ -98,7 +105,8 @@ typedef struct jb_limit_info {
     uint64_t in_force;       /**< of the amount, after corrections */
     uint64_t most;           /**< that can be taken at once */
     uint64_t remaining;      /**< what can be taken now */
-    uint64_t reset_after_ns; /**< until it is as if nothing had been taken; of JB_LIMIT_OPEN: 0 */
+    uint64_t reset_after_ns; /**< until it is as if nothing had been taken, what is reserved from a
+                                JB_LIMIT_WINDOW aside; of JB_LIMIT_OPEN: 0 */
     uint64_t blocked_ns;     /**< so long nothing is given, whatever is left */
     uint64_t reserved;       /**< units in open reservations; of JB_LIMIT_OPEN: how many */
     uint64_t n_taken;        /**< units, as committed */

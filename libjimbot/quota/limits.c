@@ -57,11 +57,42 @@ static int place_in(const struct jbi_limit *limit, const struct jbi_usage *usage
     return -1;
 }
 
+/* The oldest open reservation, or NULL. */
+static struct jbi_reservation *oldest(const struct jbi_limits *limits)
+{
+    uint64_t first = limits->head->first;
+
+    if (first == 0 || first > limits->n_reservations || limits->reservations[first - 1].token == 0)
+        return NULL;
+    return &limits->reservations[first - 1];
+}
+
+/* What is reserved may be used at any moment from now on, so it counts beside what was used, and
+ * does not grow old. When it is in the way, the end of a reservation is the time to look again. */
+static int window_decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
+                         uint64_t now_ns, uint64_t *ret_retry_ns)
+{
+    struct jbi_window window = jbi_limit_window(limits, limit);
+    const struct jbi_reservation *first = oldest(limits);
+    uint64_t open = limit->open, most = limit->window.limit;
+    uint64_t end_ns = first ? first->deadline_ns : UINT64_MAX;
+    int rc = JB_EAGAIN;
+
+    if (n > most)
+        return JB_ETOOBIG;
+    *ret_retry_ns = UINT64_MAX;
+    if (open <= most - n)
+        rc = jbi_window_decide(&window, n + open, jbi_limit_time(now_ns), ret_retry_ns);
+    if (rc == JB_EAGAIN && open > 0 && end_ns != UINT64_MAX && end_ns > now_ns &&
+        *ret_retry_ns > end_ns - now_ns)
+        *ret_retry_ns = end_ns - now_ns;
+    return rc;
+}
+
 static int decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
                   uint64_t now_ns, uint64_t *ret_retry_ns)
 {
     struct jbi_gcra_terms terms = terms_of(limit);
-    struct jbi_window window;
     uint64_t paid;
 
     if (limit->kind == JB_LIMIT_OPEN) {
@@ -74,8 +105,7 @@ static int decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint
         return jbi_gcra_decide(&terms, limit->gcra.paid_ticks,
                                jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), n, &paid,
                                ret_retry_ns);
-    window = jbi_limit_window(limits, limit);
-    return jbi_window_decide(&window, n, jbi_limit_time(now_ns), ret_retry_ns);
+    return window_decide(limits, limit, n, now_ns, ret_retry_ns);
 }
 
 /* What all limits say together. */
@@ -126,22 +156,16 @@ static void take_from(const struct jbi_limits *limits, struct jbi_limit *limit, 
     }
 }
 
+/* To a rate: a window gets nothing back, as nothing is taken from it before it is used. */
 static void give_to(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
-                    uint64_t taken_ns, uint64_t now_ns)
+                    uint64_t now_ns)
 {
     struct jbi_gcra_terms terms = terms_of(limit);
-    struct jbi_window window;
+    uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns);
+    uint64_t paid = jbi_gcra_refunded(&terms, limit->gcra.paid_ticks, n);
 
-    if (limit->kind == JB_LIMIT_RATE) {
-        uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns);
-        uint64_t paid = jbi_gcra_refunded(&terms, limit->gcra.paid_ticks, n);
-
-        if (limit->gcra.paid_ticks > at)
-            set(limits, &limit->gcra.paid_ticks, paid > at ? paid : at);
-    } else if (limit->kind == JB_LIMIT_WINDOW) {
-        window = jbi_limit_window(limits, limit);
-        jbi_window_give_back(&window, n, jbi_limit_time(taken_ns), jbi_limit_time(now_ns));
-    }
+    if (limit->kind == JB_LIMIT_RATE && limit->gcra.paid_ticks > at)
+        set(limits, &limit->gcra.paid_ticks, paid > at ? paid : at);
 }
 
 /* A free place in the table, or -1. Part of the caller's step. */
@@ -267,7 +291,8 @@ int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usa
 
         if (place < 0)
             continue;
-        take_from(limits, limit, usage->amount[place], now_ns);
+        if (!ret_token || limit->kind != JB_LIMIT_WINDOW)
+            take_from(limits, limit, usage->amount[place], now_ns);
         limit->n_taken += usage->amount[place];
         if (ret_token)
             set(limits, &limit->open,
@@ -302,19 +327,16 @@ void jbi_reservation_unpack(const struct jbi_reservation *reservation, struct jb
 
 /* A window counts what was used from now on: the call may have reached the service as late as
  * this. */
-static void settle_one(const struct jbi_limits *limits, struct jbi_limit *limit,
-                       const struct jbi_reservation *reservation, uint64_t reserved, uint64_t used,
-                       uint64_t now_ns)
+static void settle_one(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t reserved,
+                       uint64_t used, uint64_t now_ns)
 {
     minus(limits, &limit->open, limit->kind == JB_LIMIT_OPEN ? 1 : reserved);
-    if (limit->kind == JB_LIMIT_WINDOW) {
-        give_to(limits, limit, reserved, reservation->taken_ns, now_ns);
+    if (limit->kind == JB_LIMIT_WINDOW)
         take_from(limits, limit, used, now_ns);
-    } else if (used < reserved) {
-        give_to(limits, limit, reserved - used, reservation->taken_ns, now_ns);
-    } else {
+    else if (used < reserved)
+        give_to(limits, limit, reserved - used, now_ns);
+    else
         take_from(limits, limit, used - reserved, now_ns);
-    }
     limit->n_taken += used - reserved;
 }
 
@@ -336,7 +358,7 @@ void jbi_limits_settle(const struct jbi_limits *limits, uint32_t slot, const uin
         int place = place_in(limit, &usage);
 
         if (place >= 0)
-            settle_one(limits, limit, reservation, usage.amount[place], used[place], now_ns);
+            settle_one(limits, limit, usage.amount[place], used[place], now_ns);
     }
     for (uint32_t i = 0; i < usage.n; i++)
         usage.amount[i] = used[i];
@@ -346,16 +368,6 @@ void jbi_limits_settle(const struct jbi_limits *limits, uint32_t slot, const uin
     set(limits, &reservation->next, limits->head->free);
     set(limits, &limits->head->free, slot + UINT64_C(1));
     jbi_undo_commit(limits->undo);
-}
-
-/* The oldest open reservation, or NULL. */
-static struct jbi_reservation *oldest(const struct jbi_limits *limits)
-{
-    uint64_t first = limits->head->first;
-
-    if (first == 0 || first > limits->n_reservations || limits->reservations[first - 1].token == 0)
-        return NULL;
-    return &limits->reservations[first - 1];
 }
 
 static void settle_in_full(const struct jbi_limits *limits, uint32_t slot)
@@ -458,6 +470,8 @@ static uint64_t remaining_in(const struct jbi_limits *limits, struct jbi_limit *
     } else if (limit->kind == JB_LIMIT_WINDOW) {
         window = jbi_limit_window(limits, limit);
         jbi_window_state(&window, jbi_limit_time(now_ns), ret_state);
+        ret_state->remaining -=
+            limit->open < ret_state->remaining ? limit->open : ret_state->remaining;
     } else {
         ret_state->remaining = limit->open < limit->in_force ? limit->in_force - limit->open : 0;
     }

@@ -8,8 +8,9 @@
  *
  * Invariants:
  *  - a limit's `open` is the sum of what open reservations took from it;
- *  - a limit never allows more than it would if every unit had been used at the moment its
- *    reservation ended, or is used now: what is committed to a window counts from then on;
+ *  - whenever between its reservation and its end a unit is used, a window never has more than its
+ *    limit of them in a period: what is open counts beside what was used, and as used from its end
+ *    on. A rate counts a unit from its reservation on, and so holds for reservations, not for uses;
  *  - open reservations are in one list, the oldest first; as all last equally long, it is also the
  *    order of their deadlines.
  *

@@ -85,6 +85,7 @@ static void save_limit(struct out *out, const struct jbi_books *books,
 {
     struct jbi_limit *limit = &limits->limits[idx];
     uint64_t now = books->head->now_ns, blocked = limit->blocked_until_ns, n = 0;
+    struct saved_entry open = {.amount = limit->kind == JB_LIMIT_WINDOW ? limit->open : 0};
     struct jbi_window window = jbi_limit_window(limits, limit);
     struct saved_limit line;
     struct saved_entry entry;
@@ -97,12 +98,14 @@ static void save_limit(struct out *out, const struct jbi_books *books,
         while (jbi_window_entry_at(&window, n, jbi_limit_time(now), &entry.age_ns, &entry.amount))
             n++;
     }
-    line.n_entries = n;
+    line.n_entries = n + (open.amount != 0);
     put(out, &line, sizeof line);
     for (uint64_t i = 0; i < n; i++) {
         (void)jbi_window_entry_at(&window, i, jbi_limit_time(now), &entry.age_ns, &entry.amount);
         put(out, &entry, sizeof entry);
     }
+    if (open.amount != 0)
+        put(out, &open, sizeof open);
 }
 
 int64_t jb_usage_save(jb_coord *coord, uint64_t utc_now_ns, void *buf, size_t cap_bytes)

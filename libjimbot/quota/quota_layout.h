@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 enum {
-    JBI_QUOTA_LAYOUT = 1, /* counts changes that no size shows */
+    JBI_QUOTA_LAYOUT = 2, /* counts changes that no size shows */
     JBI_QUOTA_CLASSES = 4,
     JBI_QUOTA_ENDS = 5, /* enum jb_lease_end, from 1 */
     JBI_QUOTA_BUCKETS = JB_QUOTA_BUCKETS

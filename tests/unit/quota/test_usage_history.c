@@ -32,7 +32,7 @@ static uint64_t random_state;
 static struct {
     big content; /* of a bucket, in 64ths of a nanosecond */
     struct {
-        uint64_t time, amount, id;
+        uint64_t time, amount;
     } list[LIST_MAX];
     unsigned first, end;
 } model[N_LIMITS];
@@ -84,6 +84,8 @@ static uint64_t model_sum(unsigned l)
         model[l].first++;
     for (unsigned i = model[l].first; i != model[l].end; i++)
         sum += model[l].list[i % LIST_MAX].amount;
+    for (unsigned i = 0; i < n_holdings; i++)
+        sum += counts(l, holdings[i].component) ? holdings[i].amounts[specs[l].resource] : 0;
     return sum;
 }
 
@@ -96,24 +98,16 @@ static bool model_allows(unsigned l, uint64_t n)
     return n == 0 || model_sum(l) + n <= specs[l].amount;
 }
 
-static void model_add(unsigned l, uint64_t n, uint64_t id)
+/* Taken for good, or, of a rate, reserved. */
+static void model_add(unsigned l, uint64_t n, bool is_reserved)
 {
     if (specs[l].kind == JB_LIMIT_RATE)
         model[l].content -= price(l) * (big)n;
-    if (specs[l].kind != JB_LIMIT_WINDOW)
+    if (specs[l].kind != JB_LIMIT_WINDOW || is_reserved)
         return;
     LAW(model[l].end - model[l].first < LIST_MAX);
     model[l].list[model[l].end % LIST_MAX].time = test_now_ns;
-    model[l].list[model[l].end % LIST_MAX].amount = n;
-    model[l].list[model[l].end++ % LIST_MAX].id = id;
-}
-
-static void model_forget(unsigned l, uint64_t id)
-{
-    for (unsigned i = model[l].first; i != model[l].end; i++) {
-        if (model[l].list[i % LIST_MAX].id == id)
-            model[l].list[i % LIST_MAX].amount = 0;
-    }
+    model[l].list[model[l].end++ % LIST_MAX].amount = n;
 }
 
 /* The reservation at that place has ended. */
@@ -129,9 +123,8 @@ static void model_settle(unsigned at, const uint64_t *used)
         if (specs[l].kind == JB_LIMIT_RATE)
             model_fill(l, price(l) * ((big)reserved - (big)n));
         (void)model_sum(l);
-        model_forget(l, holding->usage.token);
         if (specs[l].kind == JB_LIMIT_WINDOW)
-            model_add(l, n, 0);
+            model_add(l, n, false);
     }
     memmove(holding, holding + 1, (--n_holdings - at) * sizeof *holding);
 }
@@ -169,7 +162,7 @@ static bool step_take(uint32_t component, uint64_t calls, uint64_t tokens, bool 
         return false;
     for (unsigned l = 0; l < N_LIMITS; l++) {
         if (counts(l, component))
-            model_add(l, amounts[specs[l].resource].amount, usage.token);
+            model_add(l, amounts[specs[l].resource].amount, is_reserved);
     }
     if (is_reserved)
         holdings[n_holdings++] =

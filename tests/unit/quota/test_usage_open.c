@@ -1,0 +1,78 @@
+/*
+ * test_usage_open.c: reservations while they are open: what they keep from others, and whose they
+ * are.
+ */
+#include "quota.h"
+
+#define MINUTE (60 * S)
+#define HOUR   (60 * MINUTE)
+
+enum { CALLS };
+
+static jb_denial denial;
+
+/* Ten in a minute, and reservations that last longer. */
+static jb_coord *open_long(const char *name)
+{
+    static const jb_resource_spec resource = {
+        .name = "calls", .kind = JB_RESOURCE_CALLS, .capacity = 1};
+    static const jb_limit_spec limit = {0, JB_LIMIT_ALL, JB_LIMIT_WINDOW, 0, 10, MINUTE, 0};
+    jb_coord_opts opts;
+
+    small_opts(&opts);
+    opts.resources = &resource;
+    opts.limits = &limit;
+    opts.n_resources = opts.n_limits = 1;
+    opts.reservation_ns = HOUR;
+    return open_coord(name, &opts);
+}
+
+static int one_call(jb_coord *coord, jb_usage *ret_usage)
+{
+    const jb_amount amount = {.resource = CALLS, .amount = 1};
+    jb_take take = {.component = ALICE, .n_amounts = 1, .amounts = &amount};
+
+    return jb_usage_try(coord, &take, ret_usage, &denial);
+}
+
+static uint64_t left(jb_coord *coord)
+{
+    jb_limit_info info;
+
+    ck_assert_int_eq(jb_coord_limit_at(coord, 0, &info), 0);
+    return info.remaining;
+}
+
+START_TEST(test_what_is_reserved_counts_until_it_is_used)
+{
+    jb_coord *coord = open_long(NULL);
+    jb_usage usages[11];
+
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(one_call(coord, &usages[i]), 0);
+    test_now_ns += 2 * MINUTE;
+    ck_assert_uint_eq(left(coord), 0);
+    ck_assert_int_eq(one_call(coord, &usages[10]), JB_EAGAIN);
+    ck_assert_uint_eq(denial.retry_after_ns, HOUR - 2 * MINUTE);
+    ck_assert_int_eq(jb_usage_refund(coord, &usages[9]), 0);
+    ck_assert_int_eq(one_call(coord, &usages[9]), 0);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(jb_usage_commit(coord, &usages[i], NULL, 0), 0);
+    test_now_ns += MINUTE - 1;
+    ck_assert_int_eq(one_call(coord, NULL), JB_EAGAIN);
+    ck_assert_uint_eq(denial.retry_after_ns, 1);
+    test_now_ns += 1;
+    ck_assert_uint_eq(left(coord), 10);
+    ck_assert_int_eq(one_call(coord, NULL), 0);
+    jb_coord_close(coord);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("quota-usage-open");
+    TCase *tc = suite_case(suite, "open");
+
+    tcase_add_test(tc, test_what_is_reserved_counts_until_it_is_used);
+    return suite_run(suite);
+}
