@@ -88,6 +88,8 @@ int64_t jbi_queue_enter(const struct jbi_books *books, const struct jbi_want *wa
     waiter->asked_ns = 0;
     waiter->is_asleep = 0;
     waiter->asker = books->peer;
+    if (books->head->n_waiting == 0 || until_ns < books->head->until_ns)
+        jbi_undo_set(&books->undo, &books->head->until_ns, until_ns);
     for (uint32_t i = 0; i < want->n; i++) {
         waiter->resources |= (uint64_t)want->resource[i] << (8 * i);
         waiter->amounts[i] = want->amount[i];
@@ -384,34 +386,31 @@ static bool serve_one(struct jbi_books *books, uint32_t slot)
     return true;
 }
 
-/* Heads whose time ran out by then make room for those behind them. True when there were any. */
-static bool time_out_heads(struct jbi_books *books, uint64_t by_ns)
+/* Whoever's time ran out by then, at the head of a line or not, makes room for those behind. True
+ * when there was any. */
+static bool time_out(struct jbi_books *books, uint64_t by_ns)
 {
-    uint64_t at = books->head->first_flow;
+    uint64_t top = books->head->top_waiter;
+    uint64_t soonest = UINT64_MAX;
     bool is_any = false;
 
-    for (uint32_t n = 0; n < 2 * books->n_waiters; n++) {
-        const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
-        uint64_t next, first;
-        struct jbi_quota_waiter *waiter;
+    if (books->head->until_ns > by_ns)
+        return false;
+    for (uint32_t slot = 0; slot < books->n_waiters && slot < top; slot++) {
+        uint64_t until_ns = books->waiters[slot].until_ns;
 
-        if (!flow)
-            break;
-        next = flow->next;
-        first = flow->head;
-        waiter = jbi_waiter_get(books, first);
-        if (waiter && waiter->state == JBI_WAITER_WAITING && waiter->until_ns <= by_ns) {
-            uint32_t slot = (uint32_t)(first - 1);
-            bool was_last = waiter->next == 0;
-
+        if (books->waiters[slot].state != JBI_WAITER_WAITING)
+            continue;
+        if (until_ns <= by_ns) {
             jbi_queue_time_out(books, slot);
             ring_bell(books, slot);
-            at = was_last ? next : at;
             is_any = true;
-        } else {
-            at = next;
+        } else if (until_ns < soonest) {
+            soonest = until_ns;
         }
     }
+    jbi_undo_set(&books->undo, &books->head->until_ns, soonest);
+    jbi_undo_commit(&books->undo);
     return is_any;
 }
 
@@ -430,9 +429,9 @@ void jbi_queue_serve(struct jbi_books *books)
     if (books->head->n_waiting == 0)
         return;
     /* Whose last moment this is may still be served in it. */
-    (void)time_out_heads(books, books->head->now_ns - 1);
+    (void)time_out(books, books->head->now_ns - 1);
     serve_all(books);
-    for (uint32_t i = 0; i < books->n_waiters && time_out_heads(books, books->head->now_ns); i++)
+    for (uint32_t i = 0; i < books->n_waiters && time_out(books, books->head->now_ns); i++)
         serve_all(books);
     if (books->head->n_waiting > 0 && books->head->notice_ns > 0)
         jbi_queue_ask_for_room(books);
@@ -447,7 +446,7 @@ uint64_t jbi_queue_next_ns(const struct jbi_books *books)
 {
     uint64_t now = books->head->now_ns;
     uint64_t at = books->head->first_flow;
-    uint64_t next_ns = UINT64_MAX;
+    uint64_t next_ns = earlier_after(now, UINT64_MAX, books->head->until_ns);
     struct candidate head;
 
     for (uint32_t i = 0; i < books->n_waiters && jbi_flow_get(books, at); i++) {
@@ -455,7 +454,6 @@ uint64_t jbi_queue_next_ns(const struct jbi_books *books)
 
         if (head_of(books, flow, &head)) {
             next_ns = earlier_after(now, next_ns, head.due_ns);
-            next_ns = earlier_after(now, next_ns, books->waiters[head.slot].until_ns);
             for (uint32_t j = 0; j < head.want.n; j++) {
                 uint32_t idx = head.want.resource[j];
 

@@ -58,7 +58,7 @@ struct jbi_quota_head {
     uint64_t first_flow;
     uint64_t n_takeovers;
     uint64_t total_weight;
-    uint64_t _pad2;
+    uint64_t until_ns; /* no later than when the first in line has to leave */
 };
 
 struct jbi_quota_resource {

@@ -5,86 +5,9 @@
  * The model learns of grants and ends from the records, and judges them; what calls return it
  * predicts by itself where that can be said without knowing the order of service.
  */
-#include "quota.h"
+#include "property.h"
 
-enum { STEPS = 1000000, HELD = 24, IN_LINE = 12, N_MEM = 2, N_RES = 3 };
-
-struct held {
-    jb_lease lease;
-    uint32_t component;
-    uint64_t amount[N_RES];
-    bool has_notice;
-};
-
-struct waiting {
-    jb_ticket ticket;
-    uint32_t component;
-    uint32_t lease_class;
-    uint64_t amount[N_RES];
-    uint64_t since_ns;
-    bool was_granted;
-};
-
-static const jb_resource_spec resources[N_RES] = {
-    {.name = "ram", .kind = JB_RESOURCE_MEMORY, .capacity = 100, .headroom = 10},
-    {.name = "vram", .kind = JB_RESOURCE_GPU_MEMORY, .capacity = 50},
-    {.name = "cpu", .kind = JB_RESOURCE_CPU, .capacity = 8},
-};
-static const jb_share_spec shares[] = {
-    {.component = BOB, .resource = 0, .guaranteed = 30, .ceiling = 60},
-    {.component = CAROL, .resource = 1, .guaranteed = 10, .ceiling = 20},
-};
-
-static jb_coord *coord;
-static struct held held[HELD];
-static struct waiting in_line[IN_LINE];
-static uint32_t n_held, n_in_line;
-static const uint64_t nothing[N_RES];
-static uint64_t now_ns, cursor, last_token, foreign[N_RES], aging_ns;
-
-static uint64_t limit_of(uint32_t resource)
-{
-    return resources[resource].capacity - resources[resource].headroom;
-}
-
-static uint64_t ceiling_of(uint32_t component, uint32_t resource)
-{
-    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
-        if (shares[i].component == component && shares[i].resource == resource)
-            return shares[i].ceiling;
-    }
-    return limit_of(resource);
-}
-
-static uint64_t sum_of(uint32_t resource, uint32_t component)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < n_held; i++) {
-        if (component == N_COMPONENTS || held[i].component == component)
-            sum += held[i].amount[resource];
-    }
-    return sum;
-}
-
-static bool is_below_ceiling(uint32_t component, const uint64_t amount[N_RES])
-{
-    for (uint32_t i = 0; i < N_RES; i++) {
-        if (amount[i] && sum_of(i, component) + amount[i] > ceiling_of(component, i))
-            return false;
-    }
-    return true;
-}
-
-/* Beside what is held and what is kept for others. */
-static bool fits(uint32_t component, const uint64_t amount[N_RES], const uint64_t kept[N_RES])
-{
-    for (uint32_t i = 0; i < N_RES; i++) {
-        if (amount[i] && sum_of(i, N_COMPONENTS) + foreign[i] + kept[i] + amount[i] > limit_of(i))
-            return false;
-    }
-    return is_below_ceiling(component, amount);
-}
+enum { STEPS = 1000000 };
 
 static struct held *find(uint64_t token)
 {
@@ -322,69 +245,6 @@ static void step_time(void)
     }
     HOLDS(jb_coord_tick(coord, NULL) >= 0);
     read_records();
-}
-
-static bool same_line(const struct waiting *a, const struct waiting *b)
-{
-    for (uint32_t i = 0; i < N_RES; i++) {
-        if (!a->amount[i] != !b->amount[i])
-            return false;
-    }
-    return a->component == b->component && a->lease_class == b->lease_class;
-}
-
-static uint64_t due_ns(const struct waiting *waiting)
-{
-    return waiting->since_ns + (JB_CLASS_CRITICAL + 1 - waiting->lease_class) * aging_ns;
-}
-
-/* The first of the heads to have become due of those that are not done; IN_LINE: there is none. */
-static uint32_t next_due(const bool is_head[IN_LINE], bool is_done[IN_LINE])
-{
-    uint32_t next = IN_LINE;
-
-    for (uint32_t i = 0; i < n_in_line; i++) {
-        if (is_head[i] && !is_done[i] && due_ns(&in_line[i]) <= now_ns &&
-            (next == IN_LINE || due_ns(&in_line[i]) < due_ns(&in_line[next])))
-            next = i;
-    }
-    if (next < IN_LINE)
-        is_done[next] = true;
-    return next;
-}
-
-static bool can_come_free(const uint64_t amount[N_RES])
-{
-    for (uint32_t i = 0; i < N_RES; i++) {
-        if (foreign[i] + amount[i] > limit_of(i))
-            return false;
-    }
-    return true;
-}
-
-/* No head of a line fits, beside what is kept for those that are due. It is not kept for one whose
- * own component's ceiling is in the way, nor for one that has to wait for what is foreign. */
-static void check_heads(const bool waits[IN_LINE])
-{
-    bool is_head[IN_LINE], is_done[IN_LINE] = {false};
-    uint64_t kept[N_RES] = {0};
-
-    for (uint32_t i = 0; i < n_in_line; i++) {
-        is_head[i] = waits[i];
-        for (uint32_t j = 0; j < i; j++)
-            is_head[i] &= !(waits[j] && same_line(&in_line[i], &in_line[j]));
-    }
-    for (uint32_t i = next_due(is_head, is_done); i < IN_LINE; i = next_due(is_head, is_done)) {
-        const struct waiting *due = &in_line[i];
-
-        HOLDS(!fits(due->component, due->amount, kept));
-        for (uint32_t j = 0; j < N_RES; j++) {
-            if (is_below_ceiling(due->component, due->amount) && can_come_free(due->amount))
-                kept[j] += due->amount[j];
-        }
-    }
-    for (uint32_t i = 0; i < n_in_line; i++)
-        HOLDS(!is_head[i] || is_done[i] || !fits(in_line[i].component, in_line[i].amount, kept));
 }
 
 /* Who waits is who is listed, and rightly. */

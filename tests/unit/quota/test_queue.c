@@ -247,6 +247,29 @@ START_TEST(test_a_waiter_leaves_when_its_time_is_over_or_it_says_so)
 }
 END_TEST
 
+START_TEST(test_nobody_is_granted_anything_after_his_time)
+{
+    jb_coord *coord = full_coord(NULL);
+    jb_amount amount = {.resource = MEM, .amount = 50};
+    jb_want want = want_of(ALICE, JB_CLASS_NORMAL, &amount);
+    jb_ticket first = ask_mem(coord, ALICE, JB_CLASS_NORMAL, 50), second;
+    uint64_t next = 0;
+    jb_lease lease;
+
+    want.wait_ns = 5 * MS;
+    ck_assert_int_eq(jb_coord_request(coord, &want, &second), 0);
+    ck_assert_int_ge(jb_coord_tick(coord, &next), 0);
+    ck_assert_uint_eq(next, 5 * MS);
+    test_now_ns += 500 * MS;
+    ck_assert_int_eq(jb_lease_release(coord, &holder), 0);
+    ck_assert_int_eq(jb_coord_poll(coord, &second, &lease), JB_ETIMEDOUT);
+    ck_assert(is_granted(coord, &first, &lease));
+    ck_assert_uint_eq(allocated(coord, MEM), 50);
+    audit(coord);
+    jb_coord_close(coord);
+}
+END_TEST
+
 START_TEST(test_cancelling_what_was_granted_meanwhile_gives_it_back)
 {
     jb_coord *coord = full_coord(NULL);
@@ -345,6 +368,7 @@ int main(void)
     tcase_add_test(tcase, test_a_guarantee_goes_before_a_class);
     tcase_add_test(tcase, test_a_ceiling_holds_and_keeps_nobody_else_out);
     tcase_add_test(tcase, test_a_waiter_leaves_when_its_time_is_over_or_it_says_so);
+    tcase_add_test(tcase, test_nobody_is_granted_anything_after_his_time);
     tcase_add_test(tcase, test_cancelling_what_was_granted_meanwhile_gives_it_back);
     tcase_add_test(tcase, test_a_high_waiter_ends_the_lease_of_a_low_one);
     tcase_add_test(tcase, test_nobody_is_given_notice_in_vain);
