@@ -125,9 +125,11 @@ typedef struct jb_resource_spec {
     uint32_t device;     /**< which GPU; shown, not used */
     uint64_t capacity;   /**< 1 .. 2^62 */
     uint64_t headroom;   /**< of it, never given out; less than the capacity */
-    uint64_t quantum_ns; /**< of GPU time: how long a slice lasts when others wait; 0: 10 ms */
+    uint64_t quantum_ns; /**< of GPU time: how long a slice lasts when others wait; at most a day;
+                              0: 10 ms */
     uint64_t linger_ns;  /**< when a lease ends and it is still its component's turn, keep the
-                             resource for it so long if only others wait; 0: not at all */
+                             resource for it so long if only others wait; at most a day; 0: not at
+                             all */
     uint32_t flags;      /**< enum jb_resource_flags */
     uint32_t _reserved;  /**< 0 */
 } jb_resource_spec;
@@ -154,7 +156,8 @@ typedef struct jb_share_spec {
 } jb_share_spec;
 
 /** Options; start from jb_coord_opts_init(). All but the last four matter only to the one who
- * creates it; who attaches may leave out resources and components, or must give the same. */
+ * creates it; who attaches may leave out resources and components, or must give the same
+ * (shares and limits too, if any are given). */
 typedef struct jb_coord_opts {
     uint32_t size;  /**< set by jb_coord_opts_init() */
     uint32_t flags; /**< enum jb_coord_flags */

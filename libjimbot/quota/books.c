@@ -25,6 +25,16 @@ static uint64_t less(uint64_t from, uint64_t amount)
     return from > amount ? from - amount : 0;
 }
 
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+    return b < UINT64_MAX - a ? a + b : UINT64_MAX;
+}
+
+static uint64_t cut(jbi_u128 value)
+{
+    return value < UINT64_MAX ? (uint64_t)value : UINT64_MAX;
+}
+
 uint64_t jbi_books_limit(const struct jbi_quota_resource *resource)
 {
     return resource->capacity > resource->headroom ? resource->capacity - resource->headroom : 0;
@@ -47,7 +57,7 @@ static uint64_t weigh(const struct jbi_books *books, uint32_t component, uint64_
 {
     uint64_t weight = books->components[component].weight;
 
-    return part_ns * TAG_SCALE / (weight ? weight : 1);
+    return cut((jbi_u128)part_ns * TAG_SCALE / (weight ? weight : 1));
 }
 
 static uint64_t quantum_charge(const struct jbi_books *books, const struct jbi_want *want,
@@ -56,7 +66,7 @@ static uint64_t quantum_charge(const struct jbi_books *books, const struct jbi_w
     const struct jbi_quota_resource *resource = &books->resources[want->resource[idx]];
 
     return weigh(books, want->component,
-                 jbi_books_part_ns(resource, want->amount[idx], resource->quantum_ns) + 1);
+                 plus(jbi_books_part_ns(resource, want->amount[idx], resource->quantum_ns), 1));
 }
 
 static uint64_t tag_of(const struct jbi_books *books, const struct jbi_want *want, uint32_t idx)
@@ -147,7 +157,7 @@ static void allocate(const struct jbi_books *books, const struct jbi_want *want)
         jbi_undo_add(undo, &resource->allocated, want->amount[i]);
         jbi_undo_add(undo, &resource->n_leases, 1);
         jbi_undo_add(undo, &share->allocated, want->amount[i]);
-        jbi_undo_set(undo, &share->finish[class_idx], start + quantum_charge(books, want, i));
+        jbi_undo_set(undo, &share->finish[class_idx], plus(start, quantum_charge(books, want, i)));
         jbi_undo_set(undo, &resource->vtime[class_idx], start);
         if (resource->linger_for)
             jbi_undo_set(undo, &resource->linger_for, 0);
@@ -229,18 +239,16 @@ static void pace(const struct jbi_books *books, const struct jbi_want *held, uin
 {
     const struct jbi_quota_resource *resource = &books->resources[held->resource[idx]];
     struct jbi_quota_share *share = jbi_share_get(books, held->component, held->resource[idx]);
-    uint64_t limit = jbi_books_limit(resource);
     uint64_t part = share->pace;
     uint64_t kept, from;
 
     if (part == 0)
         return;
-    kept = (uint64_t)((jbi_u128)resource->quantum_ns * limit / part);
+    kept = cut(((jbi_u128)resource->quantum_ns << 32) / part);
     from = less(held->since_ns, kept);
     if (share->ready_ns > from)
         from = share->ready_ns;
-    jbi_undo_set(&books->undo, &share->ready_ns,
-                 from + (uint64_t)((jbi_u128)part_ns * limit / part));
+    jbi_undo_set(&books->undo, &share->ready_ns, plus(from, cut(((jbi_u128)part_ns << 32) / part)));
 }
 
 /* When it is still its turn, the resource stays for its component for a moment. */
@@ -253,7 +261,7 @@ static void linger(const struct jbi_books *books, const struct jbi_want *held, u
     jbi_undo_set(&books->undo, &resource->linger_for,
                  (held->component + UINT64_C(1)) | (uint64_t)held->class_idx << 16);
     jbi_undo_set(&books->undo, &resource->linger_until_ns,
-                 books->head->now_ns + resource->linger_ns);
+                 plus(books->head->now_ns, resource->linger_ns));
 }
 
 /* From what was charged in advance for so much of a resource to what was measured. */
@@ -267,9 +275,9 @@ static void charge(const struct jbi_books *books, const struct jbi_want *held, u
 
     resource->used_ns += part_ns;
     share->used_ns += part_ns;
-    jbi_undo_set(
-        &books->undo, finish,
-        less(*finish + weigh(books, held->component, part_ns), quantum_charge(books, held, idx)));
+    jbi_undo_set(&books->undo, finish,
+                 less(plus(*finish, weigh(books, held->component, part_ns)),
+                      quantum_charge(books, held, idx)));
     /* Nobody waited: what was used meanwhile was nobody else's, and is not held against it. */
     if (resource->n_waiting == 0 && *finish > resource->vtime[held->class_idx])
         jbi_undo_set(&books->undo, &resource->vtime[held->class_idx], *finish);

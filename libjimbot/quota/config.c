@@ -16,6 +16,9 @@
 #define CAPACITY_MAX       (UINT64_C(1) << 62)
 #define WEIGHT_MAX         1000000u
 #define QUANTUM_DEFAULT_NS UINT64_C(10000000)
+#define TURN_MAX_NS        UINT64_C(86400000000000) /* a quantum, or to linger */
+
+__extension__ typedef unsigned __int128 jbi_u128;
 
 void jb_coord_opts_init(jb_coord_opts *opts, uint32_t size)
 {
@@ -64,6 +67,10 @@ static int resources_check(const jb_coord_opts *opts, jb_error *err)
             spec->headroom >= spec->capacity)
             return jbi_error_set(err, JB_EINVAL,
                                  "resource '%s' has a capacity out of range, or only headroom",
+                                 spec->name);
+        if (spec->quantum_ns > TURN_MAX_NS || spec->linger_ns > TURN_MAX_NS)
+            return jbi_error_set(err, JB_EINVAL,
+                                 "resource '%s' has a quantum_ns or linger_ns of over a day",
                                  spec->name);
         if ((spec->flags & ~(uint32_t)JB_RESOURCE_STRICT) || spec->_reserved ||
             ((spec->flags & JB_RESOURCE_STRICT) && spec->kind != JB_RESOURCE_GPU_TIME))
@@ -194,7 +201,32 @@ static bool resource_is_same(const struct jbi_quota_resource *resource,
     return strncmp(resource->name, spec->name, sizeof resource->name) == 0 &&
            resource->kind == spec->kind && resource->flags == spec->flags &&
            resource->capacity == spec->capacity && resource->headroom == spec->headroom &&
-           resource->quantum_ns == (spec->quantum_ns ? spec->quantum_ns : QUANTUM_DEFAULT_NS);
+           resource->quantum_ns == (spec->quantum_ns ? spec->quantum_ns : QUANTUM_DEFAULT_NS) &&
+           resource->linger_ns == spec->linger_ns;
+}
+
+/* A ceiling that is one; 0: all there is. */
+static uint64_t ceiling_of(const struct jbi_books *books, const jb_share_spec *spec)
+{
+    return spec->ceiling < jbi_books_limit(&books->resources[spec->resource]) ? spec->ceiling : 0;
+}
+
+/* Any are, where none are given. The options are valid: no share is there twice. */
+static bool shares_are_same(const struct jbi_books *books, const jb_coord_opts *opts)
+{
+    uint64_t n_given = 0, n_there = 0;
+
+    for (uint32_t i = 0; i < opts->n_shares; i++) {
+        const jb_share_spec *spec = &opts->shares[i];
+        const struct jbi_quota_share *share = jbi_share_get(books, spec->component, spec->resource);
+
+        if (share->guaranteed != spec->guaranteed || share->given != ceiling_of(books, spec))
+            return false;
+        n_given += (spec->guaranteed | ceiling_of(books, spec)) != 0;
+    }
+    for (uint32_t i = 0; i < books->n_components * books->n_resources; i++)
+        n_there += (books->shares[i].guaranteed | books->shares[i].given) != 0;
+    return opts->n_shares == 0 || n_given == n_there;
 }
 
 bool jbi_config_is_same(const struct jbi_books *books, const jb_coord_opts *opts)
@@ -212,12 +244,7 @@ bool jbi_config_is_same(const struct jbi_books *books, const jb_coord_opts *opts
             books->components[i].weight != (spec->weight ? spec->weight : 1))
             return false;
     }
-    for (uint32_t i = 0; i < opts->n_shares; i++) {
-        if (jbi_share_get(books, opts->shares[i].component, opts->shares[i].resource)->guaranteed !=
-            opts->shares[i].guaranteed)
-            return false;
-    }
-    return jbi_limits_are_same(books, opts);
+    return shares_are_same(books, opts) && jbi_limits_are_same(books, opts);
 }
 
 static void resource_write(struct jbi_quota_resource *resource, const jb_resource_spec *spec)
@@ -232,6 +259,28 @@ static void resource_write(struct jbi_quota_resource *resource, const jb_resourc
     resource->linger_ns = spec->linger_ns;
 }
 
+static uint64_t part_of(uint64_t amount, uint64_t limit)
+{
+    return (uint64_t)(((jbi_u128)amount << 32) / limit);
+}
+
+/* Who has no guarantee has the part that its weight is of all such weights, of what nobody is
+ * guaranteed. */
+static uint64_t part_by_weight(const struct jbi_books *books, uint32_t component, uint32_t idx)
+{
+    uint64_t limit = jbi_books_limit(&books->resources[idx]);
+    uint64_t left = limit, weights = 0;
+
+    for (uint32_t i = 0; i < books->n_components; i++) {
+        uint64_t guaranteed = jbi_share_get(books, i, idx)->guaranteed;
+
+        left -= guaranteed;
+        weights += guaranteed ? 0 : books->components[i].weight;
+    }
+    return (uint64_t)(((jbi_u128)left << 32) * books->components[component].weight /
+                      ((jbi_u128)limit * weights));
+}
+
 /* Of time on a device, parts are shares of the time: a ceiling slows down, and does not keep a
  * slice from having all of the device while it lasts. */
 static void share_of_time(const struct jbi_books *books, uint32_t component, uint32_t idx)
@@ -239,14 +288,16 @@ static void share_of_time(const struct jbi_books *books, uint32_t component, uin
     const struct jbi_quota_resource *resource = &books->resources[idx];
     struct jbi_quota_share *share = jbi_share_get(books, component, idx);
     uint64_t limit = jbi_books_limit(resource);
+    bool is_strict = (resource->flags & JB_RESOURCE_STRICT) != 0;
 
-    if (resource->flags & JB_RESOURCE_STRICT)
-        share->pace = share->guaranteed
-                          ? share->guaranteed
-                          : limit / books->head->total_weight * books->components[component].weight;
-    else if (share->ceiling < limit)
-        share->pace = share->ceiling;
-    if ((resource->flags & JB_RESOURCE_STRICT) && share->pace == 0)
+    share->shown = is_strict ? share->guaranteed : share->given;
+    if (share->shown) {
+        share->pace = part_of(share->shown, limit);
+    } else if (is_strict) {
+        share->pace = part_by_weight(books, component, idx);
+        share->shown = (uint64_t)(((jbi_u128)share->pace * limit) >> 32);
+    }
+    if ((is_strict || share->given) && share->pace == 0)
         share->pace = 1;
     share->ceiling = limit;
 }
@@ -276,8 +327,9 @@ void jbi_books_format(const struct jbi_books *books, const jb_coord_opts *opts, 
         struct jbi_quota_share *share = jbi_share_get(books, spec->component, spec->resource);
 
         share->guaranteed = spec->guaranteed;
-        if (spec->ceiling != 0 && spec->ceiling < share->ceiling)
-            share->ceiling = spec->ceiling;
+        share->given = ceiling_of(books, spec);
+        if (share->given)
+            share->ceiling = share->given;
     }
     for (uint32_t i = 0; i < books->n_components; i++) {
         for (uint32_t j = 0; j < books->n_resources; j++) {

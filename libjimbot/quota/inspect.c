@@ -150,7 +150,7 @@ int jb_coord_share_at(jb_coord *coord, uint32_t component, uint32_t resource,
     share = jbi_share_get(&coord->books, component, resource);
     *ret_info = (jb_share_info){
         .guaranteed = share->guaranteed,
-        .ceiling = share->pace ? share->pace : share->ceiling,
+        .ceiling = share->pace ? share->shown : share->ceiling,
         .allocated = share->allocated,
         .used_ns = share->used_ns,
     };

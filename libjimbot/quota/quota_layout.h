@@ -105,10 +105,12 @@ struct jbi_quota_share {
     uint64_t ceiling;
     uint64_t allocated;
     uint64_t finish[JBI_QUOTA_CLASSES]; /* finish tag: what it used, by its weight */
-    uint64_t pace;                      /* of GPU time: at most this part of the limit; 0: any */
+    uint64_t pace;                      /* of GPU time: at most this part, in 2^-32; 0: any */
     uint64_t ready_ns;                  /* with a pace: not before */
     uint64_t used_ns;                   /* as of the resource, not logged */
-    uint64_t _pad[6];
+    uint64_t given;                     /* the ceiling as configured; 0: none below the limit */
+    uint64_t shown;                     /* what the pace is in units of the resource */
+    uint64_t _pad[4];
 };
 
 /* Who: component | class << 16 | n_amounts << 24 | peer << 32 | flags << 48. */

@@ -302,6 +302,7 @@ END_TEST
 START_TEST(test_another_configuration_under_the_name_is_refused)
 {
     jb_coord *coord = open_named(), *other = NULL;
+    jb_share_spec share = {.component = ALICE, .resource = MEM, .ceiling = 40};
     jb_coord_opts opts;
     jb_error err;
 
@@ -309,6 +310,21 @@ START_TEST(test_another_configuration_under_the_name_is_refused)
     opts.n_components = 2;
     ck_assert_int_eq(jb_coord_open(name, &opts, &other, &err), JB_ESTATE);
     ck_assert_int_eq(jb_coord_open(name, NULL, &other, &err), 0);
+    jb_coord_close(other);
+    jb_coord_close(coord);
+    ck_assert_int_eq(jb_coord_unlink(name, NULL), 0);
+    small_opts(&opts);
+    opts.shares = &share;
+    opts.n_shares = 1;
+    coord = open_coord(name, &opts);
+    other = open_coord(name, &opts);
+    jb_coord_close(other);
+    share.ceiling = 50;
+    ck_assert_int_eq(jb_coord_open(name, &opts, &other, &err), JB_ESTATE);
+    share = (jb_share_spec){.component = BOB, .resource = MEM};
+    ck_assert_int_eq(jb_coord_open(name, &opts, &other, &err), JB_ESTATE);
+    opts.n_shares = 0;
+    other = open_coord(name, &opts);
     jb_coord_close(other);
     jb_coord_close(coord);
     ck_assert_int_eq(jb_coord_unlink(name, NULL), 0);

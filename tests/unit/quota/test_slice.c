@@ -159,6 +159,62 @@ START_TEST(test_strict_is_exactly_the_share_also_when_idle)
 }
 END_TEST
 
+/* By weight, of what nobody is guaranteed, however coarse the capacity is. */
+START_TEST(test_strict_parts_do_not_depend_on_the_unit)
+{
+    const uint64_t capacity = _i == 0 ? 2 : 1000;
+    const jb_share_spec shares[] = {
+        {.component = CAROL, .resource = GPU, .guaranteed = capacity / 2}};
+    const jb_resource_spec resources[N_RESOURCES] = {
+        {.name = "mem", .kind = JB_RESOURCE_MEMORY, .capacity = 1},
+        {.name = "gpu",
+         .kind = JB_RESOURCE_GPU_TIME,
+         .capacity = capacity,
+         .flags = JB_RESOURCE_STRICT},
+    };
+    const uint64_t eighths[N_COMPONENTS] = {3, 1, 4};
+    jb_coord_opts opts;
+
+    small_opts(&opts);
+    opts.resources = resources;
+    opts.shares = shares;
+    opts.n_shares = 1;
+    for (uint32_t who = 0; who < N_COMPONENTS; who++) {
+        jb_coord *coord = open_coord(NULL, &opts);
+        jb_slice slice = {.component = who, .resource = GPU};
+        uint64_t began = test_now_ns;
+
+        for (uint32_t i = 0; i < 10000; i++, test_now_ns += MS) {
+            if (jb_slice_try(coord, &slice) == 0) {
+                test_now_ns += 5 * MS;
+                ck_assert_int_eq(jb_slice_end(coord, &slice), 0);
+            }
+        }
+        ck_assert_uint_le(used(coord, who), (test_now_ns - began) * eighths[who] / 8 + 15 * MS);
+        /* A millisecond is lost with each slice, at most, that is asked for so seldom. */
+        ck_assert_uint_ge(used(coord, who) * 6 / 5 + 15 * MS,
+                          (test_now_ns - began) * eighths[who] / 8);
+        jb_coord_close(coord);
+    }
+}
+END_TEST
+
+/* No clock, quantum or weight turns a debt into a credit. */
+START_TEST(test_what_was_held_for_centuries_is_charged)
+{
+    const jb_share_spec shares[] = {{.component = BOB, .resource = GPU, .ceiling = 1}};
+    jb_coord *coord = gpu_coord(shares, 1, 0, 0);
+    jb_slice bob = {.component = BOB, .resource = GPU};
+
+    ck_assert_int_eq(jb_slice_try(coord, &bob), 0);
+    test_now_ns += UINT64_C(1) << 62;
+    ck_assert_int_eq(jb_slice_end(coord, &bob), 0);
+    test_now_ns = UINT64_MAX / 2;
+    ck_assert_int_eq(jb_slice_try(coord, &bob), JB_EAGAIN);
+    jb_coord_close(coord);
+}
+END_TEST
+
 START_TEST(test_fair_gives_what_is_idle_to_who_wants_it_up_to_its_ceiling)
 {
     const jb_share_spec shares[] = {{.component = BOB, .resource = GPU, .ceiling = 500}};
@@ -222,6 +278,8 @@ int main(void)
     tcase_add_test(tcase, test_next_goes_on_while_it_is_its_turn);
     tcase_add_test(tcase, test_a_slice_is_asked_to_drop_after_its_quantum_if_somebody_waits);
     tcase_add_test(tcase, test_strict_is_exactly_the_share_also_when_idle);
+    tcase_add_loop_test(tcase, test_strict_parts_do_not_depend_on_the_unit, 0, 2);
+    tcase_add_test(tcase, test_what_was_held_for_centuries_is_charged);
     tcase_add_test(tcase, test_fair_gives_what_is_idle_to_who_wants_it_up_to_its_ceiling);
     tcase_add_test(tcase, test_a_turn_is_kept_for_a_moment_and_no_longer);
     return suite_run(suite);
