@@ -3,8 +3,10 @@
  * between two steps leaves consistent books, and who dies within one leaves its log.
  *
  * What is charged for fairness is the time a lease was held, times its part of the capacity. A
- * grant charges one quantum of it in advance, so that a component that gets many leases at once is
- * not taken for one that had nothing; the end corrects it to what was measured.
+ * grant charges in advance what the component's last lease lasted, at most one quantum, so that one
+ * that gets many leases at once is not taken for one that had nothing; the end corrects it to what
+ * was measured. More than what a lease lasts would weigh as much as the weights where many run side
+ * by side.
  */
 #include "quota/books.h"
 
@@ -60,13 +62,16 @@ static uint64_t weigh(const struct jbi_books *books, uint32_t component, uint64_
     return cut((jbi_u128)part_ns * TAG_SCALE / (weight ? weight : 1));
 }
 
-static uint64_t quantum_charge(const struct jbi_books *books, const struct jbi_want *want,
-                               uint32_t idx)
+static uint64_t advance_charge(const struct jbi_books *books, const struct jbi_want *want,
+                               uint32_t idx, uint64_t advance_ns)
 {
     const struct jbi_quota_resource *resource = &books->resources[want->resource[idx]];
+    uint64_t time_ns = resource->quantum_ns;
 
+    if (advance_ns < time_ns)
+        time_ns = advance_ns;
     return weigh(books, want->component,
-                 plus(jbi_books_part_ns(resource, want->amount[idx], resource->quantum_ns), 1));
+                 plus(jbi_books_part_ns(resource, want->amount[idx], time_ns), 1));
 }
 
 static uint64_t tag_of(const struct jbi_books *books, const struct jbi_want *want, uint32_t idx)
@@ -144,7 +149,8 @@ static int64_t slot_take(const struct jbi_books *books)
     return (int64_t)slot - 1;
 }
 
-static void allocate(const struct jbi_books *books, const struct jbi_want *want)
+static void allocate(const struct jbi_books *books, const struct jbi_want *want,
+                     uint64_t advance_ns)
 {
     const struct jbi_undo *undo = &books->undo;
     uint32_t class_idx = want->class_idx;
@@ -157,13 +163,30 @@ static void allocate(const struct jbi_books *books, const struct jbi_want *want)
         jbi_undo_add(undo, &resource->allocated, want->amount[i]);
         jbi_undo_add(undo, &resource->n_leases, 1);
         jbi_undo_add(undo, &share->allocated, want->amount[i]);
-        jbi_undo_set(undo, &share->finish[class_idx], plus(start, quantum_charge(books, want, i)));
+        jbi_undo_set(undo, &share->finish[class_idx],
+                     plus(start, advance_charge(books, want, i, advance_ns)));
         jbi_undo_set(undo, &resource->vtime[class_idx], start);
         if (resource->linger_for)
             jbi_undo_set(undo, &resource->linger_for, 0);
         resource->n_granted++;
         resource->wait_buckets[jbi_bucket_of(books->head->now_ns - want->since_ns)]++;
     }
+}
+
+/* As long as its last one lasted, which is the best guess. */
+static uint64_t advance_of(const struct jbi_books *books, const struct jbi_want *want)
+{
+    uint64_t most_ns = 0;
+
+    for (uint32_t i = 0; i < want->n; i++) {
+        uint64_t lasted_ns = jbi_share_get(books, want->component, want->resource[i])->lasted_ns;
+
+        if (lasted_ns == 0)
+            return UINT64_MAX;
+        if (lasted_ns > most_ns)
+            most_ns = lasted_ns;
+    }
+    return most_ns;
 }
 
 int64_t jbi_books_grant(const struct jbi_books *books, const struct jbi_want *want)
@@ -187,13 +210,14 @@ int64_t jbi_books_grant(const struct jbi_books *books, const struct jbi_want *wa
     lease->heap_at = 0;
     lease->tag = want->tag;
     lease->has_notice = 0;
+    lease->advance_ns = advance_of(books, want);
     for (uint32_t i = 0; i < want->n; i++) {
         lease->resources |= (uint64_t)want->resource[i] << (8 * i);
         lease->amounts[i] = want->amount[i];
     }
     what.token = head->next_token;
     what.slot = (uint32_t)slot;
-    allocate(books, want);
+    allocate(books, want, lease->advance_ns);
     jbi_undo_add(&books->undo, &head->next_token, 1);
     jbi_undo_add(&books->undo, &head->n_leases, 1);
     jbi_undo_add(&books->undo, &component->n_leases, 1);
@@ -222,6 +246,7 @@ void jbi_lease_unpack(const struct jbi_books *books, const struct jbi_quota_leas
         .hold_ns = lease->hold_ns,
         .tag = lease->tag,
         .since_ns = lease->granted_ns,
+        .advance_ns = lease->advance_ns,
     };
     for (uint32_t i = 0; i < ret_want->n; i++) {
         uint32_t resource = (uint32_t)(lease->resources >> (8 * i)) & 0xff;
@@ -277,7 +302,7 @@ static void charge(const struct jbi_books *books, const struct jbi_want *held, u
     share->used_ns += part_ns;
     jbi_undo_set(&books->undo, finish,
                  less(plus(*finish, weigh(books, held->component, part_ns)),
-                      quantum_charge(books, held, idx)));
+                      advance_charge(books, held, idx, held->advance_ns)));
     /* Nobody waited: what was used meanwhile was nobody else's, and is not held against it. */
     if (resource->n_waiting == 0 && *finish > resource->vtime[held->class_idx])
         jbi_undo_set(&books->undo, &resource->vtime[held->class_idx], *finish);
@@ -311,6 +336,9 @@ void jbi_books_end(const struct jbi_books *books, uint32_t slot, uint32_t how)
         struct jbi_quota_resource *resource = &books->resources[held.resource[i]];
 
         give_back(books, &held, i, what.value_ns);
+        jbi_undo_set(&books->undo,
+                     &jbi_share_get(books, held.component, held.resource[i])->lasted_ns,
+                     what.value_ns ? what.value_ns : 1);
         jbi_undo_set(&books->undo, &resource->n_leases, resource->n_leases - 1);
         resource->hold_buckets[jbi_bucket_of(what.value_ns)]++;
         if (how == JB_LEASE_RELEASED)

@@ -60,6 +60,7 @@ struct jbi_want {
     uint64_t hold_ns;
     uint64_t tag;
     uint64_t since_ns;
+    uint64_t advance_ns; /* of a lease */
 };
 
 enum jbi_fit {

@@ -367,6 +367,54 @@ static void ring_bell(struct jbi_books *books, uint32_t slot)
         jbi_os_wake_all((uint32_t *)&waiter->bell);
 }
 
+/* Where virtual time stops: at whichever of the lines that want the resource, and could have it when
+ * others give back, has had least. Who is served out of order, for its age or its guarantee, would
+ * else take it along, and what the others had would be forgotten. */
+static uint64_t least_tag(const struct jbi_books *books, uint32_t idx, uint32_t class_idx)
+{
+    uint64_t at = books->head->first_flow;
+    uint64_t least = UINT64_MAX;
+    struct candidate head;
+
+    for (uint32_t i = 0; i < books->n_waiters && jbi_flow_get(books, at); i++) {
+        const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
+
+        if (jbi_who_class(flow->who) == class_idx && (flow->mask >> idx & 1) &&
+            head_of(books, flow, &head) && is_within_reach(books, &head.want) &&
+            jbi_books_fit(books, &head.want, NULL) != JBI_FIT_OWN) {
+            struct jbi_want one = {
+                .component = head.want.component,
+                .class_idx = class_idx,
+                .n = 1,
+                .resource = {idx},
+            };
+            uint64_t tag = jbi_books_start_tag(books, &one);
+
+            least = tag < least ? tag : least;
+        }
+        at = flow->next;
+    }
+    return least;
+}
+
+/* Grant it, and let virtual time go on no further than it may. Part of the caller's step. */
+static int64_t grant(const struct jbi_books *books, const struct jbi_want *want)
+{
+    uint64_t least[JB_QUOTA_AMOUNTS_MAX];
+    int64_t lease;
+
+    for (uint32_t i = 0; i < want->n; i++)
+        least[i] = least_tag(books, want->resource[i], want->class_idx);
+    lease = jbi_books_grant(books, want);
+    for (uint32_t i = 0; i < want->n && lease >= 0; i++) {
+        uint64_t *vtime = &books->resources[want->resource[i]].vtime[want->class_idx];
+
+        if (least[i] < *vtime)
+            jbi_undo_set(&books->undo, vtime, least[i]);
+    }
+    return lease;
+}
+
 static bool serve_one(struct jbi_books *books, uint32_t slot)
 {
     struct jbi_quota_waiter *waiter = &books->waiters[slot];
@@ -374,7 +422,7 @@ static bool serve_one(struct jbi_books *books, uint32_t slot)
     int64_t lease;
 
     jbi_waiter_unpack(books, waiter, &want);
-    lease = jbi_books_grant(books, &want);
+    lease = grant(books, &want);
     if (lease < 0)
         return false;
     jbi_line_leave(books, slot, &want);

@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 enum {
-    JBI_QUOTA_LAYOUT = 2, /* counts changes that no size shows */
+    JBI_QUOTA_LAYOUT = 3, /* counts changes that no size shows */
     JBI_QUOTA_CLASSES = 4,
     JBI_QUOTA_ENDS = 5, /* enum jb_lease_end, from 1 */
     JBI_QUOTA_BUCKETS = JB_QUOTA_BUCKETS
@@ -74,7 +74,7 @@ struct jbi_quota_resource {
     uint64_t allocated;
     uint64_t linger_for; /* component + 1 | class << 16 */
     uint64_t linger_until_ns;
-    uint64_t vtime[JBI_QUOTA_CLASSES]; /* start tag last served */
+    uint64_t vtime[JBI_QUOTA_CLASSES]; /* start tag of who had least */
     uint64_t n_leases;
     uint64_t n_waiting;
     /* Counters, not logged: whoever dies in the middle may miscount by one. */
@@ -110,7 +110,8 @@ struct jbi_quota_share {
     uint64_t used_ns;                   /* as of the resource, not logged */
     uint64_t given;                     /* the ceiling as configured; 0: none below the limit */
     uint64_t shown;                     /* what the pace is in units of the resource */
-    uint64_t _pad[4];
+    uint64_t lasted_ns;                 /* its last lease; 0: it had none */
+    uint64_t _pad[3];
 };
 
 /* Who: component | class << 16 | n_amounts << 24 | peer << 32 | flags << 48. */
@@ -125,7 +126,8 @@ struct jbi_quota_lease {
     uint64_t next;    /* free list */
     uint64_t tag;
     uint64_t has_notice;
-    uint64_t _pad[2];
+    uint64_t advance_ns; /* charged for at the grant, at most the quantum of each resource */
+    uint64_t _pad;
     uint64_t amounts[JB_QUOTA_AMOUNTS_MAX];
 };
 

@@ -61,6 +61,82 @@ START_TEST(test_any_interval_of_backlog_is_fair_within_a_step_of_each)
 }
 END_TEST
 
+/* Bob and carol, 3 to 1, always have wants in line for parts of a resource, and alice, if she is
+ * there, goes before both for what she is guaranteed. Returns how many bob had for each of carol's. */
+static double side_by_side(uint64_t amount_each, uint64_t hold_ns, bool with_alice)
+{
+    enum { DEEP = 24 };
+    const jb_share_spec share = {.component = ALICE, .resource = 0, .guaranteed = 50};
+    const jb_resource_spec mem = {.name = "mem", .kind = JB_RESOURCE_MEMORY, .capacity = 100};
+    const jb_component_spec components[] = {
+        {.name = "a", .weight = 1}, {.name = "b", .weight = 300}, {.name = "c", .weight = 100}};
+    jb_amount amount = {.resource = 0, .amount = amount_each};
+    uint64_t n_ended[N_COMPONENTS] = {0};
+    jb_ticket tickets[N_COMPONENTS][DEEP];
+    jb_lease leases[N_COMPONENTS][DEEP];
+    jb_coord_opts opts;
+    jb_coord *coord;
+
+    memset(leases, 0, sizeof leases);
+    small_opts(&opts);
+    opts.resources = &mem;
+    opts.n_resources = 1;
+    opts.components = components;
+    opts.shares = &share;
+    opts.n_shares = with_alice;
+    opts.aging_ns = 1000000 * S;
+    opts.max_leases = opts.max_waiters = N_COMPONENTS * DEEP;
+    coord = open_coord(NULL, &opts);
+    for (uint32_t step = 0; step < 8000; step++) {
+        for (uint32_t at = with_alice ? 0 : DEEP; at < N_COMPONENTS * DEEP; at++) {
+            jb_lease *lease = &leases[at / DEEP][at % DEEP];
+            jb_ticket *ticket = &tickets[at / DEEP][at % DEEP];
+            jb_want want = want_of(at / DEEP, JB_CLASS_NORMAL, &amount);
+
+            if (lease->token && test_now_ns - lease->granted_ns >= hold_ns) {
+                HOLDS(jb_lease_release(coord, lease) == 0);
+                lease->token = 0;
+                n_ended[at / DEEP]++;
+                HOLDS(jb_coord_request(coord, &want, ticket) == 0);
+            } else if (step == 0) {
+                HOLDS(jb_coord_request(coord, &want, ticket) == 0);
+            }
+        }
+        for (uint32_t at = with_alice ? 0 : DEEP; at < N_COMPONENTS * DEEP; at++) {
+            if (leases[at / DEEP][at % DEEP].token == 0)
+                (void)jb_coord_poll(coord, &tickets[at / DEEP][at % DEEP],
+                                    &leases[at / DEEP][at % DEEP]);
+        }
+        test_now_ns += hold_ns / 8;
+    }
+    jb_coord_close(coord);
+    HOLDS(n_ended[CAROL] > 0);
+    return (double)n_ended[BOB] / (double)n_ended[CAROL];
+}
+
+START_TEST(test_leases_side_by_side_go_by_weight_however_short)
+{
+    const uint64_t holds[] = {MS, 10 * MS, 100 * MS};
+    const uint64_t amounts[] = {100, 50, 10};
+
+    for (size_t i = 0; i < 9; i++) {
+        double ratio = side_by_side(amounts[i / 3], holds[i % 3], false);
+
+        ck_assert_double_ge(ratio, 2.8);
+        ck_assert_double_le(ratio, 3.2);
+    }
+}
+END_TEST
+
+START_TEST(test_one_served_out_of_order_does_not_change_the_others_parts)
+{
+    double ratio = side_by_side(50, 10 * MS, true);
+
+    ck_assert_double_ge(ratio, 2.8);
+    ck_assert_double_le(ratio, 3.2);
+}
+END_TEST
+
 /* Others of every higher class without end, each held for up to H; n of them may be due before. */
 START_TEST(test_low_waits_no_longer_than_the_bound)
 {
@@ -111,6 +187,8 @@ int main(void)
     TCase *tcase = suite_case(suite, "fair");
 
     tcase_add_loop_test(tcase, test_any_interval_of_backlog_is_fair_within_a_step_of_each, 0, 4);
+    tcase_add_test(tcase, test_leases_side_by_side_go_by_weight_however_short);
+    tcase_add_test(tcase, test_one_served_out_of_order_does_not_change_the_others_parts);
     tcase_add_loop_test(tcase, test_low_waits_no_longer_than_the_bound, 0, 4);
     return suite_run(suite);
 }
