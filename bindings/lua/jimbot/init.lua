@@ -149,6 +149,21 @@ function jimbot.coordinator(coord_name, opts)
     return coord, failure, code
 end
 
+--- Take the name away from a coordinator: who has it open keeps it, the next one makes a new one.
+-- @return true, or nil, one sentence, and a code
+function jimbot.unlink_coordinator(coord_name)
+    local ok, why = jimbot.load()
+    if not ok then
+        return nil, why
+    end
+    local err = library.ffi.new("jb_error")
+    local rc = library.state.C.jb_coord_unlink(coord_name, err)
+    if rc < 0 then
+        return nil, library.ffi.string(err.msg), rc
+    end
+    return true
+end
+
 -- The library of clients is looked for at the first connect().
 local function prepare_client(path)
     if open_client then

@@ -113,6 +113,11 @@ test("two of one name share it, and a closed one gives everything back", functio
     equal((one:try("game", { ram = 1 })), nil)
     assert(two:try("trainer", { ram = 1 })):release()
     two:close()
+    assert(jimbot.unlink_coordinator(name))
+    local none, why, code = jimbot.unlink_coordinator(name)
+    equal(none, nil)
+    equal(type(why), "string")
+    equal(code, jimbot.err.NotFound)
 end)
 
 test("bad arguments are answers", function()
