@@ -342,7 +342,8 @@ JB_API int jb_coord_request(jb_coord *coord, const jb_want *want, jb_ticket *ret
  *
  * @return 1 (granted; the ticket is over), 0 (wait on; also when another thread is inside the
  *         coordinator this very moment), or JB_ETIMEDOUT (its wait_ns ran out; over), JB_ENOENT
- *         (no such ticket, or the lease ended before anybody asked; over), JB_EINVAL.
+ *         (no such ticket, or another handle's, or the lease ended before anybody asked; over),
+ *         JB_EINVAL.
  *
  * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1
@@ -363,7 +364,7 @@ JB_API int jb_coord_wait(jb_coord *coord, const jb_ticket *ticket, uint64_t time
 /**
  * Leave the line. A lease that was granted meanwhile is released.
  *
- * @return 0, or JB_ENOENT (no such ticket), JB_EINVAL.
+ * @return 0, or JB_ENOENT (no such ticket, or another handle's), JB_EINVAL.
  *
  * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
  * Since: 0.1

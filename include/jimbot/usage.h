@@ -150,8 +150,8 @@ JB_API int jb_usage_reserve(jb_coord *coord, const jb_take *take, uint64_t timeo
  * @param used    as many as the take had amounts, in the same order; NULL: as reserved.
  * @param n_used  0 with NULL.
  *
- * @return 0, or JB_ENOENT (it has ended: nothing changed), JB_EINVAL (another number of amounts),
- *         JB_ECORRUPT, JB_ESTATE.
+ * @return 0, or JB_ENOENT (it has ended, or belongs to another handle: nothing changed), JB_EINVAL
+ *         (another number of amounts), JB_ECORRUPT, JB_ESTATE.
  *
  * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
  * Since: 0.1

@@ -8,7 +8,7 @@
 
 static bool is_usable(const jb_coord *coord)
 {
-    return !coord->is_shared || jbi_fork_guard_is_valid(&coord->guard);
+    return jbi_fork_guard_is_valid(&coord->guard);
 }
 
 static void inside(jb_coord *coord, enum jbi_lock_result how)
@@ -159,12 +159,12 @@ static int grant_in_line(struct jbi_books *books, const struct jbi_want *want, j
 
     if (jbi_books_fit(books, want, NULL) != JBI_FITS)
         return JB_EAGAIN;
-    slot = jbi_queue_enter(books, want, UINT64_MAX);
+    slot = jbi_queue_try_enter(books, want);
     if (slot < 0)
         return (int)slot;
     jbi_queue_serve(books);
     if (books->waiters[slot].state != JBI_WAITER_GRANTED) {
-        jbi_queue_leave(books, (uint32_t)slot, JB_RECORD_LEFT);
+        jbi_queue_try_leave(books, (uint32_t)slot);
         return JB_EAGAIN;
     }
     at = (uint32_t)books->waiters[slot].lease;

@@ -70,12 +70,18 @@ static uint64_t segment_bytes(const uint64_t params[JBI_SEGMENT_PARAMS])
 static int open_alone(jb_coord *coord, const jb_coord_opts *opts, jb_error *err)
 {
     uint64_t params[JBI_SEGMENT_PARAMS];
+    int rc;
 
     jbi_config_params(opts, params);
     coord->block_bytes = jbi_books_bytes(params);
     coord->block = jbi_alloc_zeroed(&coord->alloc, (size_t)coord->block_bytes);
     if (!coord->block)
         return jbi_error_set(err, JB_ENOMEM, "no memory for a coordinator");
+    rc = jbi_fork_guard_add(&coord->guard, NULL);
+    if (rc) {
+        jbi_alloc_free(&coord->alloc, coord->block, (size_t)coord->block_bytes);
+        return jbi_error_os(err, JB_ESYS, rc, "cannot watch for fork()");
+    }
     jbi_books_place(&coord->books, coord->block, params, false);
     jbi_books_format(&coord->books, opts, jb_clock_utc_ns());
     coord->books.peer = 1;
@@ -118,7 +124,9 @@ static void bury(uint32_t peer, void *userdata)
     jb_coord *coord = burial->coord;
     bool is_first = coord->lock.self == 0 || peer == coord->books.peer;
 
-    coord->lock.self = coord->books.peer;
+    /* While it joins; later other threads read it. */
+    if (coord->lock.self == 0)
+        coord->lock.self = coord->books.peer;
     jbi_coord_enter_locked(coord, is_first);
     burial->n_ended += coord->n_ended + end_all_of(coord, peer, JB_LEASE_HOLDER_DIED);
     jbi_coord_leave(coord);
@@ -325,6 +333,8 @@ void jb_coord_close(jb_coord *coord)
         if (jbi_fork_guard_is_valid(&coord->guard))
             leave_segment(coord);
         jbi_segment_close(&coord->segment);
+    } else if (jbi_fork_guard_is_valid(&coord->guard)) {
+        jbi_fork_guard_remove(&coord->guard);
     }
     jbi_alloc_free(&alloc, coord->block, (size_t)coord->block_bytes);
     jbi_alloc_free(&alloc, coord, sizeof *coord);

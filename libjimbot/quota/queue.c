@@ -49,7 +49,8 @@ void jbi_waiter_unpack(const struct jbi_books *books, const struct jbi_quota_wai
 
 struct jbi_quota_waiter *jbi_queue_find(const struct jbi_books *books, uint64_t id, uint32_t slot)
 {
-    if (slot >= books->n_waiters || id == 0 || books->waiters[slot].id != id)
+    if (slot >= books->n_waiters || id == 0 || books->waiters[slot].id != id ||
+        books->waiters[slot].asker != books->peer)
         return NULL;
     return books->waiters[slot].state != JBI_WAITER_FREE ? &books->waiters[slot] : NULL;
 }
@@ -67,8 +68,8 @@ bool jbi_queue_is_guaranteed(const struct jbi_books *books, const struct jbi_wan
     return true;
 }
 
-int64_t jbi_queue_enter(const struct jbi_books *books, const struct jbi_want *want,
-                        uint64_t until_ns)
+static int64_t enter(const struct jbi_books *books, const struct jbi_want *want, uint64_t until_ns,
+                     bool is_recorded)
 {
     int64_t slot = jbi_line_slot_take(books);
     struct jbi_happening what = {.kind = JB_RECORD_WAITING};
@@ -105,9 +106,35 @@ int64_t jbi_queue_enter(const struct jbi_books *books, const struct jbi_want *wa
         jbi_undo_commit(&books->undo);
         return JB_ELIMIT;
     }
-    jbi_record_want(books, &what, want);
+    if (is_recorded)
+        jbi_record_want(books, &what, want);
     jbi_undo_commit(&books->undo);
     return slot;
+}
+
+int64_t jbi_queue_enter(const struct jbi_books *books, const struct jbi_want *want,
+                        uint64_t until_ns)
+{
+    return enter(books, want, until_ns, true);
+}
+
+int64_t jbi_queue_try_enter(const struct jbi_books *books, const struct jbi_want *want)
+{
+    return enter(books, want, UINT64_MAX, false);
+}
+
+void jbi_queue_try_leave(const struct jbi_books *books, uint32_t slot)
+{
+    struct jbi_quota_head *head = books->head;
+    uint64_t id = books->waiters[slot].id;
+    struct jbi_want want;
+
+    jbi_waiter_unpack(books, &books->waiters[slot], &want);
+    jbi_line_leave(books, slot, &want);
+    jbi_line_slot_free(books, slot);
+    if (head->next_token == id + 1)
+        jbi_undo_set(&books->undo, &head->next_token, id);
+    jbi_undo_commit(&books->undo);
 }
 
 static void record_left(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want,

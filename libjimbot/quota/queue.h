@@ -16,6 +16,11 @@
 int64_t jbi_queue_enter(const struct jbi_books *books, const struct jbi_want *want,
                         uint64_t until_ns);
 
+/* The same for who does not wait, unless he is served at once: nothing is recorded, and when nobody
+ * was granted anything meanwhile, not even a token is gone. */
+int64_t jbi_queue_try_enter(const struct jbi_books *books, const struct jbi_want *want);
+void jbi_queue_try_leave(const struct jbi_books *books, uint32_t slot);
+
 /* Leave the line, if it is still in one, and give up the slot. `kind` is recorded: JB_RECORD_LEFT
  * or JB_RECORD_DENIED. One step, committed. */
 void jbi_queue_leave(const struct jbi_books *books, uint32_t slot, uint32_t kind);
@@ -40,7 +45,7 @@ bool jbi_queue_has_linger(const struct jbi_books *books, const struct jbi_want *
  * nothing. */
 uint64_t jbi_queue_next_ns(const struct jbi_books *books);
 
-/* The waiter of that id in that slot, or NULL. */
+/* The waiter of that id in that slot, if it is of this handle; or NULL. */
 struct jbi_quota_waiter *jbi_queue_find(const struct jbi_books *books, uint64_t id, uint32_t slot);
 
 /* What it wants, checked. */

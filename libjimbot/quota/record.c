@@ -2,8 +2,8 @@
  * record.c: what happened, in a ring that whoever wants to know reads behind.
  *
  * Invariant: a record is written before the count that makes it one, and only the count is in the
- * undo log; a step that is rolled back never happened here either. Who reads too late is told how
- * many are gone.
+ * undo log; a step that is rolled back never happened here either, though what it wrote may have
+ * taken the place of the oldest. Who reads too late is told how many are gone.
  */
 #include "quota/coord.h"
 
@@ -18,7 +18,9 @@ void jbi_record_one(const struct jbi_books *books, const struct jbi_happening *w
     uint64_t sequence = books->head->n_records;
     struct jbi_quota_record *record = record_at(books, sequence);
 
+    /* First, so that nobody takes what is half written, or never became one, for what was here. */
     record->sequence = sequence;
+    atomic_signal_fence(memory_order_seq_cst);
     record->time_ns = books->head->now_ns;
     record->token = what->token;
     record->amount = want->amount[idx];
@@ -85,6 +87,8 @@ int jb_coord_next_record(jb_coord *coord, uint64_t *cursor, jb_record *ret_recor
         lost = oldest - *cursor;
         *cursor = oldest;
     }
+    for (; *cursor < n && record_at(books, *cursor)->sequence != *cursor; (*cursor)++)
+        lost++;
     if (*cursor < n) {
         record_show(record_at(books, *cursor), ret_record);
         (*cursor)++;

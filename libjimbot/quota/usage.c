@@ -189,6 +189,10 @@ static int settle(jb_coord *coord, const jb_usage *usage, const uint64_t *used, 
         return JB_ENOENT;
     }
     jbi_reservation_unpack(reservation, &own);
+    if (own.peer != coord->books.peer) {
+        jbi_coord_leave(coord);
+        return JB_ENOENT;
+    }
     if (used && n_used != own.n) {
         jbi_coord_leave(coord);
         return JB_EINVAL;

@@ -24,8 +24,10 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     for (struct jbi_fork_guard *guard = guards; guard; guard = guard->next) {
-        jbi_os_file_close(guard->segment->fd);
-        guard->segment->fd = -1;
+        if (guard->segment) {
+            jbi_os_file_close(guard->segment->fd);
+            guard->segment->fd = -1;
+        }
         atomic_store_explicit(&guard->is_inherited, true, memory_order_relaxed);
     }
     guards = NULL;

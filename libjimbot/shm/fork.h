@@ -17,6 +17,7 @@ struct jbi_fork_guard {
     _Atomic bool is_inherited;
 };
 
+/* segment: NULL for a handle that has none. 0 or an errno. */
 int jbi_fork_guard_add(struct jbi_fork_guard *guard, struct jbi_segment *segment);
 void jbi_fork_guard_remove(struct jbi_fork_guard *guard);
 

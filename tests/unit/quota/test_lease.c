@@ -228,6 +228,30 @@ START_TEST(test_who_reads_records_too_late_is_told_how_many_are_gone)
 }
 END_TEST
 
+/* A game that tries each frame while somebody due waits. */
+START_TEST(test_what_is_denied_leaves_one_record_and_no_more)
+{
+    jb_coord *coord = small_coord();
+    jb_coord_stats before, after;
+    jb_record record;
+    jb_lease lease;
+
+    ck_assert_int_eq(try_mem(coord, ALICE, 50, 0, &lease), 0);
+    (void)ask_mem(coord, CAROL, JB_CLASS_NORMAL, 100);
+    test_now_ns += 10 * S;
+    ck_assert_int_eq(jb_coord_get_stats(coord, &before), 0);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(try_mem(coord, BOB, 20, 0, &lease), JB_EAGAIN);
+    ck_assert_int_eq(jb_coord_get_stats(coord, &after), 0);
+    ck_assert_uint_eq(after.next_token, before.next_token);
+    ck_assert_uint_eq(after.n_records, before.n_records + 10);
+    ck_assert_int_eq(jb_coord_next_record(coord, &before.n_records, &record, NULL), 1);
+    ck_assert_uint_eq(record.kind, JB_RECORD_DENIED);
+    audit(coord);
+    jb_coord_close(coord);
+}
+END_TEST
+
 START_TEST(test_contradictory_options_are_refused_with_the_reason)
 {
     jb_share_spec shares[2] = {{.component = ALICE, .resource = MEM, .guaranteed = 60},
@@ -266,6 +290,7 @@ int main(void)
     tcase_add_test(tcase, test_a_full_table_is_a_limit);
     tcase_add_test(tcase, test_the_books_can_be_recomputed_from_the_records);
     tcase_add_test(tcase, test_who_reads_records_too_late_is_told_how_many_are_gone);
+    tcase_add_test(tcase, test_what_is_denied_leaves_one_record_and_no_more);
     tcase_add_test(tcase, test_contradictory_options_are_refused_with_the_reason);
     return suite_run(suite);
 }

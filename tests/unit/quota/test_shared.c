@@ -102,6 +102,22 @@ START_TEST(test_a_lease_of_another_handle_is_not_ours_to_end)
 }
 END_TEST
 
+START_TEST(test_a_ticket_of_another_handle_is_not_ours)
+{
+    jb_coord *a = open_named(), *b = open_named();
+    jb_ticket ticket;
+    jb_lease lease;
+
+    ticket = ask_mem(a, ALICE, JB_CLASS_NORMAL, 70);
+    ck_assert_int_eq(jb_coord_cancel(b, &ticket), JB_ENOENT);
+    ck_assert_int_eq(jb_coord_poll(b, &ticket, &lease), JB_ENOENT);
+    ck_assert_int_eq(jb_coord_poll(a, &ticket, &lease), 1);
+    audit(b);
+    jb_coord_close(a);
+    jb_coord_close(b);
+}
+END_TEST
+
 START_TEST(test_what_the_dead_had_is_free_again)
 {
     jb_coord *coord = open_named();
@@ -336,7 +352,7 @@ END_TEST
 
 START_TEST(test_a_handle_does_not_survive_fork)
 {
-    jb_coord *coord = open_named();
+    jb_coord *coord = _i == 0 ? open_named() : small_coord();
     int status = -1;
     pid_t pid = fork();
 
@@ -364,6 +380,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, fresh_name, remove_name);
     tcase_add_test(tcase, test_two_handles_share_one_set_of_books);
     tcase_add_test(tcase, test_a_lease_of_another_handle_is_not_ours_to_end);
+    tcase_add_test(tcase, test_a_ticket_of_another_handle_is_not_ours);
     tcase_add_test(tcase, test_what_the_dead_had_is_free_again);
     tcase_add_test(tcase, test_who_waits_notices_that_the_holder_died);
     tcase_add_test(tcase, test_who_only_tries_or_polls_notices_it_too);
@@ -372,6 +389,6 @@ int main(void)
     tcase_add_test(tcase, test_a_restart_finds_detached_leases_and_greater_tokens);
     tcase_add_test(tcase, test_closing_gives_back_what_was_held_and_waited_for);
     tcase_add_test(tcase, test_another_configuration_under_the_name_is_refused);
-    tcase_add_test(tcase, test_a_handle_does_not_survive_fork);
+    tcase_add_loop_test(tcase, test_a_handle_does_not_survive_fork, 0, 2);
     return suite_run(suite);
 }

@@ -103,6 +103,46 @@ START_TEST(test_whoever_comes_in_begins_an_empty_log)
 }
 END_TEST
 
+/* As much of a step as its writer lived for: the record is there, the count that makes it one was
+ * rolled back. The oldest is gone with it. */
+START_TEST(test_a_record_that_was_rolled_back_is_never_read)
+{
+    enum { N_RECORDS = 16 };
+    jb_coord *coord = NULL;
+    jb_coord_opts opts;
+    jb_resource_spec resource = {.name = "mem", .kind = JB_RESOURCE_MEMORY, .capacity = 1};
+    jb_component_spec component = {.name = "a"};
+    jb_amount amount = {.resource = 0, .amount = 1};
+    jb_want want = {.n_amounts = 1, .amounts = &amount};
+    uint64_t cursor = 0, lost = 0, n_read = 0;
+    struct jbi_happening what = {.kind = JB_RECORD_GRANTED, .token = 4242};
+    struct jbi_want checked = {.n = 1, .amount = {77}};
+    jb_record record;
+    jb_lease lease;
+
+    jb_coord_opts_init(&opts, sizeof opts);
+    opts.resources = &resource;
+    opts.components = &component;
+    opts.n_resources = opts.n_components = 1;
+    opts.max_records = N_RECORDS;
+    ck_assert_int_eq(jb_coord_open(NULL, &opts, &coord, NULL), 0);
+    for (int i = 0; i < N_RECORDS; i++) {
+        ck_assert_int_eq(jb_coord_try(coord, &want, &lease), 0);
+        ck_assert_int_eq(jb_lease_release(coord, &lease), 0);
+    }
+    jbi_record_one(&coord->books, &what, &checked, 0, 0);
+    coord->books.head->n_records--;
+    for (uint64_t more; jb_coord_next_record(coord, &cursor, &record, &more) == 1; n_read++) {
+        lost += more;
+        ck_assert_uint_eq(record.sequence, cursor - 1);
+        ck_assert_uint_ne(record.token, 4242);
+    }
+    ck_assert_uint_eq(n_read, N_RECORDS - 1);
+    ck_assert_uint_eq(lost, N_RECORDS + 1);
+    jb_coord_close(coord);
+}
+END_TEST
+
 START_TEST(test_without_a_log_words_are_just_set)
 {
     undo.log = NULL;
@@ -124,6 +164,7 @@ int main(void)
     tcase_add_test(tcase, test_a_log_of_nonsense_touches_nothing_outside);
     tcase_add_test(tcase, test_what_no_log_holds_is_not_changed);
     tcase_add_test(tcase, test_whoever_comes_in_begins_an_empty_log);
+    tcase_add_test(tcase, test_a_record_that_was_rolled_back_is_never_read);
     tcase_add_test(tcase, test_without_a_log_words_are_just_set);
     return suite_run(suite);
 }

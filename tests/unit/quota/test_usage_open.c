@@ -4,6 +4,9 @@
  */
 #include "quota.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #define MINUTE (60 * S)
 #define HOUR   (60 * MINUTE)
 
@@ -68,11 +71,33 @@ START_TEST(test_what_is_reserved_counts_until_it_is_used)
 }
 END_TEST
 
+START_TEST(test_another_handle_does_not_end_it)
+{
+    char name[64];
+    jb_coord *a, *b;
+    jb_usage usage;
+
+    snprintf(name, sizeof name, "test-usage-open-%d", (int)getpid());
+    a = open_long(name);
+    b = open_long(name);
+    ck_assert_int_eq(jb_coord_unlink(name, NULL), 0);
+    ck_assert_int_eq(one_call(a, &usage), 0);
+    ck_assert_int_eq(jb_usage_refund(b, &usage), JB_ENOENT);
+    ck_assert_int_eq(jb_usage_commit(b, &usage, NULL, 0), JB_ENOENT);
+    ck_assert_uint_eq(left(b), 9);
+    ck_assert_int_eq(jb_usage_refund(a, &usage), 0);
+    ck_assert_uint_eq(left(b), 10);
+    jb_coord_close(a);
+    jb_coord_close(b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("quota-usage-open");
     TCase *tc = suite_case(suite, "open");
 
     tcase_add_test(tc, test_what_is_reserved_counts_until_it_is_used);
+    tcase_add_test(tc, test_another_handle_does_not_end_it);
     return suite_run(suite);
 }
