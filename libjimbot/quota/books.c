@@ -247,6 +247,7 @@ void jbi_lease_unpack(const struct jbi_books *books, const struct jbi_quota_leas
         .tag = lease->tag,
         .since_ns = lease->granted_ns,
         .advance_ns = lease->advance_ns,
+        .has_notice = lease->has_notice != 0,
     };
     for (uint32_t i = 0; i < ret_want->n; i++) {
         uint32_t resource = (uint32_t)(lease->resources >> (8 * i)) & 0xff;
@@ -318,6 +319,8 @@ static void give_back(const struct jbi_books *books, const struct jbi_want *held
     pace(books, held, idx, jbi_books_part_ns(resource, held->amount[idx], held_ns));
     jbi_undo_set(&books->undo, &resource->allocated, resource->allocated - held->amount[idx]);
     jbi_undo_set(&books->undo, &share->allocated, share->allocated - held->amount[idx]);
+    if (held->has_notice)
+        jbi_undo_set(&books->undo, &share->noticed, less(share->noticed, held->amount[idx]));
 }
 
 void jbi_books_end(const struct jbi_books *books, uint32_t slot, uint32_t how)
@@ -399,6 +402,9 @@ void jbi_books_notice(const struct jbi_books *books, uint32_t slot, uint64_t not
 
     jbi_lease_unpack(books, lease, &held);
     what.value_ns = notice_ns;
+    for (uint32_t i = 0; i < held.n && !held.has_notice; i++)
+        jbi_undo_add(&books->undo, &jbi_share_get(books, held.component, held.resource[i])->noticed,
+                     held.amount[i]);
     jbi_undo_set(&books->undo, &lease->has_notice, 1);
     if (end_ns < lease->deadline_ns)
         jbi_books_set_deadline(books, slot, end_ns);

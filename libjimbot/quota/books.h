@@ -61,6 +61,7 @@ struct jbi_want {
     uint64_t tag;
     uint64_t since_ns;
     uint64_t advance_ns; /* of a lease */
+    bool has_notice;     /* of a lease */
 };
 
 enum jbi_fit {

@@ -2,7 +2,8 @@
  * notice.c: against inversion: who goes first does not wait for the end of leases that go last.
  *
  * Invariant: notice is given only when it helps: when what comes free by it, with what is given
- * notice already, is enough for the waiter. A lease within its component's guarantee gets none.
+ * notice already, is enough for the waiter. What remains to a component without those that were given
+ * notice is not below its guarantee by it.
  */
 #include "quota/queue.h"
 
@@ -37,6 +38,35 @@ static bool take(const struct jbi_want *want, const struct jbi_want *held,
     return helps;
 }
 
+/* What would be taken from a share in this trial. */
+static uint64_t *trial_of(const struct jbi_books *books, struct jbi_quota_share *share)
+{
+    if (share->trial_no != books->head->trial_no) {
+        share->trial_no = books->head->trial_no;
+        share->trial = 0;
+    }
+    return &share->trial;
+}
+
+/* Does its component keep what it is guaranteed without this one, and those asked before? */
+static bool is_beyond_guarantee(const struct jbi_books *books, const struct jbi_want *held)
+{
+    for (uint32_t i = 0; i < held->n; i++) {
+        struct jbi_quota_share *share = jbi_share_get(books, held->component, held->resource[i]);
+        uint64_t left = share->allocated;
+        const uint64_t gone[] = {share->noticed, *trial_of(books, share), held->amount[i]};
+
+        for (uint32_t j = 0; j < sizeof gone / sizeof gone[0]; j++) {
+            if (gone[j] > left)
+                return false;
+            left -= gone[j];
+        }
+        if (left < share->guaranteed)
+            return false;
+    }
+    return true;
+}
+
 static bool may_be_asked(const struct jbi_books *books, const struct jbi_want *want,
                          const struct jbi_want *held, bool is_guaranteed)
 {
@@ -44,14 +74,20 @@ static bool may_be_asked(const struct jbi_books *books, const struct jbi_want *w
         return false;
     if (held->component == want->component && is_guaranteed)
         return false;
-    for (uint32_t i = 0; i < held->n; i++) {
-        const struct jbi_quota_share *share =
-            jbi_share_get(books, held->component, held->resource[i]);
+    return is_beyond_guarantee(books, held);
+}
 
-        if (share->allocated <= share->guaranteed)
-            return false;
+/* Give it notice, or only count it. */
+static void ask_one(const struct jbi_books *books, uint32_t slot, const struct jbi_want *held,
+                    bool does_ask)
+{
+    if (does_ask) {
+        jbi_books_notice(books, slot, books->head->notice_ns);
+        return;
     }
-    return true;
+    for (uint32_t i = 0; i < held->n; i++)
+        *trial_of(books, jbi_share_get(books, held->component, held->resource[i])) +=
+            held->amount[i];
 }
 
 /* One way through all leases: those of `class_idx` that may be asked, or those that were. Gives
@@ -72,8 +108,8 @@ static void sweep(const struct jbi_books *books, const struct jbi_want *want, ui
             continue;
         jbi_lease_unpack(books, lease, &held);
         if (held.class_idx == class_idx && may_be_asked(books, want, &held, is_guaranteed) &&
-            take(want, &held, lack) && does_ask)
-            jbi_books_notice(books, slot, books->head->notice_ns);
+            take(want, &held, lack))
+            ask_one(books, slot, &held, does_ask);
     }
 }
 
@@ -113,8 +149,10 @@ static void ask_for(const struct jbi_books *books, const struct jbi_want *want)
         return;
     for (uint32_t i = 0; i < want->n; i++)
         still[i] = lack[i];
+    books->head->trial_no++;
     for (uint32_t i = 0; i < JBI_QUOTA_CLASSES; i++)
         sweep(books, want, i, false, still);
+    books->head->trial_no++;
     if (!is_enough(want, still))
         return;
     for (uint32_t i = 0; i < JBI_QUOTA_CLASSES && !is_enough(want, lack); i++)

@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 enum {
-    JBI_QUOTA_LAYOUT = 3, /* counts changes that no size shows */
+    JBI_QUOTA_LAYOUT = 4, /* counts changes that no size shows */
     JBI_QUOTA_CLASSES = 4,
     JBI_QUOTA_ENDS = 5, /* enum jb_lease_end, from 1 */
     JBI_QUOTA_BUCKETS = JB_QUOTA_BUCKETS
@@ -42,7 +42,8 @@ struct jbi_quota_head {
     uint64_t aging_ns;
     uint64_t notice_ns;
     uint64_t max_hold_ns;
-    uint64_t _pad1[4];
+    uint64_t trial_no; /* of notice.c, not logged */
+    uint64_t _pad1[3];
     uint64_t now_ns;     /* the latest time anybody saw */
     uint64_t next_token; /* begins at the UTC nanoseconds of the creation */
     uint64_t n_records;
@@ -111,7 +112,9 @@ struct jbi_quota_share {
     uint64_t given;                     /* the ceiling as configured; 0: none below the limit */
     uint64_t shown;                     /* what the pace is in units of the resource */
     uint64_t lasted_ns;                 /* its last lease; 0: it had none */
-    uint64_t _pad[3];
+    uint64_t noticed;                   /* of what is allocated, what was given notice */
+    uint64_t trial;                     /* notice.c: would be given it too, in this trial */
+    uint64_t trial_no;
 };
 
 /* Who: component | class << 16 | n_amounts << 24 | peer << 32 | flags << 48. */

@@ -329,6 +329,36 @@ START_TEST(test_nobody_is_given_notice_in_vain)
 }
 END_TEST
 
+START_TEST(test_notice_leaves_a_component_what_it_is_guaranteed)
+{
+    jb_share_spec share = {.component = ALICE, .resource = MEM, .guaranteed = 50};
+    jb_amount amount = {.resource = MEM, .amount = 10};
+    jb_want low = want_of(ALICE, JB_CLASS_LOW, &amount);
+    jb_coord_opts opts;
+    jb_lease leases[6], other;
+    jb_coord *coord;
+    int n_asked = 0;
+
+    small_opts(&opts);
+    opts.notice_ns = 5 * MS;
+    opts.shares = &share;
+    opts.n_shares = 1;
+    coord = open_coord(NULL, &opts);
+    for (int i = 0; i < 6; i++)
+        ck_assert_int_eq(jb_coord_try(coord, &low, &leases[i]), 0);
+    ck_assert_int_eq(try_mem(coord, CAROL, 40, 0, &other), 0);
+    (void)ask_mem(coord, BOB, JB_CLASS_CRITICAL, 60);
+    for (int i = 0; i < 6; i++)
+        n_asked += jb_lease_check(coord, &leases[i], NULL) == JB_LEASE_NOTICE;
+    ck_assert_int_eq(n_asked, 0);
+    (void)ask_mem(coord, CAROL, JB_CLASS_HIGH, 10);
+    for (int i = 0; i < 6; i++)
+        n_asked += jb_lease_check(coord, &leases[i], NULL) == JB_LEASE_NOTICE;
+    ck_assert_int_eq(n_asked, 1);
+    jb_coord_close(coord);
+}
+END_TEST
+
 START_TEST(test_dominant_shares_are_levelled)
 {
     jb_amount gpu[] = {{.resource = MEM, .amount = 10}, {.resource = GPU, .amount = 300}};
@@ -341,6 +371,10 @@ START_TEST(test_dominant_shares_are_levelled)
     small_opts(&opts);
     opts.flags = JB_COORD_DRF;
     coord = open_coord(NULL, &opts);
+    /* Bob had most so far, but has least now: only fair queueing would let carol go first. */
+    ck_assert_int_eq(try_mem(coord, BOB, 20, 0, &lease), 0);
+    test_now_ns += S;
+    ck_assert_int_eq(jb_lease_release(coord, &lease), 0);
     ck_assert_int_eq(jb_coord_try(coord, &want, &lease), 0);
     ck_assert_int_eq(try_mem(coord, BOB, 20, 0, &lease), 0);
     ck_assert_int_eq(try_mem(coord, ALICE, 70, 0, &lease), 0);
@@ -372,6 +406,7 @@ int main(void)
     tcase_add_test(tcase, test_cancelling_what_was_granted_meanwhile_gives_it_back);
     tcase_add_test(tcase, test_a_high_waiter_ends_the_lease_of_a_low_one);
     tcase_add_test(tcase, test_nobody_is_given_notice_in_vain);
+    tcase_add_test(tcase, test_notice_leaves_a_component_what_it_is_guaranteed);
     tcase_add_test(tcase, test_dominant_shares_are_levelled);
     return suite_run(suite);
 }
