@@ -115,8 +115,11 @@ int jb_slice_next(jb_coord *coord, jb_slice *slice, uint64_t timeout_ns)
         return JB_EINVAL;
     want = want_of(coord, slice, &amount);
     rc = jbi_coord_want_take(coord, &want, &checked);
-    if (!rc)
-        rc = jbi_coord_enter(coord);
+    if (rc) {
+        (void)jb_slice_end(coord, slice);
+        return rc;
+    }
+    rc = jbi_coord_enter(coord);
     if (rc)
         return rc;
     /* First in line, then the end: whoever is served by it chooses among us too. */
@@ -128,5 +131,6 @@ int jb_slice_next(jb_coord *coord, jb_slice *slice, uint64_t timeout_ns)
     jbi_coord_leave(coord);
     if (slot < 0)
         return (int)slot;
-    return jbi_coord_wait_or_leave(coord, &ticket, timeout_ns, &slice->lease);
+    rc = jbi_coord_wait_or_leave(coord, &ticket, timeout_ns, &slice->lease);
+    return rc == JB_ETIMEDOUT && timeout_ns == 0 ? JB_EAGAIN : rc;
 }

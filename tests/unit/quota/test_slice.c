@@ -100,11 +100,26 @@ START_TEST(test_next_goes_on_while_it_is_its_turn)
         ck_assert_uint_eq(alice.used_ns, 10 * MS);
         n++;
     }
+    ck_assert_int_eq(jb_slice_next(coord, &alice, 0), JB_EAGAIN);
     ck_assert_int_ge(n, 3);
     ck_assert_int_le(n, 4);
     ck_assert_uint_eq(alice.lease.token, 0);
     ck_assert_int_eq(jb_coord_poll(coord, &bob, &lease), 1);
     audit(coord);
+    jb_coord_close(coord);
+}
+END_TEST
+
+START_TEST(test_after_a_next_that_cannot_be_there_is_no_slice)
+{
+    jb_coord *coord = gpu_coord(NULL, 0, 0, 0);
+    jb_slice alice = {.component = ALICE, .resource = GPU};
+
+    ck_assert_int_eq(jb_slice_begin(coord, &alice, 0), 0);
+    alice.amount = 1001;
+    ck_assert_int_eq(jb_slice_next(coord, &alice, 0), JB_ETOOBIG);
+    ck_assert_uint_eq(alice.lease.token, 0);
+    ck_assert_uint_eq(allocated(coord, GPU), 0);
     jb_coord_close(coord);
 }
 END_TEST
@@ -276,6 +291,7 @@ int main(void)
 
     tcase_add_test(tcase, test_backlogged_components_get_time_by_weight_within_a_step);
     tcase_add_test(tcase, test_next_goes_on_while_it_is_its_turn);
+    tcase_add_test(tcase, test_after_a_next_that_cannot_be_there_is_no_slice);
     tcase_add_test(tcase, test_a_slice_is_asked_to_drop_after_its_quantum_if_somebody_waits);
     tcase_add_test(tcase, test_strict_is_exactly_the_share_also_when_idle);
     tcase_add_loop_test(tcase, test_strict_parts_do_not_depend_on_the_unit, 0, 2);
