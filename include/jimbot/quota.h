@@ -57,11 +57,14 @@
  *
  * **The bound.** While every lease lasts at most H (max_hold_ns), a LOW waiter within its
  * component's ceiling, and within what is not in use without a lease, is due after 4 aging_ns. From then on only those who became due before it go
- * first: with n of them it has what it wants after at most 4 aging_ns + (n + 1) H.
+ * first: with n of them it has what it wants after at most 4 aging_ns + (n + 1) H. A lease that is
+ * renewed counts as one: while anybody due wants what it has, no renewal goes beyond H from its grant.
+ * Who is due goes by age alone: set aging_ns well above what a line takes (its length times how long
+ * leases last). Beyond it, weights do not count within a class.
  *
  * **Inversion.** With notice_ns a waiter does not have to wait for the end of leases of a lower
- * class, nor one within its guarantee for any of others, if those are beyond the guarantee of their
- * own component: as many of them as it takes are given notice, and end after notice_ns as
+ * class, nor one within its guarantee for any of others, if their component keeps what it is
+ * guaranteed without them: as many of them as it takes are given notice, and end after notice_ns as
  * JB_LEASE_REVOKED. Holders see it in jb_lease_check().
  *
  * **Time** comes from one clock; one that jumps back counts as standing still.
@@ -151,7 +154,9 @@ typedef struct jb_share_spec {
     uint32_t component;  /**< index into components */
     uint32_t resource;   /**< index into resources */
     uint64_t guaranteed; /**< goes before others up to here; all guarantees together at most the
-                            capacity less the headroom */
+                            capacity less the headroom. Of GPU time only with JB_RESOURCE_STRICT: a
+                            slice is all of the device, which is more than any guarantee of a part;
+                            use weights */
     uint64_t ceiling;    /**< never more than this; 0: the capacity less the headroom */
 } jb_share_spec;
 
@@ -391,7 +396,7 @@ JB_API int jb_coord_acquire(jb_coord *coord, const jb_want *want, uint64_t timeo
  * @param hold_ns  0: as long as at first. Cut to max_hold_ns.
  *
  * @return 0, or JB_ENOENT (it has ended, or belongs to another handle), JB_ESTATE (it was given
- *         notice), JB_EINVAL.
+ *         notice, or a due waiter wants what it has: the deadline stays), JB_EINVAL.
  *
  * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
  * Since: 0.1

@@ -32,12 +32,28 @@ int jb_lease_release(jb_coord *coord, const jb_lease *lease)
     return rc;
 }
 
+/* Somebody is due who wants what it has: he waits for max_hold_ns from the grant, not for all
+ * renewals. */
+static bool is_too_late(const struct jbi_books *books, const struct jbi_quota_lease *lease,
+                        uint64_t deadline_ns)
+{
+    uint64_t most = books->head->max_hold_ns;
+    struct jbi_want held;
+
+    if (most == 0 || deadline_ns <= lease->deadline_ns ||
+        (deadline_ns > lease->granted_ns && deadline_ns - lease->granted_ns <= most))
+        return false;
+    jbi_lease_unpack(books, lease, &held);
+    return jbi_queue_is_any_due(books, held.mask);
+}
+
 static int renew_inside(jb_coord *coord, jb_lease *lease, uint64_t hold_ns)
 {
     const struct jbi_books *books = &coord->books;
     const struct jbi_quota_lease *found = jbi_coord_own_lease(coord, lease);
     uint64_t most = books->head->max_hold_ns ? books->head->max_hold_ns : UINT64_MAX;
     uint64_t now = books->head->now_ns;
+    uint64_t deadline_ns;
 
     if (!found)
         return JB_ENOENT;
@@ -47,8 +63,10 @@ static int renew_inside(jb_coord *coord, jb_lease *lease, uint64_t hold_ns)
         hold_ns = found->hold_ns;
     if (hold_ns > most)
         hold_ns = most;
-    jbi_books_set_deadline(books, lease->slot,
-                           hold_ns < UINT64_MAX - now ? now + hold_ns : UINT64_MAX);
+    deadline_ns = hold_ns < UINT64_MAX - now ? now + hold_ns : UINT64_MAX;
+    if (is_too_late(books, found, deadline_ns))
+        return JB_ESTATE;
+    jbi_books_set_deadline(books, lease->slot, deadline_ns);
     jbi_undo_commit(&books->undo);
     lease->deadline_ns = found->deadline_ns;
     return 0;

@@ -250,6 +250,23 @@ static bool is_within_reach(const struct jbi_books *books, const struct jbi_want
     return true;
 }
 
+bool jbi_queue_is_any_due(const struct jbi_books *books, uint64_t mask)
+{
+    uint64_t at = books->head->first_flow;
+    struct candidate head;
+
+    for (uint32_t i = 0; i < books->n_waiters && jbi_flow_get(books, at); i++) {
+        const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
+
+        if ((flow->mask & mask) && head_of(books, flow, &head) &&
+            head.due_ns <= books->head->now_ns && is_within_reach(books, &head.want) &&
+            jbi_books_fit(books, &head.want, NULL) != JBI_FIT_OWN)
+            return true;
+        at = flow->next;
+    }
+    return false;
+}
+
 static void due_add(struct due_list *list, const struct candidate *head)
 {
     uint32_t at = list->n;

@@ -41,6 +41,9 @@ bool jbi_queue_somebody_could_go(const struct jbi_books *books);
 /* Is any of what it wants kept for somebody who is expected back? */
 bool jbi_queue_has_linger(const struct jbi_books *books, const struct jbi_want *want);
 
+/* Is there anybody due who wants one of these resources and could have it when it comes free? */
+bool jbi_queue_is_any_due(const struct jbi_books *books, uint64_t mask);
+
 /* When somebody in line may become able to go, or has to leave: UINT64_MAX when time alone changes
  * nothing. */
 uint64_t jbi_queue_next_ns(const struct jbi_books *books);

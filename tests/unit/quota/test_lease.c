@@ -273,6 +273,30 @@ START_TEST(test_contradictory_options_are_refused_with_the_reason)
 }
 END_TEST
 
+START_TEST(test_renewals_do_not_outlast_one_who_is_due)
+{
+    jb_coord_opts opts;
+    jb_coord *coord;
+    jb_lease lease, other;
+    jb_ticket low;
+
+    small_opts(&opts);
+    opts.max_hold_ns = 10 * MS;
+    opts.aging_ns = MS;
+    coord = open_coord(NULL, &opts);
+    ck_assert_int_eq(try_mem(coord, ALICE, 100, 0, &lease), 0);
+    low = ask_mem(coord, BOB, JB_CLASS_LOW, 100);
+    test_now_ns += 3 * MS;
+    ck_assert_int_eq(jb_lease_renew(coord, &lease, 0), 0);
+    test_now_ns += 2 * MS;
+    ck_assert_int_eq(jb_lease_renew(coord, &lease, 0), JB_ESTATE);
+    ck_assert_int_eq(jb_lease_check(coord, &lease, NULL), JB_LEASE_GOOD);
+    test_now_ns = lease.deadline_ns;
+    ck_assert_int_eq(jb_coord_poll(coord, &low, &other), 1);
+    jb_coord_close(coord);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lease");
@@ -292,5 +316,6 @@ int main(void)
     tcase_add_test(tcase, test_who_reads_records_too_late_is_told_how_many_are_gone);
     tcase_add_test(tcase, test_what_is_denied_leaves_one_record_and_no_more);
     tcase_add_test(tcase, test_contradictory_options_are_refused_with_the_reason);
+    tcase_add_test(tcase, test_renewals_do_not_outlast_one_who_is_due);
     return suite_run(suite);
 }
