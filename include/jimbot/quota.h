@@ -53,14 +53,16 @@
  * (start-time fair queueing over amount times time held, as measured at the end); with
  * JB_COORD_DRF whoever has the smallest dominant share at the moment. Who can be served now is,
  * ahead of one that cannot: nothing stays idle beside a waiter at the head of its line whose want
- * fits, except what is kept for a due one or for `linger_ns`.
+ * fits, except what is kept for a due one, for one that leases were given notice for
+ * (see "Inversion"), or for `linger_ns`.
  *
  * **The bound.** While every lease lasts at most H (max_hold_ns), a LOW waiter within its
- * component's ceiling, and within what is not in use without a lease, is due after 4 aging_ns. From then on only those who became due before it go
- * first: with n of them it has what it wants after at most 4 aging_ns + (n + 1) H. A lease that is
- * renewed counts as one: while anybody due wants what it has, no renewal goes beyond H from its grant.
- * Who is due goes by age alone: set aging_ns well above what a line takes (its length times how long
- * leases last). Beyond it, weights do not count within a class.
+ * component's ceiling, and within what is not in use without a lease, is due after 4 aging_ns. From
+ * then on only those who became due before it go first: with n of them it has what it wants after
+ * at most 4 aging_ns + (n + 1) H. A lease that is renewed counts as one: while anybody due wants
+ * what it has, no renewal goes beyond H from its grant. Who is due goes by age alone: set aging_ns
+ * well above what a line takes (its length times how long leases last). Beyond it, weights do not
+ * count within a class.
  *
  * **Inversion.** With notice_ns a waiter does not have to wait for the end of leases of a lower
  * class, nor one within its guarantee for any of others, if their component keeps what it is

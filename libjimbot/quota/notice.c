@@ -2,21 +2,103 @@
  * notice.c: against inversion: who goes first does not wait for the end of leases that go last.
  *
  * Invariant: notice is given only when it helps: when what comes free by it, with what is given
- * notice already, is enough for the waiter. What remains to a component without those that were given
- * notice is not below its guarantee by it.
+ * notice already and not promised to others, is enough for the waiter. What remains to a component
+ * without those that were given notice is not below its guarantee by it. Room that is made for a
+ * waiter is kept for it from whoever goes after it.
  */
 #include "quota/queue.h"
 
-/* What is lacking of each resource of the want. */
-static void lack_of(const struct jbi_books *books, const struct jbi_want *want,
-                    uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+#include <string.h>
+
+uint64_t jbi_queue_promised_until(const struct jbi_books *books,
+                                  const struct jbi_quota_waiter *waiter)
 {
+    uint64_t asked_ns = waiter->asked_ns;
+    uint64_t until_ns;
+
+    if (!(asked_ns & 1) || __builtin_mul_overflow(books->head->notice_ns, 2, &until_ns) ||
+        __builtin_add_overflow(until_ns, asked_ns, &until_ns))
+        return 0;
+    return until_ns > books->head->now_ns ? until_ns : 0;
+}
+
+static void promise(const struct jbi_books *books, const struct jbi_want *want,
+                    struct jbi_promised *promised)
+{
+    uint64_t *amount = promised->amount[jbi_queue_group(books, want)];
+
     for (uint32_t i = 0; i < want->n; i++) {
-        const struct jbi_quota_resource *resource = &books->resources[want->resource[i]];
+        if (__builtin_add_overflow(amount[want->resource[i]], want->amount[i],
+                                   &amount[want->resource[i]]))
+            amount[want->resource[i]] = UINT64_MAX;
+    }
+}
+
+static void promise_less(const struct jbi_books *books, const struct jbi_want *want,
+                         struct jbi_promised *promised)
+{
+    uint64_t *amount = promised->amount[jbi_queue_group(books, want)];
+
+    for (uint32_t i = 0; i < want->n; i++) {
+        uint64_t *of = &amount[want->resource[i]];
+
+        *of = *of > want->amount[i] ? *of - want->amount[i] : 0;
+    }
+}
+
+static bool is_kept_for(const struct jbi_books *books, const struct jbi_quota_waiter *waiter,
+                        const struct jbi_want *want)
+{
+    return jbi_queue_promised_until(books, waiter) && jbi_queue_is_within_reach(books, want) &&
+           jbi_books_fit(books, want, NULL) != JBI_FIT_OWN;
+}
+
+void jbi_queue_promised(const struct jbi_books *books, struct jbi_promised *ret_promised)
+{
+    uint64_t at = books->head->first_flow;
+
+    memset(ret_promised, 0, sizeof *ret_promised);
+    for (uint32_t i = 0;
+         i < books->n_waiters && jbi_flow_get(books, at) && books->head->notice_ns > 0; i++) {
+        const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
+        const struct jbi_quota_waiter *waiter = jbi_waiter_get(books, flow->head);
+        struct jbi_want want;
+
+        at = flow->next;
+        if (!waiter || waiter->state != JBI_WAITER_WAITING)
+            continue;
+        jbi_waiter_unpack(books, waiter, &want);
+        if (is_kept_for(books, waiter, &want))
+            promise(books, &want, ret_promised);
+    }
+}
+
+static uint64_t noticed_of(const struct jbi_books *books, uint32_t resource)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < books->n_components; i++)
+        sum += jbi_share_get(books, i, resource)->noticed;
+    return sum;
+}
+
+/* What is lacking of each resource of the want, when those that were given notice have ended and
+ * those who go no later than it have what they were promised. */
+static void lack_of(const struct jbi_books *books, const struct jbi_want *want,
+                    const struct jbi_promised *promised, uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+{
+    uint32_t group = jbi_queue_group(books, want);
+
+    for (uint32_t i = 0; i < want->n; i++) {
+        uint32_t idx = want->resource[i];
+        const struct jbi_quota_resource *resource = &books->resources[idx];
         uint64_t limit = jbi_books_limit(resource);
         uint64_t left = resource->allocated < limit ? limit - resource->allocated : 0;
 
         left = resource->foreign < left ? left - resource->foreign : 0;
+        left += noticed_of(books, idx);
+        for (uint32_t j = 0; j <= group; j++)
+            left = promised->amount[j][idx] < left ? left - promised->amount[j][idx] : 0;
         lack[i] = want->amount[i] > left ? want->amount[i] - left : 0;
     }
 }
@@ -113,23 +195,6 @@ static void sweep(const struct jbi_books *books, const struct jbi_want *want, ui
     }
 }
 
-static void count_asked(const struct jbi_books *books, const struct jbi_want *want,
-                        uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
-{
-    uint64_t top = books->head->top_lease;
-
-    if (top > books->n_leases)
-        top = books->n_leases;
-    for (uint32_t slot = 0; slot < top; slot++) {
-        struct jbi_want held;
-
-        if (books->leases[slot].token != 0 && books->leases[slot].has_notice) {
-            jbi_lease_unpack(books, &books->leases[slot], &held);
-            (void)take(want, &held, lack);
-        }
-    }
-}
-
 static bool is_enough(const struct jbi_want *want, const uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
 {
     for (uint32_t i = 0; i < want->n; i++) {
@@ -139,14 +204,15 @@ static bool is_enough(const struct jbi_want *want, const uint64_t lack[JB_QUOTA_
     return true;
 }
 
-static void ask_for(const struct jbi_books *books, const struct jbi_want *want)
+/* Ask for what it lacks. True when that will be enough. */
+static bool ask_for(const struct jbi_books *books, const struct jbi_want *want,
+                    const struct jbi_promised *promised)
 {
     uint64_t lack[JB_QUOTA_AMOUNTS_MAX], still[JB_QUOTA_AMOUNTS_MAX];
 
-    lack_of(books, want, lack);
-    count_asked(books, want, lack);
+    lack_of(books, want, promised, lack);
     if (is_enough(want, lack))
-        return;
+        return true;
     for (uint32_t i = 0; i < want->n; i++)
         still[i] = lack[i];
     books->head->trial_no++;
@@ -154,29 +220,42 @@ static void ask_for(const struct jbi_books *books, const struct jbi_want *want)
         sweep(books, want, i, false, still);
     books->head->trial_no++;
     if (!is_enough(want, still))
-        return;
+        return false;
     for (uint32_t i = 0; i < JBI_QUOTA_CLASSES && !is_enough(want, lack); i++)
         sweep(books, want, i, true, lack);
+    return true;
+}
+
+static bool is_too_soon(const struct jbi_books *books, const struct jbi_quota_waiter *waiter)
+{
+    uint64_t now = books->head->now_ns;
+
+    return waiter->asked_ns != 0 &&
+           (waiter->asked_ns >= now || now - waiter->asked_ns < books->head->notice_ns);
 }
 
 void jbi_queue_ask_for_room(const struct jbi_books *books)
 {
     uint64_t at = books->head->first_flow;
-    uint64_t now = books->head->now_ns;
+    uint64_t now = books->head->now_ns & ~UINT64_C(1);
+    struct jbi_promised promised;
 
+    jbi_queue_promised(books, &promised);
     for (uint32_t i = 0; i < books->n_waiters && jbi_flow_get(books, at); i++) {
         const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
         struct jbi_quota_waiter *waiter = jbi_waiter_get(books, flow->head);
         struct jbi_want want;
 
         at = flow->next;
-        if (!waiter || waiter->state != JBI_WAITER_WAITING ||
-            (waiter->asked_ns != 0 && now - waiter->asked_ns < books->head->notice_ns))
+        if (!waiter || waiter->state != JBI_WAITER_WAITING || is_too_soon(books, waiter))
             continue;
         jbi_waiter_unpack(books, waiter, &want);
         if (jbi_books_fit(books, &want, NULL) != JBI_FIT_FULL)
             continue;
-        waiter->asked_ns = now | 1;
-        ask_for(books, &want);
+        if (is_kept_for(books, waiter, &want))
+            promise_less(books, &want, &promised);
+        waiter->asked_ns = now | ask_for(books, &want, &promised);
+        if (is_kept_for(books, waiter, &want))
+            promise(books, &want, &promised);
     }
 }

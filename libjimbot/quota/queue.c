@@ -238,7 +238,7 @@ static bool is_kept_out(const struct jbi_books *books, const struct jbi_want *wa
 
 /* Can it be had when all leases have ended? Not while more is used without a lease than it leaves:
  * keeping for it would keep everybody else out for as long as that goes on. */
-static bool is_within_reach(const struct jbi_books *books, const struct jbi_want *want)
+bool jbi_queue_is_within_reach(const struct jbi_books *books, const struct jbi_want *want)
 {
     for (uint32_t i = 0; i < want->n; i++) {
         const struct jbi_quota_resource *resource = &books->resources[want->resource[i]];
@@ -259,7 +259,7 @@ bool jbi_queue_is_any_due(const struct jbi_books *books, uint64_t mask)
         const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
 
         if ((flow->mask & mask) && head_of(books, flow, &head) &&
-            head.due_ns <= books->head->now_ns && is_within_reach(books, &head.want) &&
+            head.due_ns <= books->head->now_ns && jbi_queue_is_within_reach(books, &head.want) &&
             jbi_books_fit(books, &head.want, NULL) != JBI_FIT_OWN)
             return true;
         at = flow->next;
@@ -331,12 +331,17 @@ struct rank {
     uint64_t id;
 };
 
+uint32_t jbi_queue_group(const struct jbi_books *books, const struct jbi_want *want)
+{
+    return (jbi_queue_is_guaranteed(books, want) ? 0 : JBI_QUOTA_CLASSES) + JBI_QUOTA_CLASSES - 1 -
+           want->class_idx;
+}
+
 static struct rank rank_of(const struct jbi_books *books, const struct candidate *head)
 {
     bool is_drf = (books->head->flags & JB_COORD_DRF) != 0;
-    uint32_t by_class = JBI_QUOTA_CLASSES - 1 - head->want.class_idx;
     struct rank rank = {
-        .group = (jbi_queue_is_guaranteed(books, &head->want) ? 0 : JBI_QUOTA_CLASSES) + by_class,
+        .group = jbi_queue_group(books, &head->want),
         .share = is_drf ? dominant_share(books, head->want.component)
                         : jbi_books_start_tag(books, &head->want),
         .id = head->id,
@@ -352,6 +357,22 @@ static bool is_before(const struct rank *a, const struct rank *b)
     return a->share != b->share ? a->share < b->share : a->id < b->id;
 }
 
+/* From what each group was promised to what is kept from it: what the due ones want, and those of
+ * the groups before it for whom room is being made. */
+static void keep_promises(const struct jbi_books *books, struct jbi_promised *promised,
+                          uint64_t kept[JB_QUOTA_RESOURCES_MAX])
+{
+    for (uint32_t i = 0; i < JBI_QUEUE_GROUPS; i++) {
+        for (uint32_t j = 0; j < books->n_resources; j++) {
+            uint64_t theirs = promised->amount[i][j];
+
+            promised->amount[i][j] = kept[j];
+            if (__builtin_add_overflow(kept[j], theirs, &kept[j]))
+                kept[j] = UINT64_MAX;
+        }
+    }
+}
+
 /* Whoever goes next, +1; 0 when nobody can. */
 static uint64_t choose(const struct jbi_books *books)
 {
@@ -360,6 +381,7 @@ static uint64_t choose(const struct jbi_books *books)
     uint64_t at = books->head->first_flow;
     uint64_t best_at = 0;
     struct rank best = {0};
+    struct jbi_promised promised;
     struct candidate head;
     uint64_t due;
 
@@ -367,18 +389,24 @@ static uint64_t choose(const struct jbi_books *books)
         const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
 
         if (head_of(books, flow, &head) && head.due_ns <= books->head->now_ns &&
-            is_within_reach(books, &head.want))
+            jbi_queue_is_within_reach(books, &head.want))
             due_add(&list, &head);
         at = flow->next;
     }
     due = choose_due(books, &list, kept);
+    if (!due) {
+        jbi_queue_promised(books, &promised);
+        keep_promises(books, &promised, kept);
+    }
     at = books->head->first_flow;
     for (uint32_t i = 0; !due && i < books->n_waiters && jbi_flow_get(books, at); i++) {
         const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
         struct rank rank;
 
         /* Of the due ones only those beyond the list can fit here: the others' is kept. */
-        if (head_of(books, flow, &head) && jbi_books_fit(books, &head.want, kept) == JBI_FITS &&
+        if (head_of(books, flow, &head) &&
+            jbi_books_fit(books, &head.want, promised.amount[jbi_queue_group(books, &head.want)]) ==
+                JBI_FITS &&
             !is_kept_out(books, &head.want)) {
             rank = rank_of(books, &head);
             if (!best_at || is_before(&rank, &best)) {
@@ -411,9 +439,9 @@ static void ring_bell(struct jbi_books *books, uint32_t slot)
         jbi_os_wake_all((uint32_t *)&waiter->bell);
 }
 
-/* Where virtual time stops: at whichever of the lines that want the resource, and could have it when
- * others give back, has had least. Who is served out of order, for its age or its guarantee, would
- * else take it along, and what the others had would be forgotten. */
+/* Where virtual time stops: at whichever of the lines that want the resource, and could have it
+ * when others give back, has had least. Who is served out of order, for its age or its guarantee,
+ * would else take it along, and what the others had would be forgotten. */
 static uint64_t least_tag(const struct jbi_books *books, uint32_t idx, uint32_t class_idx)
 {
     uint64_t at = books->head->first_flow;
@@ -424,7 +452,7 @@ static uint64_t least_tag(const struct jbi_books *books, uint32_t idx, uint32_t 
         const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
 
         if (jbi_who_class(flow->who) == class_idx && (flow->mask >> idx & 1) &&
-            head_of(books, flow, &head) && is_within_reach(books, &head.want) &&
+            head_of(books, flow, &head) && jbi_queue_is_within_reach(books, &head.want) &&
             jbi_books_fit(books, &head.want, NULL) != JBI_FIT_OWN) {
             struct jbi_want one = {
                 .component = head.want.component,
@@ -546,6 +574,8 @@ uint64_t jbi_queue_next_ns(const struct jbi_books *books)
 
         if (head_of(books, flow, &head)) {
             next_ns = earlier_after(now, next_ns, head.due_ns);
+            next_ns = earlier_after(now, next_ns,
+                                    jbi_queue_promised_until(books, &books->waiters[head.slot]));
             for (uint32_t j = 0; j < head.want.n; j++) {
                 uint32_t idx = head.want.resource[j];
 

@@ -61,8 +61,25 @@ void jbi_line_slot_free(const struct jbi_books *books, uint32_t slot);
 bool jbi_line_join(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want);
 void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want);
 
+/* How early it goes; lower is before. Less than JBI_QUEUE_GROUPS. */
+enum { JBI_QUEUE_GROUPS = 2 * JBI_QUOTA_CLASSES };
+uint32_t jbi_queue_group(const struct jbi_books *books, const struct jbi_want *want);
+
+/* Can it be had when all leases have ended? */
+bool jbi_queue_is_within_reach(const struct jbi_books *books, const struct jbi_want *want);
+
 /* notice.c: give notice to leases that stand in the way of the heads of lines. */
 void jbi_queue_ask_for_room(const struct jbi_books *books);
+
+/* What heads want for whom room is being made, by group. */
+struct jbi_promised {
+    uint64_t amount[JBI_QUEUE_GROUPS][JB_QUOTA_RESOURCES_MAX];
+};
+void jbi_queue_promised(const struct jbi_books *books, struct jbi_promised *ret_promised);
+
+/* Until when room is kept for it; 0: it is not. */
+uint64_t jbi_queue_promised_until(const struct jbi_books *books,
+                                  const struct jbi_quota_waiter *waiter);
 
 /* One by one: the line at place `at` + 1, NULL for 0 or nonsense. */
 static inline struct jbi_quota_flow *jbi_flow_get(const struct jbi_books *books, uint64_t at)

@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 enum {
-    JBI_QUOTA_LAYOUT = 4, /* counts changes that no size shows */
+    JBI_QUOTA_LAYOUT = 5, /* counts changes that no size shows */
     JBI_QUOTA_CLASSES = 4,
     JBI_QUOTA_ENDS = 5, /* enum jb_lease_end, from 1 */
     JBI_QUOTA_BUCKETS = JB_QUOTA_BUCKETS
@@ -155,7 +155,7 @@ struct jbi_quota_waiter {
     uint64_t prev;
     uint64_t lease;
     uint64_t token;
-    uint64_t asked_ns;     /* when others were given notice for it */
+    uint64_t asked_ns;     /* when room was asked for; odd: and will be made */
     _Atomic uint32_t bell; /* rung when it is granted */
     uint32_t is_asleep;
     uint64_t asker; /* the peer that polls, also for a detached lease */

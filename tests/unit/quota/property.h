@@ -39,6 +39,8 @@ static jb_coord *coord;
 static struct held held[HELD];
 static struct waiting in_line[IN_LINE];
 static uint32_t n_held, n_in_line;
+/* Room may be kept until then for one that leases were given notice for. */
+static uint64_t promised_until_ns;
 static const uint64_t nothing[N_RES];
 static uint64_t now_ns, cursor, last_token, foreign[N_RES], aging_ns;
 
@@ -145,7 +147,7 @@ static void check_heads(const bool waits[IN_LINE])
                 kept[j] += due->amount[j];
         }
     }
-    for (uint32_t i = 0; i < n_in_line; i++)
+    for (uint32_t i = 0; i < n_in_line && now_ns >= promised_until_ns; i++)
         HOLDS(!is_head[i] || is_done[i] || !fits(in_line[i].component, in_line[i].amount, kept));
 }
 

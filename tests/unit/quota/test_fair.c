@@ -62,7 +62,8 @@ START_TEST(test_any_interval_of_backlog_is_fair_within_a_step_of_each)
 END_TEST
 
 /* Bob and carol, 3 to 1, always have wants in line for parts of a resource, and alice, if she is
- * there, goes before both for what she is guaranteed. Returns how many bob had for each of carol's. */
+ * there, goes before both for what she is guaranteed. Returns how many bob had for each of carol's.
+ * */
 static double side_by_side(uint64_t amount_each, uint64_t hold_ns, bool with_alice)
 {
     enum { DEEP = 24 };
@@ -181,6 +182,37 @@ START_TEST(test_low_waits_no_longer_than_the_bound)
 }
 END_TEST
 
+/* Two low ones give back in turn, and each has another low one behind it that would take the half.
+ * */
+START_TEST(test_room_made_by_notice_is_kept_for_whom_it_is_made)
+{
+    jb_coord_opts opts;
+    jb_coord *coord;
+    jb_ticket critical;
+    jb_lease low[2], lease;
+
+    small_opts(&opts);
+    opts.notice_ns = 10 * MS;
+    opts.aging_ns = 100 * S;
+    coord = open_coord(NULL, &opts);
+    for (uint32_t i = 0; i < 2; i++) {
+        jb_ticket ticket = ask_mem(coord, BOB + i, JB_CLASS_LOW, 50);
+
+        HOLDS(jb_coord_poll(coord, &ticket, &low[i]) == 1);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        (void)ask_mem(coord, BOB + i, JB_CLASS_LOW, 50);
+    critical = ask_mem(coord, ALICE, JB_CLASS_CRITICAL, 80);
+    test_now_ns += 6 * MS;
+    HOLDS(jb_lease_release(coord, &low[0]) == 0);
+    HOLDS(allocated(coord, MEM) == 50);
+    test_now_ns += 4 * MS;
+    HOLDS(jb_coord_poll(coord, &critical, &lease) == 1);
+    audit(coord);
+    jb_coord_close(coord);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fair");
@@ -190,5 +222,6 @@ int main(void)
     tcase_add_test(tcase, test_leases_side_by_side_go_by_weight_however_short);
     tcase_add_test(tcase, test_one_served_out_of_order_does_not_change_the_others_parts);
     tcase_add_loop_test(tcase, test_low_waits_no_longer_than_the_bound, 0, 4);
+    tcase_add_test(tcase, test_room_made_by_notice_is_kept_for_whom_it_is_made);
     return suite_run(suite);
 }

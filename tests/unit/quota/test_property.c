@@ -268,8 +268,23 @@ static void check_line(void)
         check_heads(waits);
 }
 
+static uint64_t notice_ns;
+
+static void look_for_notice(void)
+{
+    static bool had_any;
+    bool has_any = false;
+
+    for (uint32_t i = 0; i < n_held; i++)
+        has_any |= held[i].has_notice;
+    if ((has_any || had_any) && notice_ns > 0)
+        promised_until_ns = now_ns + 2 * notice_ns + 2;
+    had_any = has_any;
+}
+
 static void check(void)
 {
+    look_for_notice();
     for (uint32_t i = 0; i < N_RES; i++)
         HOLDS(allocated(coord, i) == sum_of(i, N_COMPONENTS));
     for (uint32_t i = 0; i < n_held; i++)
@@ -280,7 +295,7 @@ static void check(void)
 static void (*const steps[])(void) = {step_try,  step_try, step_request, step_request, step_poll,
                                       step_poll, step_end, step_change,  step_time,    step_time};
 
-static void open_for_history(uint32_t flags, uint64_t notice_ns)
+static void open_for_history(uint32_t flags, uint64_t notice)
 {
     jb_coord_opts opts;
 
@@ -293,7 +308,8 @@ static void open_for_history(uint32_t flags, uint64_t notice_ns)
     opts.max_waiters = IN_LINE + 1;
     opts.aging_ns = aging_ns = 20 * MS;
     opts.flags = flags;
-    opts.notice_ns = notice_ns;
+    opts.notice_ns = notice_ns = notice;
+    promised_until_ns = 0;
     coord = open_coord(NULL, &opts);
     now_ns = test_now_ns;
     n_held = n_in_line = 0;
