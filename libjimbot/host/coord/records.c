@@ -90,13 +90,13 @@ static void make_line(jb_coord_service *s, const jb_record *r)
 {
     const char *reason = reason_name(r);
     char name[JB_QUOTA_NAME_BYTES];
+    const unsigned long long utc_ns = r->time_ns + s->utc_offset_ns;
     jbi_htext *to = &s->json;
 
     jbi_htext_reset(to, 1 << 16);
     jbi_htext_printf(
         to, "{\"kind\":\"%s\",\"sequence\":\"%llu\",\"time_utc_ns\":\"%llu\",\"token\":\"%llu\"",
-        kind_name(r->kind), (unsigned long long)r->sequence,
-        (unsigned long long)(r->time_ns + s->utc_offset_ns), (unsigned long long)r->token);
+        kind_name(r->kind), (unsigned long long)r->sequence, utc_ns, (unsigned long long)r->token);
     jbi_htext_str(to, ",\"resource\":");
     jbi_htext_ascii(to, jbi_coord_resource_name(s, r->resource, name));
     jbi_htext_str(to, ",\"component\":");
