@@ -262,8 +262,8 @@ JB_API void jb_coord_opts_init(jb_coord_opts *opts, uint32_t size);
  * @param ret_coord  the caller closes it.
  *
  * @return 0, or JB_EINVAL (`err->msg` says which option), JB_ENOENT (there is none, and no
- *         resources to make one of), JB_ESTATE (it was made with other resources or components), JB_ENOMEM,
- *         and what jb_bus_open() says of files.
+ *         resources to make one of), JB_ESTATE (it was made with other resources or components),
+ *         JB_ENOMEM, and what jb_bus_open() says of files.
  *
  * Threads: any. Blocks: for file operations. Allocates: yes. Game thread: set-up only.
  * Since: 0.1
@@ -473,8 +473,8 @@ JB_API int jb_coord_set_foreign(jb_coord *coord, uint32_t resource, uint64_t amo
 
 /**
  * Do what is due: end leases whose deadline passed or whose holder died, and serve who waits. Every
- * other call does so too, but for the dead: who waits, polls or tries in vain looks after them, each
- * handle every 50 ms. A program that only serves others calls this when nothing else happens.
+ * other call does so too, but for the dead: who waits, polls or tries in vain looks after them,
+ * each handle every 50 ms. A program that only serves others calls this when nothing else happens.
  *
  * @param ret_next_ns  until something will be due; UINT64_MAX: nothing that is known. NULL is fine.
  *

@@ -26,9 +26,9 @@ extern "C" {
  * is measured is the time from its grant to its end. **Fair**, the default: who waits gets time by
  * weight, and what one does not use the others have. A component with a ceiling gets at most that
  * part of the capacity as its part of the time. **Strict** (JB_RESOURCE_STRICT): each component
- * gets its guaranteed part of the time, or without one the part that its weight is of the weights of
- * all such, of what is not guaranteed, and no more, also when the device is idle otherwise. Who took too long waits so much the longer;
- * who came late has up to one quantum to make up for it.
+ * gets its guaranteed part of the time, or without one the part that its weight is of the weights
+ * of all such, of what is not guaranteed, and no more, also when the device is idle otherwise. Who
+ * took too long waits so much the longer; who came late has up to one quantum to make up for it.
  */
 typedef struct jb_slice {
     jb_lease lease;     /**< token 0: none; else the slice goes on */

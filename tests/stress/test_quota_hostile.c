@@ -75,7 +75,7 @@ static void call(jb_coord *coord, jb_lease leases[LEASES], jb_ticket *ticket)
     (void)jb_coord_audit(coord, NULL);
 }
 
-/* The first words are the peers' places and the lock: who has that may keep everybody out anyway. */
+/* The first words are the peers' places and the lock: who has that may keep all others out. */
 static void scribble(uint64_t *words, size_t n_words, size_t first)
 {
     static const uint64_t favourites[] = {0, 1, 2, 7, 8, 9, UINT64_MAX, UINT64_MAX / 2};
