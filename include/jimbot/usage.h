@@ -35,9 +35,9 @@
  *    for a period from the commit on: whenever between the two a call is made, it is nowhere in
  *    more than `amount` of them in a period.
  *  - Of a JB_LIMIT_RATE a unit counts from its reservation on, and comes back from then on,
- *    whenever the call is made: reservations stay within the rate and its burst, calls only as far as they
- *    follow their reservations at once. Calls that all wait up to a time T come in bursts that are
- *    larger by what the rate gives in T.
+ *    whenever the call is made: reservations stay within the rate and its burst, calls only as far
+ *    as they follow their reservations at once. Calls that all wait up to a time T come in bursts
+ *    that are larger by what the rate gives in T.
  *  - Whoever waits is not in line: of several who wait for the same rate, any may come first.
  *  - A JB_LIMIT_OPEN counts reservations, and so holds for those only.
  *
