@@ -257,8 +257,10 @@ static pid_t start(uint64_t ack_timeout_ns)
     pid_t pid = fork();
 
     ck_assert_int_ge(pid, 0);
-    if (pid == 0)
+    if (pid == 0) {
+        end_with_parent();
         work(ack_timeout_ns);
+    }
     return pid;
 }
 

@@ -99,8 +99,10 @@ static pid_t worker(uint64_t seed)
     pid_t pid = fork();
 
     ck_assert_int_ge(pid, 0);
-    if (pid == 0)
+    if (pid == 0) {
+        end_with_parent();
         work(seed);
+    }
     return pid;
 }
 
@@ -119,19 +121,19 @@ static void read_one(struct ledger *ledger, const jb_record *record)
     uint64_t limit = resources[record->resource].capacity - resources[record->resource].headroom;
 
     if (record->kind == JB_RECORD_GRANTED) {
-        ck_assert_uint_ge(record->token, ledger->last_token);
+        must(record->token >= ledger->last_token);
         if (record->token > ledger->last_token)
-            ck_assert_uint_eq(ledger->open[record->slot], 0);
+            must(ledger->open[record->slot] == 0);
         ledger->last_token = record->token;
         ledger->open[record->slot] = record->token;
         ledger->sum[record->resource] += record->amount;
         ledger->n_granted++;
-        ck_assert_uint_le(ledger->sum[record->resource], limit);
+        must(ledger->sum[record->resource] <= limit);
     } else if (record->kind == JB_RECORD_SHRUNK) {
-        ck_assert_uint_eq(ledger->open[record->slot], record->token);
+        must(ledger->open[record->slot] == record->token);
         ledger->sum[record->resource] -= record->amount;
     } else if (record->kind == JB_RECORD_ENDED) {
-        ck_assert_uint_eq(ledger->open[record->slot], record->token);
+        must(ledger->open[record->slot] == record->token);
         ledger->sum[record->resource] -= record->amount;
         ledger->n_died += record->reason == JB_LEASE_HOLDER_DIED;
         if (record->n_more == 0)
@@ -145,7 +147,7 @@ static void read_all(struct ledger *ledger, jb_coord *coord)
     jb_record record;
 
     while (jb_coord_next_record(coord, &ledger->cursor, &record, &lost) == 1) {
-        ck_assert_uint_eq(lost, 0);
+        must(lost == 0);
         read_one(ledger, &record);
     }
 }

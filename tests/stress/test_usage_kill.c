@@ -82,8 +82,10 @@ static pid_t worker(uint64_t seed)
     pid_t pid = fork();
 
     ck_assert_int_ge(pid, 0);
-    if (pid == 0)
+    if (pid == 0) {
+        end_with_parent();
         work(seed);
+    }
     return pid;
 }
 

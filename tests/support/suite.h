@@ -9,8 +9,10 @@
 #include "jimbot/jimbot.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static inline int suite_run(Suite *suite)
 {
@@ -30,6 +32,20 @@ static inline TCase *suite_case(Suite *suite, const char *name)
     tcase_set_timeout(tc, 60);
     suite_add_tcase(suite, tc);
     return tc;
+}
+
+/* As ck_assert(), but silent while it holds: check writes down every assertion, which makes a loop
+ * of millions slow, and is to be kept out of children that are killed. */
+#define must(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg("%s", #condition);                                                        \
+    } while (0)
+
+/* In a child that runs until it is killed: a parent that fails takes it along. */
+static inline void end_with_parent(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 /* An anonymous bus of 64 KiB: the smallest, so that it wraps soon. */
