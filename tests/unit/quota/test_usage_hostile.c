@@ -82,6 +82,7 @@ START_TEST(test_scribbled_limits_lead_nobody_outside)
             test_now_ns += dice(3000) * MS;
             step(coord, held, &n_held);
         }
+        ck_assert_int_eq(jb_coord_audit(coord, NULL), 0); /* the leases' books are as they were */
         jb_coord_close(coord);
     }
 }
