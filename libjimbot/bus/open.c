@@ -329,25 +329,11 @@ void jb_bus_close(jb_bus *bus)
     jbi_alloc_free(&alloc, bus, sizeof *bus);
 }
 
-/* Anything that a name of ours leads to may go; under a path, a bus alone. */
 int jb_bus_unlink(const char *name, jb_error *err)
 {
     char path[JBI_PATH_BYTES];
-    struct jbi_segment found;
     int rc =
         name ? jbi_segment_path(name, path, err) : jbi_error_set(err, JB_EINVAL, "name is NULL");
 
-    if (rc)
-        return rc;
-    rc = jbi_segment_find(path, false, &found, err);
-    if (rc)
-        return rc != JB_ENOENT && jbi_segment_is_name(name) ? jbi_segment_remove(path, err) : rc;
-    rc = jbi_segment_lock(&found, err);
-    if (!rc) {
-        rc = jbi_segment_is_named(&found)
-                 ? jbi_segment_remove(path, err)
-                 : jbi_error_set(err, JB_ENOENT, "%s was removed meanwhile", path);
-    }
-    jbi_segment_close(&found);
-    return rc;
+    return rc ? rc : jbi_segment_unlink(path, jbi_segment_is_name(name), err);
 }

@@ -343,23 +343,10 @@ void jb_coord_close(jb_coord *coord)
 int jb_coord_unlink(const char *name, jb_error *err)
 {
     char path[JBI_PATH_BYTES];
-    struct jbi_segment found;
     int rc = name ? jbi_segment_path_of(FAMILY, name, path, err)
                   : jbi_error_set(err, JB_EINVAL, "name is NULL");
 
-    if (rc)
-        return rc;
-    rc = jbi_segment_find(path, false, &found, err);
-    if (rc)
-        return rc != JB_ENOENT && jbi_segment_is_name(name) ? jbi_segment_remove(path, err) : rc;
-    rc = jbi_segment_lock(&found, err);
-    if (!rc) {
-        rc = jbi_segment_is_named(&found)
-                 ? jbi_segment_remove(path, err)
-                 : jbi_error_set(err, JB_ENOENT, "%s was removed meanwhile", path);
-    }
-    jbi_segment_close(&found);
-    return rc;
+    return rc ? rc : jbi_segment_unlink(path, jbi_segment_is_name(name), err);
 }
 
 uint32_t jbi_coord_bury_dead(jb_coord *coord)

@@ -301,3 +301,20 @@ void jbi_segment_unlock(const struct jbi_segment *segment)
 {
     jbi_os_lock_release(segment->fd, JBI_LOCK_LIFECYCLE);
 }
+
+int jbi_segment_unlink(const char *path, bool is_name, jb_error *err)
+{
+    struct jbi_segment found;
+    int rc = jbi_segment_find(path, false, &found, err);
+
+    if (rc)
+        return rc != JB_ENOENT && is_name ? jbi_segment_remove(path, err) : rc;
+    rc = jbi_segment_lock(&found, err);
+    if (!rc) {
+        rc = jbi_segment_is_named(&found)
+                 ? jbi_segment_remove(path, err)
+                 : jbi_error_set(err, JB_ENOENT, "%s was removed meanwhile", path);
+    }
+    jbi_segment_close(&found);
+    return rc;
+}

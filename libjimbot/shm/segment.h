@@ -79,6 +79,10 @@ bool jbi_segment_is_in_use(const struct jbi_segment *segment);
  * segment. */
 int jbi_segment_remove(const char *path, jb_error *err);
 
+/* The same for who has nothing of it open: anything that a name of ours leads to may go (is_name);
+ * under a path, a segment alone. JB_ENOENT when there is none. */
+int jbi_segment_unlink(const char *path, bool is_name, jb_error *err);
+
 void jbi_segment_close(struct jbi_segment *segment);
 
 /* One lock that serialises coming and going; held for microseconds. JB_ETIMEDOUT after a generous
