@@ -1,7 +1,6 @@
 /*
  * coordinatord: who may use how much of what, for everything that shares a machine. All that it can
- * do is in libjimbot and libjimbot-host; here are a file of settings, signals, what systemd wants
- * to know, and exit codes.
+ * do is in libjimbot and libjimbot-host; here are a file of settings and exit codes.
  *
  * Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failure while running, 2 wrong flag or setting,
  * 3 the address cannot be bound, 4 the coordinator or the bus cannot be opened, or the audit log
@@ -9,37 +8,17 @@
  */
 #include "config.h"
 #include "observe.h"
+#include "run.h"
 #include "systemd.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { EXIT_USAGE = 2, EXIT_ADDRESS = 3, EXIT_COORD = 4 };
 
-static jb_host *volatile running;
 static uint32_t log_format;
-
-/* The handlers leave errno as it was: they come between a call and the look at it. */
-static void on_signal(int signo)
-{
-    int saved = errno;
-
-    systemd_notify("STOPPING=1");
-    jb_host_stop(running);
-    errno = saved;
-}
-
-static void on_hangup(int signo)
-{
-    int saved = errno;
-
-    jb_host_reload(running);
-    errno = saved;
-}
 
 static void on_log(uint32_t level, const char *line, void *userdata)
 {
@@ -47,18 +26,6 @@ static void on_log(uint32_t level, const char *line, void *userdata)
     size_t n = jb_host_log_line(log_format, "coordinatord", level, line, text, sizeof(text));
 
     fwrite(text, 1, n, stderr);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction stop = {.sa_handler = on_signal};
-    struct sigaction reload = {.sa_handler = on_hangup};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGHUP, &reload, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
 }
 
 static int complain(const jb_error *err, int code)
@@ -69,6 +36,7 @@ static int complain(const jb_error *err, int code)
 
 static int run(config *c, jb_coord_service *service)
 {
+    char ready[1024];
     jb_host *host;
     jb_error err;
     int rc = jb_host_create(&c->host, NULL, &host, &err);
@@ -80,18 +48,10 @@ static int run(config *c, jb_coord_service *service)
         jb_host_destroy(host);
         return complain(&err, EXIT_FAILURE);
     }
-    running = host;
-    catch_signals();
-    printf("coordinatord %s listens on http%s://%s, %s\n", jb_version_string(),
-           c->host.tls_cert[0] ? "s" : "", jb_host_address(host),
-           c->name[0] ? c->name : "this process alone");
-    fflush(stdout);
-    systemd_notify("READY=1");
-    rc = jb_host_run(host);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    running = NULL;
-    jb_host_destroy(host);
+    snprintf(ready, sizeof(ready), "coordinatord %s listens on http%s://%s, %s",
+             jb_version_string(), c->host.tls_cert[0] ? "s" : "", jb_host_address(host),
+             c->name[0] ? c->name : "this process alone");
+    rc = run_host(host, ready);
     return rc < 0 ? EXIT_FAILURE : 0;
 }
 

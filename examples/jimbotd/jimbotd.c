@@ -1,41 +1,22 @@
 /*
- * jimbotd: the daemon. Everything it can do is in libjimbot-host; here are only settings, signals,
- * what systemd wants to know, and exit codes.
+ * jimbotd: the daemon. Everything it can do is in libjimbot-host; here are only settings and exit
+ * codes.
  *
  * Exit codes: 0 stopped by SIGINT or SIGTERM, 1 failure while running, 2 wrong flag or setting,
  * 3 the address cannot be bound, 4 the bus cannot be opened.
  */
+#include "run.h"
 #include "settings.h"
 #include "systemd.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { EXIT_ADDRESS = 3, EXIT_BUS = 4 };
 
-static jb_host *volatile running;
 static uint32_t log_format;
-
-/* The handlers leave errno as it was: they come between a call and the look at it. */
-static void on_signal(int signo)
-{
-    int saved = errno;
-
-    systemd_notify("STOPPING=1");
-    jb_host_stop(running);
-    errno = saved;
-}
-
-static void on_hangup(int signo)
-{
-    int saved = errno;
-
-    jb_host_reload(running);
-    errno = saved;
-}
 
 static void on_log(uint32_t level, const char *line, void *userdata)
 {
@@ -62,18 +43,6 @@ static int on_reload(jb_host_opts *opts, jb_error *err, void *userdata)
     next.bus = opts->bus;
     *opts = next;
     return 0;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction stop = {.sa_handler = on_signal};
-    struct sigaction reload = {.sa_handler = on_hangup};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGHUP, &reload, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
 }
 
 static int open_bus(const jb_host_opts *opts, jb_bus **ret_bus)
@@ -107,6 +76,7 @@ static int create(jb_host_opts *opts, bool is_grpc_default, jb_host **ret_host, 
 
 static int serve(jb_host_opts *opts, bool is_grpc_default)
 {
+    char ready[1024];
     jb_error err;
     jb_host *host;
     int rc = create(opts, is_grpc_default, &host, &err);
@@ -117,18 +87,9 @@ static int serve(jb_host_opts *opts, bool is_grpc_default)
                : rc == JB_EINVAL || rc == JB_EPARSE ? EXIT_USAGE
                                                     : EXIT_FAILURE;
     }
-    running = host;
-    catch_signals();
-    printf("jimbotd %s listens on http%s://%s, bus %s\n", jb_version_string(),
-           opts->tls_cert[0] ? "s" : "", jb_host_address(host), opts->bus_name);
-    fflush(stdout);
-    systemd_notify("READY=1");
-    rc = jb_host_run(host);
-    /* Whoever asks twice gets the same answer: it is stopping, and its exit code is its own. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    running = NULL;
-    jb_host_destroy(host);
+    snprintf(ready, sizeof(ready), "jimbotd %s listens on http%s://%s, bus %s", jb_version_string(),
+             opts->tls_cert[0] ? "s" : "", jb_host_address(host), opts->bus_name);
+    rc = run_host(host, ready);
     return rc < 0 ? EXIT_FAILURE : 0;
 }
 
