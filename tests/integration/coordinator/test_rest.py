@@ -59,6 +59,15 @@ class Leases(CoordinatorCase):
             self.assertIn(word, answer["error"])
         self.assertEqual(self.daemon.post("/api/v1/leases/release", {"lease_id": "x", "token": 1})[0], 400)
 
+    def test_what_a_holder_says_it_used_is_not_taken(self):
+        lease = self.lease(gpu=90)
+        key = {k: lease[k] for k in ("lease_id", "token")}
+        status, answer = self.daemon.post("/api/v1/leases/release",
+                                          {**key, "used": [{"resource": "gpu", "amount": 1}]})
+        self.assertEqual((status, self.allocated("gpu")), (400, 90))
+        self.assertIn("used", answer["error"])
+        self.assertEqual(self.release(lease)[0], 200)
+
     def test_a_deadline_ends_a_lease_and_the_next_gets_it(self):
         self.lease(component="game", ram=1000, hold_ns=200_000_000)
         status, answer = self.request(ram=500, wait_ns=10 * SECOND)
