@@ -33,10 +33,11 @@ def free_port():
 
 def start(name, port):
     address = "127.0.0.1:%d" % port
-    words = [os.environ["GRPC_PEER"], address]
     if name == "jimbotd":
         bus = "/dev/shm/jimbot-bench-%d" % os.getpid()
         words = [os.environ["JIMBOTD"], "--http", address, "--grpc", "none", "--bus", bus, "--log-level", "error"]
+    else:
+        words = [os.environ["GRPC_PEER"], address]
     server = subprocess.Popen(["taskset", "-c", SERVER_CORE, *words], stdout=subprocess.DEVNULL)
     for _ in range(500):
         try:
