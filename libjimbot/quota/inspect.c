@@ -175,71 +175,66 @@ static void held_show(const struct jbi_want *held, uint32_t slot, jb_lease_info 
     }
 }
 
-static int next_lease(const struct jbi_books *books, uint32_t *cursor, jb_lease_info *ret_info)
+static bool lease_show(const struct jbi_books *books, uint32_t slot, jb_lease_info *ret_info)
 {
-    uint64_t top = books->head->top_lease;
+    const struct jbi_quota_lease *lease = &books->leases[slot];
+    struct jbi_want held;
 
-    for (; *cursor < top && *cursor < books->n_leases; (*cursor)++) {
-        const struct jbi_quota_lease *lease = &books->leases[*cursor];
-        struct jbi_want held;
+    if (lease->token == 0)
+        return false;
+    jbi_lease_unpack(books, lease, &held);
+    held_show(&held, slot, ret_info);
+    ret_info->token = lease->token;
+    ret_info->deadline_ns = lease->deadline_ns;
+    ret_info->has_notice = lease->has_notice != 0;
+    return true;
+}
 
-        if (lease->token == 0)
-            continue;
-        jbi_lease_unpack(books, lease, &held);
-        held_show(&held, *cursor, ret_info);
-        ret_info->token = lease->token;
-        ret_info->deadline_ns = lease->deadline_ns;
-        ret_info->has_notice = lease->has_notice != 0;
-        (*cursor)++;
-        return 1;
+static bool waiter_show(const struct jbi_books *books, uint32_t slot, jb_lease_info *ret_info)
+{
+    const struct jbi_quota_waiter *waiter = &books->waiters[slot];
+    struct jbi_want want;
+
+    if (waiter->state != JBI_WAITER_WAITING)
+        return false;
+    jbi_waiter_unpack(books, waiter, &want);
+    held_show(&want, slot, ret_info);
+    ret_info->token = waiter->id;
+    ret_info->deadline_ns = waiter->until_ns;
+    return true;
+}
+
+/* Show the next one of those who wait, or of the leases. */
+static int next(jb_coord *coord, bool is_waiting, uint32_t *cursor, jb_lease_info *ret_info)
+{
+    const struct jbi_books *books;
+    uint64_t top;
+    uint32_t n;
+    int rc;
+
+    if (!coord || !cursor || !ret_info)
+        return JB_EINVAL;
+    rc = jbi_coord_enter(coord);
+    if (rc)
+        return rc;
+    books = &coord->books;
+    top = is_waiting ? books->head->top_waiter : books->head->top_lease;
+    n = is_waiting ? books->n_waiters : books->n_leases;
+    while (!rc && *cursor < top && *cursor < n) {
+        uint32_t slot = (*cursor)++;
+
+        rc = is_waiting ? waiter_show(books, slot, ret_info) : lease_show(books, slot, ret_info);
     }
-    return 0;
+    jbi_coord_leave(coord);
+    return rc;
 }
 
 int jb_coord_next_lease(jb_coord *coord, uint32_t *cursor, jb_lease_info *ret_info)
 {
-    int rc;
-
-    if (!coord || !cursor || !ret_info)
-        return JB_EINVAL;
-    rc = jbi_coord_enter(coord);
-    if (rc)
-        return rc;
-    rc = next_lease(&coord->books, cursor, ret_info);
-    jbi_coord_leave(coord);
-    return rc;
-}
-
-static int next_waiter(const struct jbi_books *books, uint32_t *cursor, jb_lease_info *ret_info)
-{
-    uint64_t top = books->head->top_waiter;
-
-    for (; *cursor < top && *cursor < books->n_waiters; (*cursor)++) {
-        const struct jbi_quota_waiter *waiter = &books->waiters[*cursor];
-        struct jbi_want want;
-
-        if (waiter->state != JBI_WAITER_WAITING)
-            continue;
-        jbi_waiter_unpack(books, waiter, &want);
-        held_show(&want, *cursor, ret_info);
-        ret_info->token = waiter->id;
-        ret_info->deadline_ns = waiter->until_ns;
-        (*cursor)++;
-        return 1;
-    }
-    return 0;
+    return next(coord, false, cursor, ret_info);
 }
 
 int jb_coord_next_waiter(jb_coord *coord, uint32_t *cursor, jb_lease_info *ret_info)
 {
-    int rc;
-
-    if (!coord || !cursor || !ret_info)
-        return JB_EINVAL;
-    rc = jbi_coord_enter(coord);
-    if (rc)
-        return rc;
-    rc = next_waiter(&coord->books, cursor, ret_info);
-    jbi_coord_leave(coord);
-    return rc;
+    return next(coord, true, cursor, ret_info);
 }
