@@ -395,6 +395,7 @@ void jb_coord_service_destroy(jb_coord_service *s)
     if (!s)
         return;
     jbi_coord_close_records(s);
+    jbi_slots_fini(&s->slots, s->alloc);
     jbi_htext_fini(&s->request);
     jbi_htext_fini(&s->out);
     jbi_htext_fini(&s->json);

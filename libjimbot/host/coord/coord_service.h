@@ -13,6 +13,7 @@
 #define JBI_HOST_COORD_SERVICE_H
 
 #include "host/coord/shape.h"
+#include "host/coord/slots.h"
 #include "host/service/histogram.h"
 #include "jimbot/coordinator.h"
 #include "jimbot/usage.h"
@@ -111,6 +112,7 @@ struct jb_coord_service {
     uint32_t topics[JBI_COORD_KINDS]; /* of the bus; 0 none */
     uint64_t n_unpublished;           /* records that the bus did not take */
     jbi_coord_figures figures[JB_QUOTA_RESOURCES_MAX];
+    jbi_slots slots; /* from the first question for a token on */
     uint64_t record; /* cursor */
     uint64_t n_lost; /* records that were overwritten before they were read */
     uint64_t due_ns; /* when the host will call on_tick() */
@@ -206,7 +208,8 @@ void jbi_coord_metrics(jb_page *page, void *userdata);
 
 /* records.c: read what happened, count it, and append it to the audit log. */
 int jbi_coord_open_records(jb_coord_service *s, jb_error *err);
-void jbi_coord_read_records(jb_coord_service *s);
+/* Whether there may be more. */
+bool jbi_coord_read_records(jb_coord_service *s);
 void jbi_coord_close_records(jb_coord_service *s);
 
 /* notices.c: the same on a bus. */

@@ -157,6 +157,7 @@ static void count(jb_coord_service *s, const jb_record *r)
 
     if (r->kind == JB_RECORD_GRANTED) {
         f->n_granted++;
+        jbi_slots_put(&s->slots, r->token, r->slot);
         jbi_histogram_add(&f->waits, r->value_ns);
     } else if (r->kind == JB_RECORD_DENIED && r->reason < JBI_COORD_DENIED) {
         f->n_denied[r->reason]++;
@@ -167,7 +168,7 @@ static void count(jb_coord_service *s, const jb_record *r)
     }
 }
 
-void jbi_coord_read_records(jb_coord_service *s)
+bool jbi_coord_read_records(jb_coord_service *s)
 {
     uint64_t n_lost;
     jb_record r;
@@ -175,6 +176,7 @@ void jbi_coord_read_records(jb_coord_service *s)
 
     for (; n < BATCH && jb_coord_next_record(s->coord, &s->record, &r, &n_lost) > 0; n++) {
         s->n_lost += n_lost;
+        s->slots.is_whole &= n_lost == 0;
         count(s, &r);
         if (s->audit && n_lost)
             fprintf(s->audit, "{\"kind\":\"lost\",\"amount\":\"%llu\"}\n",
@@ -182,7 +184,7 @@ void jbi_coord_read_records(jb_coord_service *s)
         tell(s, &r);
     }
     if (!s->audit || (n == 0 && s->is_booked))
-        return;
+        return n == BATCH;
     s->is_booked = false;
     if (jb_clock_now_ns() - s->booked_ns >= BOOKS_NS)
         write_books(s);
@@ -190,6 +192,7 @@ void jbi_coord_read_records(jb_coord_service *s)
         jbi_coord_due_in(s, BOOKS_NS);
     if (fflush(s->audit) != 0)
         s->n_unwritten++;
+    return n == BATCH;
 }
 
 /* Capacities and what is held, of one moment: again when something happened meanwhile. */

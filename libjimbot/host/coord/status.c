@@ -251,14 +251,40 @@ void jbi_coord_list(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, 
     jbi_coord_reply(s, op, call);
 }
 
+/* Know the slot of every token: those of the leases there are, and from then on those that records
+ * tell of, also of other processes. False: there is no memory. */
+static bool know_slots(jb_coord_service *s)
+{
+    jb_lease_info info;
+    jb_coord_stats stats;
+    uint32_t cursor = 0;
+
+    while (jbi_coord_read_records(s))
+        continue;
+    if (s->slots.is_whole)
+        return true;
+    if (!s->slots.n && (jb_coord_get_stats(s->coord, &stats) < 0 ||
+                        jbi_slots_init(&s->slots, stats.max_leases, s->alloc) < 0))
+        return false;
+    s->slots.is_whole = true;
+    while (jb_coord_next_lease(s->coord, &cursor, &info) > 0)
+        jbi_slots_put(&s->slots, info.token, info.slot);
+    return true;
+}
+
 /* The lease of a token, if it goes on and is on that resource. */
 static bool find_token(jb_coord_service *s, uint64_t token, int resource, jb_lease_info *ret)
 {
+    bool is_known = know_slots(s);
     uint32_t cursor = 0;
 
+    if (is_known && !jbi_slots_find(&s->slots, token, &cursor))
+        return false;
     while (jb_coord_next_lease(s->coord, &cursor, ret) > 0) {
         if (ret->token == token)
             return is_on(ret, resource);
+        if (is_known)
+            return false; /* it has ended */
     }
     return false;
 }

@@ -263,6 +263,26 @@ class Restart(CoordinatorCase):
         self.assertEqual((found["n_leases"], found["resources"][0]["allocated"]), (1, 300))
         self.assertEqual(ctl("nothing").returncode, 2)
 
+    def is_valid(self, daemon, lease, resource="ram"):
+        status, _, body = daemon.request("GET", f"/api/v1/leases/check?resource={resource}&token={lease['token']}")
+        self.assertEqual(status, 200, body)
+        return json.loads(body)["is_valid"]
+
+    def test_tokens_that_another_daemon_gave_are_known(self):
+        before = self.lease(ram=1)
+        os.mkdir(os.path.join(self.folder, "other"))
+        first, self.daemon = self.daemon, Coordinator(self.folder, self.COORDINATOR.format(folder=self.folder + "/other"))
+        self.addCleanup(first.stop)
+        self.assertTrue(self.is_valid(first, before))
+        for n in range(3):
+            leases = [self.lease(ram=1) for _ in range(40)]
+            self.assertEqual([self.is_valid(first, lease) for lease in leases], [True] * 40)
+            self.assertFalse(self.is_valid(first, leases[0], "gpu"))
+            for lease in leases:
+                self.release(lease)
+            self.assertEqual([self.is_valid(first, lease) for lease in leases], [False] * 40)
+        self.assertTrue(self.is_valid(first, before))
+
     def test_a_deadline_is_kept_in_a_shared_one_too(self):
         self.lease(component="game", ram=1000, hold_ns=SECOND // 4)
         status, answer = self.request(ram=100, wait_ns=20 * SECOND)
