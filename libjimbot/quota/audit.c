@@ -9,6 +9,7 @@
 
 struct sums {
     uint64_t allocated;
+    uint64_t noticed;
     uint64_t n_leases;
     uint64_t n_waiting;
 };
@@ -71,6 +72,7 @@ static struct sums sum_of(const struct jbi_books *books, uint32_t resource, uint
         jbi_lease_unpack(books, &books->leases[i], &want);
         if (component == books->n_components || component == want.component) {
             sums.allocated += of_resource(&want, resource);
+            sums.noticed += want.has_notice ? of_resource(&want, resource) : 0;
             sums.n_leases += of_resource(&want, resource) > 0;
         }
     }
@@ -100,7 +102,8 @@ static int audit_resource(const struct jbi_books *books, uint32_t idx, jb_error 
     for (uint32_t i = 0; i < books->n_components; i++) {
         const struct jbi_quota_share *share = jbi_share_get(books, i, idx);
 
-        if (share->allocated != sum_of(books, idx, i).allocated ||
+        sums = sum_of(books, idx, i);
+        if (share->allocated != sums.allocated || share->noticed != sums.noticed ||
             share->allocated > share->ceiling)
             return jbi_error_set(err, JB_ECORRUPT,
                                  "'%.31s' of '%.31s' is booked wrongly, or over its ceiling",

@@ -315,6 +315,7 @@ static void give_back(const struct jbi_books *books, const struct jbi_want *held
     struct jbi_quota_resource *resource = &books->resources[held->resource[idx]];
     struct jbi_quota_share *share = jbi_share_get(books, held->component, held->resource[idx]);
 
+    jbi_books_unsettle(books);
     charge(books, held, idx, held_ns);
     pace(books, held, idx, jbi_books_part_ns(resource, held->amount[idx], held_ns));
     jbi_undo_set(&books->undo, &resource->allocated, resource->allocated - held->amount[idx]);

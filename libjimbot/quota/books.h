@@ -146,6 +146,14 @@ static inline uint32_t jbi_who_class(uint64_t who)
     return (uint32_t)(who >> 16) & (JBI_QUOTA_CLASSES - 1);
 }
 
+/* Something changed that may let somebody in line go: an end, a new head of a line, what is foreign.
+ * A grant is none: whoever grants serves on until nobody can go. Part of the caller's step. */
+static inline void jbi_books_unsettle(const struct jbi_books *books)
+{
+    if (books->head->settled_ns != 0)
+        jbi_undo_set(&books->undo, &books->head->settled_ns, 0);
+}
+
 /* heap.c: leases by deadline. */
 void jbi_heap_insert(const struct jbi_books *books, uint32_t slot);
 void jbi_heap_remove(const struct jbi_books *books, uint32_t slot);

@@ -15,6 +15,7 @@ static void inside(jb_coord *coord, enum jbi_lock_result how)
 {
     if (how == JBI_LOCK_INHERITED) {
         jbi_undo_roll_back(&coord->books.undo);
+        jbi_books_unsettle(&coord->books);
         coord->books.head->n_takeovers++;
     }
     /* Whoever gives the lock back leaves no log; what is in it now is nobody's step. */

@@ -171,6 +171,7 @@ int jb_coord_set_foreign(jb_coord *coord, uint32_t resource, uint64_t amount)
     rc = jbi_coord_enter(coord);
     if (rc)
         return rc;
+    jbi_books_unsettle(&coord->books);
     jbi_undo_set(&coord->books.undo, &coord->books.resources[resource].foreign, amount);
     jbi_undo_commit(&coord->books.undo);
     jbi_coord_leave(coord);

@@ -7,6 +7,8 @@
  */
 #include "quota/queue.h"
 
+#include <string.h>
+
 int64_t jbi_line_slot_take(const struct jbi_books *books)
 {
     struct jbi_quota_head *head = books->head;
@@ -115,6 +117,8 @@ bool jbi_line_join(const struct jbi_books *books, uint32_t slot, const struct jb
     if (!flow)
         return false;
     last = jbi_waiter_get(books, flow->tail);
+    if (!last)
+        jbi_books_unsettle(books);
     jbi_undo_set(undo, &waiter->flow, at);
     jbi_undo_set(undo, &waiter->prev, flow->tail);
     jbi_undo_set(undo, &waiter->next, 0);
@@ -135,10 +139,49 @@ void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct j
 
     if (!flow)
         return;
+    if (!prev)
+        jbi_books_unsettle(books);
     jbi_undo_set(undo, prev ? &prev->next : &flow->head, waiter->next);
     jbi_undo_set(undo, next ? &next->prev : &flow->tail, waiter->prev);
     count(books, want, UINT64_MAX);
     if (!flow->head)
         flow_free(books, at);
     jbi_undo_set(undo, &waiter->flow, 0);
+}
+
+void jbi_waiter_unpack(const struct jbi_books *books, const struct jbi_quota_waiter *waiter,
+                       struct jbi_want *ret_want)
+{
+    struct jbi_quota_lease as_lease = {
+        .who = waiter->who,
+        .resources = waiter->resources,
+        .hold_ns = waiter->hold_ns,
+        .tag = waiter->tag,
+        .granted_ns = waiter->since_ns,
+    };
+
+    memcpy(as_lease.amounts, waiter->amounts, sizeof as_lease.amounts);
+    jbi_lease_unpack(books, &as_lease, ret_want);
+}
+
+bool jbi_heads_next(const struct jbi_books *books, struct jbi_heads *heads,
+                    struct jbi_line_head *ret_head)
+{
+    uint64_t at = heads->n ? heads->next : books->head->first_flow;
+
+    for (; heads->n < books->n_waiters && jbi_flow_get(books, at); heads->n++) {
+        uint64_t first = jbi_flow_get(books, at)->head;
+        const struct jbi_quota_waiter *waiter = jbi_waiter_get(books, first);
+
+        at = jbi_flow_get(books, at)->next;
+        if (!waiter || waiter->state != JBI_WAITER_WAITING)
+            continue;
+        jbi_waiter_unpack(books, waiter, &ret_head->want);
+        ret_head->id = waiter->id;
+        ret_head->slot = (uint32_t)(first - 1);
+        heads->next = at;
+        heads->n++;
+        return true;
+    }
+    return false;
 }

@@ -55,21 +55,13 @@ static bool is_kept_for(const struct jbi_books *books, const struct jbi_quota_wa
 
 void jbi_queue_promised(const struct jbi_books *books, struct jbi_promised *ret_promised)
 {
-    uint64_t at = books->head->first_flow;
+    struct jbi_heads heads = {0};
+    struct jbi_line_head head;
 
     memset(ret_promised, 0, sizeof *ret_promised);
-    for (uint32_t i = 0;
-         i < books->n_waiters && jbi_flow_get(books, at) && books->head->notice_ns > 0; i++) {
-        const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
-        const struct jbi_quota_waiter *waiter = jbi_waiter_get(books, flow->head);
-        struct jbi_want want;
-
-        at = flow->next;
-        if (!waiter || waiter->state != JBI_WAITER_WAITING)
-            continue;
-        jbi_waiter_unpack(books, waiter, &want);
-        if (is_kept_for(books, waiter, &want))
-            promise(books, &want, ret_promised);
+    while (books->head->notice_ns > 0 && jbi_heads_next(books, &heads, &head)) {
+        if (is_kept_for(books, &books->waiters[head.slot], &head.want))
+            promise(books, &head.want, ret_promised);
     }
 }
 
@@ -172,8 +164,17 @@ static void ask_one(const struct jbi_books *books, uint32_t slot, const struct j
             held->amount[i];
 }
 
-/* One way through all leases: those of `class_idx` that may be asked, or those that were. Gives
- * notice only if `does_ask`. */
+static bool is_enough(const struct jbi_want *want, const uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+{
+    for (uint32_t i = 0; i < want->n; i++) {
+        if (lack[i] > 0)
+            return false;
+    }
+    return true;
+}
+
+/* Through the leases until it is enough: those of `class_idx` that may be asked. Gives notice only
+ * if `does_ask`. */
 static void sweep(const struct jbi_books *books, const struct jbi_want *want, uint32_t class_idx,
                   bool does_ask, uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
 {
@@ -182,26 +183,19 @@ static void sweep(const struct jbi_books *books, const struct jbi_want *want, ui
 
     if (top > books->n_leases)
         top = books->n_leases;
-    for (uint32_t slot = 0; slot < top; slot++) {
+    if (class_idx >= want->class_idx && !is_guaranteed)
+        return;
+    for (uint32_t slot = 0; slot < top && !is_enough(want, lack); slot++) {
         const struct jbi_quota_lease *lease = &books->leases[slot];
         struct jbi_want held;
 
-        if (lease->token == 0 || lease->has_notice)
+        if (lease->token == 0 || lease->has_notice || jbi_who_class(lease->who) != class_idx)
             continue;
         jbi_lease_unpack(books, lease, &held);
         if (held.class_idx == class_idx && may_be_asked(books, want, &held, is_guaranteed) &&
             take(want, &held, lack))
             ask_one(books, slot, &held, does_ask);
     }
-}
-
-static bool is_enough(const struct jbi_want *want, const uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
-{
-    for (uint32_t i = 0; i < want->n; i++) {
-        if (lack[i] > 0)
-            return false;
-    }
-    return true;
 }
 
 /* Ask for what it lacks. True when that will be enough. */
@@ -226,36 +220,41 @@ static bool ask_for(const struct jbi_books *books, const struct jbi_want *want,
     return true;
 }
 
-static bool is_too_soon(const struct jbi_books *books, const struct jbi_quota_waiter *waiter)
+uint64_t jbi_queue_asks_again_ns(const struct jbi_books *books,
+                                 const struct jbi_quota_waiter *waiter)
 {
-    uint64_t now = books->head->now_ns;
+    uint64_t notice_ns = books->head->notice_ns;
 
-    return waiter->asked_ns != 0 &&
-           (waiter->asked_ns >= now || now - waiter->asked_ns < books->head->notice_ns);
+    if (waiter->asked_ns == 0)
+        return 0;
+    return waiter->asked_ns < UINT64_MAX - notice_ns ? waiter->asked_ns + notice_ns : UINT64_MAX;
 }
 
-void jbi_queue_ask_for_room(const struct jbi_books *books)
+bool jbi_queue_ask_for_room(const struct jbi_books *books)
 {
-    uint64_t at = books->head->first_flow;
-    uint64_t now = books->head->now_ns & ~UINT64_C(1);
+    uint64_t now = books->head->now_ns;
     struct jbi_promised promised;
+    struct jbi_heads heads = {0};
+    struct jbi_line_head head;
+    bool is_given_up = false;
 
+    if (books->head->notice_ns == 0 || books->head->n_waiting == 0)
+        return false;
     jbi_queue_promised(books, &promised);
-    for (uint32_t i = 0; i < books->n_waiters && jbi_flow_get(books, at); i++) {
-        const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
-        struct jbi_quota_waiter *waiter = jbi_waiter_get(books, flow->head);
-        struct jbi_want want;
+    while (jbi_heads_next(books, &heads, &head)) {
+        struct jbi_quota_waiter *waiter = &books->waiters[head.slot];
+        bool was_kept = is_kept_for(books, waiter, &head.want);
 
-        at = flow->next;
-        if (!waiter || waiter->state != JBI_WAITER_WAITING || is_too_soon(books, waiter))
+        if (jbi_queue_asks_again_ns(books, waiter) > now ||
+            jbi_books_fit(books, &head.want, NULL) != JBI_FIT_FULL)
             continue;
-        jbi_waiter_unpack(books, waiter, &want);
-        if (jbi_books_fit(books, &want, NULL) != JBI_FIT_FULL)
-            continue;
-        if (is_kept_for(books, waiter, &want))
-            promise_less(books, &want, &promised);
-        waiter->asked_ns = now | ask_for(books, &want, &promised);
-        if (is_kept_for(books, waiter, &want))
-            promise(books, &want, &promised);
+        if (was_kept)
+            promise_less(books, &head.want, &promised);
+        waiter->asked_ns = (now & ~UINT64_C(1)) | ask_for(books, &head.want, &promised);
+        if (is_kept_for(books, waiter, &head.want))
+            promise(books, &head.want, &promised);
+        else
+            is_given_up |= was_kept;
     }
+    return is_given_up;
 }

@@ -3,7 +3,9 @@
  *
  * Invariants, whenever the lock is given back:
  *  - a waiter that waits is in exactly one line, in the order of coming; lines are not empty;
- *  - no head of a line fits that is not kept out by a due one or a lingering turn.
+ *  - no head of a line fits that is not kept out by a due one or a lingering turn;
+ *  - head->settled_ns is 0, or no head of a line can go before it unless something changes that
+ *    sets it to 0.
  *
  * The caller of everything here holds the lock.
  */
@@ -44,8 +46,8 @@ bool jbi_queue_has_linger(const struct jbi_books *books, const struct jbi_want *
 /* Is there anybody due who wants one of these resources and could have it when it comes free? */
 bool jbi_queue_is_any_due(const struct jbi_books *books, uint64_t mask);
 
-/* When somebody in line may become able to go, or has to leave: UINT64_MAX when time alone changes
- * nothing. */
+/* After jbi_queue_serve(): when somebody in line may become able to go, or has to leave; UINT64_MAX
+ * when time alone changes nothing. */
 uint64_t jbi_queue_next_ns(const struct jbi_books *books);
 
 /* The waiter of that id in that slot, if it is of this handle; or NULL. */
@@ -61,21 +63,50 @@ void jbi_line_slot_free(const struct jbi_books *books, uint32_t slot);
 bool jbi_line_join(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want);
 void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want);
 
+/* The heads of the lines, one by one; `heads` begins with zeroes. */
+struct jbi_heads {
+    uint64_t next;
+    uint32_t n;
+};
+struct jbi_line_head {
+    struct jbi_want want;
+    uint64_t id;
+    uint32_t slot;
+};
+bool jbi_heads_next(const struct jbi_books *books, struct jbi_heads *heads,
+                    struct jbi_line_head *ret_head);
+
+/* order.c: whoever goes next, +1; 0 when nobody can. */
+uint64_t jbi_queue_choose(const struct jbi_books *books);
+
+/* Where virtual time stops: at whichever of the lines that want the resource, and could have it
+ * when others give back, has had least. Who is served out of order, for its age or its guarantee,
+ * would else take it along, and what the others had would be forgotten. */
+uint64_t jbi_queue_least_tag(const struct jbi_books *books, uint32_t idx, uint32_t class_idx);
+
 /* How early it goes; lower is before. Less than JBI_QUEUE_GROUPS. */
 enum { JBI_QUEUE_GROUPS = 2 * JBI_QUOTA_CLASSES };
 uint32_t jbi_queue_group(const struct jbi_books *books, const struct jbi_want *want);
 
+/* Does it stay within what its component is guaranteed of everything it wants? */
+bool jbi_queue_is_guaranteed(const struct jbi_books *books, const struct jbi_want *want);
+
 /* Can it be had when all leases have ended? */
 bool jbi_queue_is_within_reach(const struct jbi_books *books, const struct jbi_want *want);
 
-/* notice.c: give notice to leases that stand in the way of the heads of lines. */
-void jbi_queue_ask_for_room(const struct jbi_books *books);
+/* notice.c: give notice to leases that stand in the way of the heads of lines. True when room is no
+ * longer kept for one of them. */
+bool jbi_queue_ask_for_room(const struct jbi_books *books);
 
 /* What heads want for whom room is being made, by group. */
 struct jbi_promised {
     uint64_t amount[JBI_QUEUE_GROUPS][JB_QUOTA_RESOURCES_MAX];
 };
 void jbi_queue_promised(const struct jbi_books *books, struct jbi_promised *ret_promised);
+
+/* When it asks for room again, if it still has to; 0: it has not asked yet. */
+uint64_t jbi_queue_asks_again_ns(const struct jbi_books *books,
+                                 const struct jbi_quota_waiter *waiter);
 
 /* Until when room is kept for it; 0: it is not. */
 uint64_t jbi_queue_promised_until(const struct jbi_books *books,
@@ -99,8 +130,5 @@ static inline uint64_t jbi_due_ns(const struct jbi_books *books, const struct jb
 
     return want->since_ns + steps * books->head->aging_ns;
 }
-
-/* Does it stay within what its component is guaranteed of everything it wants? */
-bool jbi_queue_is_guaranteed(const struct jbi_books *books, const struct jbi_want *want);
 
 #endif

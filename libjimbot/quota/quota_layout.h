@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 enum {
-    JBI_QUOTA_LAYOUT = 5, /* counts changes that no size shows */
+    JBI_QUOTA_LAYOUT = 6, /* counts changes that no size shows */
     JBI_QUOTA_CLASSES = 4,
     JBI_QUOTA_ENDS = 5, /* enum jb_lease_end, from 1 */
     JBI_QUOTA_BUCKETS = JB_QUOTA_BUCKETS
@@ -42,8 +42,9 @@ struct jbi_quota_head {
     uint64_t aging_ns;
     uint64_t notice_ns;
     uint64_t max_hold_ns;
-    uint64_t trial_no; /* of notice.c, not logged */
-    uint64_t _pad1[3];
+    uint64_t trial_no;   /* of notice.c, not logged */
+    uint64_t settled_ns; /* until then serving the lines changes nothing; 0: it may */
+    uint64_t _pad1[2];
     uint64_t now_ns;     /* the latest time anybody saw */
     uint64_t next_token; /* begins at the UTC nanoseconds of the creation */
     uint64_t n_records;
