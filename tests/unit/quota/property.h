@@ -141,14 +141,14 @@ static void check_heads(const bool waits[IN_LINE])
     for (uint32_t i = next_due(is_head, is_done); i < IN_LINE; i = next_due(is_head, is_done)) {
         const struct waiting *due = &in_line[i];
 
-        HOLDS(!fits(due->component, due->amount, kept));
+        must(!fits(due->component, due->amount, kept));
         for (uint32_t j = 0; j < N_RES; j++) {
             if (is_below_ceiling(due->component, due->amount) && can_come_free(due->amount))
                 kept[j] += due->amount[j];
         }
     }
     for (uint32_t i = 0; i < n_in_line && now_ns >= promised_until_ns; i++)
-        HOLDS(!is_head[i] || is_done[i] || !fits(in_line[i].component, in_line[i].amount, kept));
+        must(!is_head[i] || is_done[i] || !fits(in_line[i].component, in_line[i].amount, kept));
 }
 
 #endif

@@ -12,13 +12,6 @@ enum { ALICE, BOB, CAROL, N_COMPONENTS };
 #define MS UINT64_C(1000000)
 #define S  UINT64_C(1000000000)
 
-/* As ck_assert(), which writes to a file each time. */
-#define HOLDS(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("not so: %s", #condition);                                                \
-    } while (0)
-
 static uint64_t test_now_ns;
 static uint64_t seed;
 
@@ -79,6 +72,13 @@ static inline void audit(jb_coord *coord)
     jb_error_init(&err);
     if (jb_coord_audit(coord, &err) != 0)
         ck_abort_msg("%s", err.msg);
+}
+
+/* The end of a test: whatever it did, the books are whole. */
+static inline void finish(jb_coord *coord)
+{
+    audit(coord);
+    jb_coord_close(coord);
 }
 
 static inline jb_want want_of(uint32_t component, uint32_t lease_class, const jb_amount *amount)

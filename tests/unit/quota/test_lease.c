@@ -15,8 +15,7 @@ START_TEST(test_what_fits_is_granted_and_no_more)
     ck_assert_int_eq(try_mem(coord, BOB, 101, 0, &c), JB_ETOOBIG);
     ck_assert_uint_eq(allocated(coord, MEM), 100);
     ck_assert_uint_lt(a.token, b.token);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -36,8 +35,7 @@ START_TEST(test_the_second_end_is_an_error_that_changes_nothing)
     ck_assert_int_eq(jb_lease_revoke(coord, a.token, a.slot, 0), JB_ENOENT);
     ck_assert_int_eq(jb_lease_check(coord, &a, NULL), JB_ENOENT);
     ck_assert_uint_eq(allocated(coord, MEM), 70);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -55,8 +53,7 @@ START_TEST(test_several_resources_are_granted_together_or_not_at_all)
     ck_assert_uint_eq(allocated(coord, MEM) + allocated(coord, GPU), 0);
     amounts[1].resource = MEM;
     ck_assert_int_eq(jb_coord_try(coord, &want, &b), JB_EINVAL);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -74,8 +71,7 @@ START_TEST(test_a_lease_ends_at_its_deadline_and_not_before)
     test_now_ns += 1;
     ck_assert_int_eq(try_mem(coord, BOB, 100, 0, &b), 0);
     ck_assert_int_eq(jb_lease_release(coord, &a), JB_ENOENT);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -110,8 +106,7 @@ START_TEST(test_shrinking_gives_back_a_part)
     audit(coord);
     ck_assert_int_eq(jb_lease_release(coord, &a), 0);
     ck_assert_uint_eq(allocated(coord, MEM), 70);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -160,8 +155,7 @@ START_TEST(test_what_is_foreign_is_not_given_out)
     ck_assert_int_eq(jb_coord_set_foreign(coord, MEM, UINT64_MAX), 0);
     ck_assert_int_eq(jb_lease_check(coord, &a, NULL), JB_LEASE_GOOD);
     ck_assert_int_eq(try_mem(coord, ALICE, 1, 0, &b), JB_EAGAIN);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -175,8 +169,7 @@ START_TEST(test_a_full_table_is_a_limit)
     ck_assert_int_eq(try_mem(coord, ALICE, 1, 0, &leases[16]), JB_ELIMIT);
     ck_assert_int_eq(jb_lease_release(coord, &leases[3]), 0);
     ck_assert_int_eq(try_mem(coord, ALICE, 1, 0, &leases[16]), 0);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -247,8 +240,7 @@ START_TEST(test_what_is_denied_leaves_one_record_and_no_more)
     ck_assert_uint_eq(after.n_records, before.n_records + 10);
     ck_assert_int_eq(jb_coord_next_record(coord, &before.n_records, &record, NULL), 1);
     ck_assert_uint_eq(record.kind, JB_RECORD_DENIED);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 

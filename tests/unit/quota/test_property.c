@@ -23,9 +23,9 @@ static void on_granted(const jb_record *record)
     struct held *lease = find(record->token);
 
     if (!lease) {
-        HOLDS(record->token > last_token);
+        must(record->token > last_token);
         last_token = record->token;
-        HOLDS(n_held < HELD);
+        must(n_held < HELD);
         lease = &held[n_held++];
         *lease = (struct held){.component = record->component};
         lease->lease.token = record->token;
@@ -34,21 +34,21 @@ static void on_granted(const jb_record *record)
         lease->lease.deadline_ns = record->tag ? record->time_ns + record->tag : UINT64_MAX;
     }
     lease->amount[record->resource] = record->amount;
-    HOLDS(sum_of(record->resource, N_COMPONENTS) <= limit_of(record->resource));
-    HOLDS(sum_of(record->resource, record->component) <=
-          ceiling_of(record->component, record->resource));
+    must(sum_of(record->resource, N_COMPONENTS) <= limit_of(record->resource));
+    must(sum_of(record->resource, record->component) <=
+         ceiling_of(record->component, record->resource));
 }
 
 static void on_ended(const jb_record *record)
 {
     struct held *lease = find(record->token);
 
-    HOLDS(lease != NULL);
-    HOLDS(lease->amount[record->resource] == record->amount);
+    must(lease != NULL);
+    must(lease->amount[record->resource] == record->amount);
     if (record->reason == JB_LEASE_EXPIRED)
-        HOLDS(lease->lease.deadline_ns <= record->time_ns);
+        must(lease->lease.deadline_ns <= record->time_ns);
     if (record->reason == JB_LEASE_REVOKED)
-        HOLDS(lease->has_notice);
+        must(lease->has_notice);
     lease->amount[record->resource] = 0;
     if (record->n_more == 0)
         *lease = held[--n_held];
@@ -62,16 +62,16 @@ static void read_records(void)
     while (jb_coord_next_record(coord, &cursor, &record, &lost) == 1) {
         struct held *lease = find(record.token);
 
-        HOLDS(lost == 0);
+        must(lost == 0);
         if (record.kind == JB_RECORD_GRANTED) {
             on_granted(&record);
         } else if (record.kind == JB_RECORD_ENDED) {
             on_ended(&record);
         } else if (record.kind == JB_RECORD_SHRUNK) {
-            HOLDS(lease != NULL);
+            must(lease != NULL);
             lease->amount[record.resource] -= record.amount;
         } else if (record.kind == JB_RECORD_NOTICE) {
-            HOLDS(lease != NULL);
+            must(lease != NULL);
             lease->has_notice = true;
             if (record.time_ns + record.value_ns < lease->lease.deadline_ns)
                 lease->lease.deadline_ns = record.time_ns + record.value_ns;
@@ -113,7 +113,7 @@ static uint32_t n_waiting(void)
 {
     jb_coord_stats stats;
 
-    HOLDS(jb_coord_get_stats(coord, &stats) == 0);
+    must(jb_coord_get_stats(coord, &stats) == 0);
     return stats.n_waiting;
 }
 
@@ -131,15 +131,15 @@ static void step_try(void)
     rc = jb_coord_try(coord, &want, &lease);
     read_records();
     if (rc == 0) {
-        HOLDS(can);
-        HOLDS(lease.token > before);
-        HOLDS(find(lease.token) != NULL);
+        must(can);
+        must(lease.token > before);
+        must(find(lease.token) != NULL);
     } else if (rc == JB_ELIMIT) {
-        HOLDS(n_held + n_in_line >= IN_LINE);
+        must(n_held + n_in_line >= IN_LINE);
     } else {
-        HOLDS(rc == JB_EAGAIN);
-        HOLDS(!can || !is_sure);
-        HOLDS(last_token == before);
+        must(rc == JB_EAGAIN);
+        must(!can || !is_sure);
+        must(last_token == before);
     }
 }
 
@@ -174,9 +174,9 @@ static void step_poll(void)
     if (rc == 0)
         return;
     if (rc == 1)
-        HOLDS(is_live(&lease));
+        must(is_live(&lease));
     else
-        HOLDS(rc == -100 || rc == JB_ETIMEDOUT || rc == JB_ENOENT);
+        must(rc == -100 || rc == JB_ETIMEDOUT || rc == JB_ENOENT);
     memmove(&in_line[i], &in_line[i + 1], (--n_in_line - i) * sizeof *in_line);
 }
 
@@ -193,10 +193,10 @@ static void step_end(void)
     jb_lease lease = some_lease();
     bool lives = is_live(&lease) && find(lease.token)->lease.slot == lease.slot;
 
-    HOLDS(jb_lease_release(coord, &lease) == (lives ? 0 : JB_ENOENT));
+    must(jb_lease_release(coord, &lease) == (lives ? 0 : JB_ENOENT));
     read_records();
-    HOLDS(!lives || !find(lease.token));
-    HOLDS(jb_lease_release(coord, &lease) == JB_ENOENT);
+    must(!lives || !find(lease.token));
+    must(jb_lease_release(coord, &lease) == JB_ENOENT);
 }
 
 static void step_change(void)
@@ -211,15 +211,15 @@ static void step_change(void)
 
     if (dice(2)) {
         rc = jb_lease_renew(coord, &lease, hold);
-        HOLDS(rc == (!lives ? JB_ENOENT : has_notice ? JB_ESTATE : 0));
+        must(rc == (!lives ? JB_ENOENT : has_notice ? JB_ESTATE : 0));
         if (rc == 0)
             known->lease.deadline_ns = now_ns + hold;
     } else if (dice(4)) {
         rc = jb_lease_shrink(coord, &lease, resource, 1);
-        HOLDS(rc == (lives && known->amount[resource] ? 0 : JB_ENOENT));
+        must(rc == (lives && known->amount[resource] ? 0 : JB_ENOENT));
     } else {
         rc = jb_lease_revoke(coord, lease.token, lease.slot, (1 + dice(5)) * MS);
-        HOLDS(rc == (lives ? 0 : JB_ENOENT));
+        must(rc == (lives ? 0 : JB_ENOENT));
     }
     read_records();
 }
@@ -241,9 +241,9 @@ static void step_time(void)
         uint32_t resource = dice(N_RES);
 
         foreign[resource] = dice(4) ? 0 : dice((uint32_t)limit_of(resource));
-        HOLDS(jb_coord_set_foreign(coord, resource, foreign[resource]) == 0);
+        must(jb_coord_set_foreign(coord, resource, foreign[resource]) == 0);
     }
-    HOLDS(jb_coord_tick(coord, NULL) >= 0);
+    must(jb_coord_tick(coord, NULL) >= 0);
     read_records();
 }
 
@@ -263,7 +263,7 @@ static void check_line(void)
     }
     for (uint32_t i = 0; i < n_in_line; i++)
         n -= waits[i];
-    HOLDS(n == 0);
+    must(n == 0);
     if (n_held < HELD)
         check_heads(waits);
 }
@@ -286,9 +286,9 @@ static void check(void)
 {
     look_for_notice();
     for (uint32_t i = 0; i < N_RES; i++)
-        HOLDS(allocated(coord, i) == sum_of(i, N_COMPONENTS));
+        must(allocated(coord, i) == sum_of(i, N_COMPONENTS));
     for (uint32_t i = 0; i < n_held; i++)
-        HOLDS(held[i].lease.deadline_ns > now_ns);
+        must(held[i].lease.deadline_ns > now_ns);
     check_line();
 }
 
@@ -327,7 +327,7 @@ START_TEST(test_a_million_random_steps_keep_every_invariant)
         if (i % 64 == 0)
             audit(coord);
     }
-    HOLDS(last_token > 0);
+    must(last_token > 0);
     jb_coord_close(coord);
 }
 END_TEST

@@ -133,8 +133,7 @@ START_TEST(test_what_the_dead_had_is_free_again)
            record.kind != JB_RECORD_ENDED)
         ;
     ck_assert_uint_eq(record.reason, JB_LEASE_HOLDER_DIED);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -177,8 +176,7 @@ START_TEST(test_who_only_tries_or_polls_notices_it_too)
     for (int i = 0; i < 5000 && (rc = jb_coord_poll(coord, &ticket, &lease)) == 0; i++)
         nap();
     ck_assert_int_eq(rc, 1);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -367,8 +365,7 @@ START_TEST(test_a_handle_does_not_survive_fork)
     }
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 

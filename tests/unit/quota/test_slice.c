@@ -66,8 +66,7 @@ START_TEST(test_backlogged_components_get_time_by_weight_within_a_step)
         b = used(coord, BOB);
         ck_assert_uint_le(a > b ? a - b : b - a, step_ns[ALICE] / 3 + step_ns[BOB]);
     }
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -105,8 +104,7 @@ START_TEST(test_next_goes_on_while_it_is_its_turn)
     ck_assert_int_le(n, 4);
     ck_assert_uint_eq(alice.lease.token, 0);
     ck_assert_int_eq(jb_coord_poll(coord, &bob, &lease), 1);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
@@ -279,8 +277,7 @@ START_TEST(test_a_turn_is_kept_for_a_moment_and_no_longer)
     ck_assert_uint_eq(next, 2 * MS);
     test_now_ns += 2 * MS;
     ck_assert_int_eq(jb_coord_poll(coord, &bob, &lease), 1);
-    audit(coord);
-    jb_coord_close(coord);
+    finish(coord);
 }
 END_TEST
 
