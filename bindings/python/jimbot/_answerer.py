@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc
-from types import TracebackType
 from typing import Any, Literal
 
 from ._core import Bus, Closed, Event
@@ -66,10 +65,5 @@ class Answerer:
     def __enter__(self) -> Answerer:
         return self
 
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()

@@ -11,6 +11,8 @@ from typing import (
     SupportsFloat,
     SupportsIndex,
     TypeAlias,
+    TypedDict,
+    Unpack,
     final,
     overload,
 )
@@ -18,6 +20,7 @@ from typing import (
 import numpy
 from _typeshed import structseq
 
+from ._ask import Terms
 from ._async import AsyncEvents
 
 # One dimension. With numpy absent at run time each is a memoryview of the same numbers.
@@ -33,7 +36,8 @@ _Readable: TypeAlias = bytes | bytearray | memoryview | Event
 _Scalar: TypeAlias = str | bool | SupportsIndex | SupportsFloat | None
 _Json: TypeAlias = _Scalar | dict[str, Any] | list[Any] | tuple[Any, ...]
 _Data: TypeAlias = _Json | _Readable
-_Cls: TypeAlias = type[BaseException] | None  # for classes that have a member `type`
+_Raised: TypeAlias = type[BaseException] | None
+_Place: TypeAlias = TracebackType | None
 _Name: TypeAlias = str | os.PathLike[str] | None
 # One dimension of numbers: a numpy array, an array.array, a memoryview.
 _Array: TypeAlias = numpy.ndarray[Any, Any] | array[Any] | memoryview
@@ -70,16 +74,31 @@ class Buffer(Error): ...
 class Closed(Error): ...
 class Evicted(Error): ...
 
+class _Envelope(TypedDict, total=False):
+    subtype: str | None
+    event_id: _Scalar
+    source: _Scalar
+    timestamp: _Scalar
+    priority: _Scalar
+
+class _BusOptions(TypedDict, total=False):
+    capacity: int
+    max_topics: int
+    max_subs: int
+    max_peers: int
+    mode: int
+    peer_name: str | None
+    keep: bool
+    stall_after_ns: int
+    budget_bytes: int
+    max_groups: int
+
 def encode(
     type: str | None,
     data: _Data = None,
     *,
-    subtype: str | None = None,
-    event_id: _Scalar = None,
-    source: _Scalar = None,
-    timestamp: _Scalar = None,
-    priority: _Scalar = None,
     dialect: str = "balatromcp",
+    **envelope: Unpack[_Envelope],
 ) -> bytes: ...
 def to_json(data: _Readable, /, *, dialect: str = "balatromcp") -> str: ...
 def canonical(data: _Readable, /) -> bytes: ...
@@ -127,11 +146,7 @@ class Requester:
         data: _Data = None,
         *,
         timeout: float | None = 1.0,
-        subtype: str | None = None,
-        event_id: _Scalar = None,
-        source: _Scalar = None,
-        timestamp: _Scalar = None,
-        priority: _Scalar = None,
+        **envelope: Unpack[_Envelope],
     ) -> int: ...
     def request(
         self,
@@ -139,75 +154,23 @@ class Requester:
         data: _Data = None,
         *,
         timeout: float | None = 1.0,
-        subtype: str | None = None,
-        event_id: _Scalar = None,
-        source: _Scalar = None,
-        timestamp: _Scalar = None,
-        priority: _Scalar = None,
+        **envelope: Unpack[_Envelope],
     ) -> Event: ...
     def poll(self, max_outcomes: int = 64, timeout: float | None = 0.0) -> list[Outcome]: ...
     def cancel(self, id: int, /) -> bool: ...
     def stats(self) -> dict[str, int]: ...
     def close(self) -> None: ...
     def __enter__(self) -> Requester: ...
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
+    def __exit__(self, cls: _Raised, exc: BaseException | None, at: _Place, /) -> None: ...
 
 @final
 class Bus:
     @classmethod
-    def open(
-        cls,
-        name: _Name = None,
-        *,
-        capacity: int = ...,
-        max_topics: int = ...,
-        max_subs: int = ...,
-        max_peers: int = ...,
-        mode: int = ...,
-        peer_name: str | None = None,
-        keep: bool = False,
-        stall_after_ns: int = 0,
-        budget_bytes: int = 0,
-        max_groups: int = ...,
-    ) -> Bus: ...
+    def open(cls, name: _Name = None, **options: Unpack[_BusOptions]) -> Bus: ...
     @classmethod
-    def create(
-        cls,
-        name: _Name = None,
-        *,
-        capacity: int = ...,
-        max_topics: int = ...,
-        max_subs: int = ...,
-        max_peers: int = ...,
-        mode: int = ...,
-        peer_name: str | None = None,
-        keep: bool = False,
-        stall_after_ns: int = 0,
-        budget_bytes: int = 0,
-        max_groups: int = ...,
-    ) -> Bus: ...
+    def create(cls, name: _Name = None, **options: Unpack[_BusOptions]) -> Bus: ...
     @classmethod
-    def attach(
-        cls,
-        name: _Name = None,
-        *,
-        capacity: int = ...,
-        max_topics: int = ...,
-        max_subs: int = ...,
-        max_peers: int = ...,
-        mode: int = ...,
-        peer_name: str | None = None,
-        keep: bool = False,
-        stall_after_ns: int = 0,
-        budget_bytes: int = 0,
-        max_groups: int = ...,
-    ) -> Bus: ...
+    def attach(cls, name: _Name = None, **options: Unpack[_BusOptions]) -> Bus: ...
     @property
     def name(self) -> _Name: ...
     @property
@@ -219,12 +182,8 @@ class Bus:
         data: _Data = None,
         *,
         timeout: float | None = 0.0,
-        subtype: str | None = None,
-        event_id: _Scalar = None,
-        source: _Scalar = None,
-        timestamp: _Scalar = None,
-        priority: _Scalar = None,
         key: SupportsIndex = 0,
+        **envelope: Unpack[_Envelope],
     ) -> None: ...
     def publish_many(
         self,
@@ -251,11 +210,7 @@ class Bus:
         data: _Data = None,
         *,
         timeout: float | None = 1.0,
-        subtype: str | None = None,
-        event_id: _Scalar = None,
-        source: _Scalar = None,
-        timestamp: _Scalar = None,
-        priority: _Scalar = None,
+        **envelope: Unpack[_Envelope],
     ) -> Event: ...
     def requester(
         self,
@@ -272,11 +227,7 @@ class Bus:
         data: _Data = None,
         *,
         timeout: float | None = 0.0,
-        subtype: str | None = None,
-        event_id: _Scalar = None,
-        source: _Scalar = None,
-        timestamp: _Scalar = None,
-        priority: _Scalar = None,
+        **envelope: Unpack[_Envelope],
     ) -> None: ...
     def subscribe(
         self,
@@ -315,13 +266,7 @@ class Bus:
     def subscriptions(self) -> list[dict[str, Any]]: ...
     def groups(self) -> list[dict[str, Any]]: ...
     def __enter__(self) -> Bus: ...
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
+    def __exit__(self, cls: _Raised, exc: BaseException | None, at: _Place, /) -> None: ...
 
 @final
 class Subscription:
@@ -339,13 +284,7 @@ class Subscription:
     def __aiter__(self) -> AsyncEvents: ...
     def __next__(self) -> Event: ...
     def __enter__(self) -> Subscription: ...
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
+    def __exit__(self, cls: _Raised, exc: BaseException | None, at: _Place, /) -> None: ...
 
 @final
 class Worker:
@@ -365,13 +304,7 @@ class Worker:
     def __iter__(self) -> Worker: ...
     def __next__(self) -> Event: ...
     def __enter__(self) -> Worker: ...
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
+    def __exit__(self, cls: _Raised, exc: BaseException | None, at: _Place, /) -> None: ...
 
 @final
 class Batch:
@@ -424,13 +357,7 @@ class Batch:
     @overload
     def __getitem__(self, key: slice, /) -> list[Event]: ...
     def __enter__(self) -> Batch: ...
-    def __exit__(
-        self,
-        cls: _Cls,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
+    def __exit__(self, cls: _Raised, exc: BaseException | None, at: _Place, /) -> None: ...
 
 @final
 class Event:
@@ -496,26 +423,10 @@ class Coord:
         reservation_ns: int = ...,
     ) -> Coord: ...
     def acquire(
-        self,
-        component: str | int,
-        amounts: dict[str, int],
-        *,
-        lease_class: int = 0,
-        hold_ns: int = 0,
-        timeout: float | None = 0.0,
-        detached: bool = False,
-        tag: int = 0,
+        self, component: str | int, amounts: dict[str, int], **terms: Unpack[Terms]
     ) -> Lease | None: ...
     def request(
-        self,
-        component: str | int,
-        amounts: dict[str, int],
-        *,
-        lease_class: int = 0,
-        hold_ns: int = 0,
-        timeout: float | None = 0.0,
-        detached: bool = False,
-        tag: int = 0,
+        self, component: str | int, amounts: dict[str, int], **terms: Unpack[Terms]
     ) -> Ticket: ...
     def take(
         self,
@@ -562,13 +473,7 @@ class Lease:
     ) -> None: ...
     def is_due(self, resource: str | int, /) -> bool: ...
     def __enter__(self) -> Lease: ...
-    def __exit__(
-        self,
-        cls: _Cls,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
+    def __exit__(self, cls: _Raised, exc: BaseException | None, at: _Place, /) -> None: ...
     @property
     def token(self) -> int: ...
     @property

@@ -17,13 +17,12 @@ from __future__ import annotations
 import collections.abc
 import os
 import typing
-from types import TracebackType
 from typing import Any
 
 from ._api import Api
-from ._core import Coord, Lease, Ticket, Timeout
-from ._turn import Turn, granted
-
+from ._ask import Ask, Terms
+from ._core import Coord, Lease, Ticket
+from ._turn import Turn
 
 _KINDS = {"memory": 1, "gpu_memory": 2, "gpu_time": 3, "cpu": 4, "calls": 5, "tokens": 6}
 _LIMITS = {"rate": 1, "window": 2, "open": 3}
@@ -125,6 +124,25 @@ class Coordinator:
     def __init__(self, coord: Coord) -> None:
         self.coord = coord
 
+    def _ask(
+        self,
+        component: str,
+        amounts: collections.abc.Mapping[str, int],
+        priority: str,
+        hold: float | None,
+        timeout: float | None,
+        tag: int = 0,
+        detached: bool = False,
+    ) -> Ask:
+        terms: Terms = {
+            "lease_class": _class_of(priority),
+            "hold_ns": _ns(hold),
+            "timeout": timeout,
+            "tag": tag,
+            "detached": detached,
+        }
+        return Ask(self.coord, component, dict(amounts), terms)
+
     def acquire(
         self,
         component: str,
@@ -142,18 +160,7 @@ class Coordinator:
         timeout: seconds to wait in line (None: for ever; 0: not at all); Timeout when they ran out.
         TooBig when it can never be had, Limit when too many wait, NotFound for unknown names.
         """
-        lease = self.coord.acquire(
-            component,
-            dict(amounts),
-            lease_class=_class_of(priority),
-            hold_ns=_ns(hold),
-            timeout=timeout,
-            detached=detached,
-            tag=tag,
-        )
-        if lease is None:
-            raise Timeout(f"{', '.join(amounts)}: not free")
-        return lease
+        return self._ask(component, amounts, priority, hold, timeout, tag, detached).lease()
 
     async def acquire_async(
         self,
@@ -166,14 +173,8 @@ class Coordinator:
         tag: int = 0,
     ) -> Lease:
         """The same in an asyncio program; no thread is blocked."""
-        if timeout == 0:
-            return self.acquire(
-                component, amounts, priority=priority, hold=hold, timeout=0, tag=tag
-            )
-        ticket = self.request(
-            component, amounts, priority=priority, hold=hold, timeout=timeout, tag=tag
-        )
-        return await granted(self.coord, ticket)
+        ask = self._ask(component, amounts, priority, hold, timeout, tag)
+        return await ask.lease_async()
 
     def request(
         self,
@@ -186,14 +187,7 @@ class Coordinator:
         tag: int = 0,
     ) -> Ticket:
         """Stand in line for at most timeout seconds (None: without end), and return the Ticket."""
-        return self.coord.request(
-            component,
-            dict(amounts),
-            lease_class=_class_of(priority),
-            hold_ns=_ns(hold),
-            timeout=timeout,
-            tag=tag,
-        )
+        return self._ask(component, amounts, priority, hold, timeout, tag).ticket()
 
     def lease(
         self,
@@ -205,14 +199,7 @@ class Coordinator:
         timeout: float | None = None,
     ) -> Turn:
         """The same for ``with``, ``async with`` and as a decorator: each entry asks anew."""
-        return Turn(
-            self.coord,
-            component,
-            dict(amounts),
-            lease_class=_class_of(priority),
-            hold_ns=_ns(hold),
-            timeout=timeout,
-        )
+        return Turn(self._ask(component, amounts, priority, hold, timeout))
 
     def gpu_slice(
         self,
@@ -231,16 +218,8 @@ class Coordinator:
         and begins another. What counts in the books, and decides whose turn is next, is how long
         it really lasted.
         """
-        return Turn(
-            self.coord,
-            component,
-            {gpu: self._whole_of(gpu)},
-            lease_class=_class_of(priority),
-            hold_ns=_ns(hold),
-            timeout=timeout,
-            gpu=gpu,
-            ms=ms,
-        )
+        whole = {gpu: self._whole_of(gpu)}
+        return Turn(self._ask(component, whole, priority, hold, timeout), gpu=gpu, ms=ms)
 
     def api(self, name: str, component: str | None = None) -> Api:
         """A service outside that counts, see Api. component: who asks; may be left out when there
@@ -301,12 +280,7 @@ class Coordinator:
     def __enter__(self) -> Coordinator:
         return self
 
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
 

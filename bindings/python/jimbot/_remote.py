@@ -11,7 +11,6 @@ import collections.abc
 import math
 import time
 import typing
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex
 
 from ._async import AsyncEvents
@@ -110,12 +109,7 @@ class RemoteSubscription:
             _raise(Closed.code, "subscription: it was closed")
         return self
 
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -341,12 +335,7 @@ class RemoteBus:
             _raise(Closed.code, "bus: it was closed")
         return self
 
-    def __exit__(
-        self,
-        cls: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -1,13 +1,11 @@
 """A turn at something shared: ``with turn:``, ``async with turn:``, ``@turn``.
 
 Every entry asks anew and gets a lease of its own, so one turn may be used by many threads and tasks
-at once, and again and again. A turn that waits in an asyncio program blocks no thread: it asks the
-coordinator a few hundred times a second, which costs well under a microsecond each.
+at once, and again and again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import collections.abc
 import contextvars
 import functools
@@ -15,36 +13,11 @@ import inspect
 import typing
 from types import TracebackType
 
-from ._core import Coord, Lease, NotFound, Ticket, Timeout, now_ns
+from ._ask import Ask
+from ._core import Lease, now_ns
 
 _P = typing.ParamSpec("_P")
 _T = typing.TypeVar("_T")
-
-_FIRST_NAP = 0.0002  # seconds
-_LONGEST_NAP = 0.004
-_LOOK = 0.1
-
-
-async def granted(coord: Coord, ticket: Ticket) -> Lease:
-    """Wait for a place in line without blocking a thread; cancelled, it leaves the line."""
-    nap, slept = _FIRST_NAP, 0.0
-    try:
-        while True:
-            lease = ticket.poll()
-            if lease is not None:
-                return lease
-            await asyncio.sleep(nap)
-            slept += nap
-            nap = min(nap * 2, _LONGEST_NAP)
-            if slept >= _LOOK:  # those who have it may have died
-                slept = 0.0
-                coord.tick()
-    except asyncio.CancelledError:
-        try:
-            ticket.cancel()
-        except NotFound:
-            pass
-        raise
 
 
 class Held:
@@ -70,7 +43,7 @@ class Held:
             return self.lease.is_due(turn._gpu)
         if now_ns() - self._begun_ns < turn._ms * 1e6:
             return False
-        return turn._coord.stats()["n_waiting"] > 0
+        return turn._ask.coord.stats()["n_waiting"] > 0
 
     def next(self, timeout: float | None = None) -> None:
         """Of a slice: end it and begin the next. As long as it is our turn nobody gets in between,
@@ -79,12 +52,13 @@ class Held:
         turn = self._turn
         if turn._gpu is None:
             raise TypeError("only a slice has a next one")
+        ask = turn._ask
         self.lease.next(
-            turn._component,
+            ask.component,
             turn._gpu,
-            turn._amounts[turn._gpu],
-            lease_class=turn._class,
-            hold_ns=turn._hold_ns,
+            ask.amounts[turn._gpu],
+            lease_class=ask.terms["lease_class"],
+            hold_ns=ask.terms["hold_ns"],
             timeout=timeout,
         )
         self._begun_ns = now_ns()
@@ -93,24 +67,8 @@ class Held:
 class Turn:
     """Made by Coordinator.lease() and Coordinator.gpu_slice()."""
 
-    def __init__(
-        self,
-        coord: Coord,
-        component: str,
-        amounts: dict[str, int],
-        *,
-        lease_class: int,
-        hold_ns: int,
-        timeout: float | None,
-        gpu: str | None = None,
-        ms: float | None = None,
-    ) -> None:
-        self._coord = coord
-        self._component = component
-        self._amounts = amounts
-        self._class = lease_class
-        self._hold_ns = hold_ns
-        self._timeout = timeout
+    def __init__(self, ask: Ask, *, gpu: str | None = None, ms: float | None = None) -> None:
+        self._ask = ask
         self._gpu = gpu
         self._ms = ms
         # Of the thread or task that is inside: what it holds, the innermost last.
@@ -129,16 +87,7 @@ class Turn:
         held.lease.__exit__(None if exc is None else type(exc), exc, None)
 
     def __enter__(self) -> Held:
-        lease = self._coord.acquire(
-            self._component,
-            self._amounts,
-            timeout=self._timeout,
-            lease_class=self._class,
-            hold_ns=self._hold_ns,
-        )
-        if lease is None:
-            raise Timeout(f"{', '.join(self._amounts)}: not free")
-        return self._enter(lease)
+        return self._enter(self._ask.lease())
 
     def __exit__(
         self,
@@ -149,16 +98,7 @@ class Turn:
         self._leave(exc)
 
     async def __aenter__(self) -> Held:
-        if self._timeout == 0:
-            return self.__enter__()
-        ticket = self._coord.request(
-            self._component,
-            self._amounts,
-            timeout=self._timeout,
-            lease_class=self._class,
-            hold_ns=self._hold_ns,
-        )
-        return self._enter(await granted(self._coord, ticket))
+        return self._enter(await self._ask.lease_async())
 
     async def __aexit__(
         self,
