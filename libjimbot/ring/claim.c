@@ -7,7 +7,7 @@
  * record.
  */
 #include "base/os.h"
-#include "ring/ring.h"
+#include "ring/chain.h"
 
 enum { PREFETCH_AHEAD_BYTES = 512, PREFETCH_BYTES_MAX = 4096 };
 

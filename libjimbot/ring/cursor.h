@@ -8,7 +8,7 @@
 #define JBI_RING_CURSOR_H
 
 #include "base/tsan.h"
-#include "ring/ring.h"
+#include "ring/chain.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
  * readers step over the extent as over an aborted one, and at each lap the chain steps around it:
  * who comes to it renews its mark for the new lap, with the same place, length and owner.
  */
-#include "ring/ring.h"
+#include "ring/chain.h"
 
 bool jbi_revoke(struct jbi_ring *ring, uint64_t position, uint64_t mark)
 {

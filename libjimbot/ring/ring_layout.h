@@ -3,30 +3,19 @@
  *
  * The ring is a log of extents at ever-growing byte **positions** (64 bits, never wrapped in
  * practice). An **extent** is what one claim owns: one record, or a batch of them. Its bytes lie at
- * position modulo capacity, in blocks of one cache line. What it *is*, is said by its **mark**: one
- * 64-bit word for each block, kept apart from the log so that no payload byte can ever pass for
- * one. A mark holds
- *
- *     lap (38 bits) | wide (1) | length in blocks (15) | owner, a peer number (8) | state (2)
- *
- * and is meaningful at a position only if its lap is that position's lap; an older lap means
- * "free". `wide` says of a claimed or committed extent that it is a batch: the mark of its second
- * block then holds how many records (in the place of the length, with state 0). Of an aborted one
- * it says that it was revoked: its owner lives and may still write there, so the bytes are given to
- * nobody.
+ * position modulo capacity, in blocks of one cache line. What it *is*, is said by its **mark**, see
+ * mark.h: one word for each block, kept apart from the log so that no payload byte can ever pass
+ * for one.
  *
  * Invariant (the chain): if an extent of this lap starts at P with length L, the next one starts at
  * P + L. Extents are claimed by one compare-and-swap on the mark at the chain's end; nothing else
  * decides who owns which bytes. So there is no instruction between which a death could leave the
  * chain broken or a claim without a known owner and length.
- *
- *     free (older lap) --claim--> CLAIMED --commit--> COMMITTED
- *                                    \-----abort----> ABORTED
- *
- * by the owner, or by anyone once the owner is dead.
  */
 #ifndef JBI_RING_LAYOUT_H
 #define JBI_RING_LAYOUT_H
+
+#include "ring/mark.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -37,18 +26,9 @@
 enum {
     JBI_BLOCK_SHIFT = 6,
     JBI_BLOCK_BYTES = 1 << JBI_BLOCK_SHIFT,
-    JBI_MARK_STATE_BITS = 2,
-    JBI_MARK_OWNER_BITS = 8,
-    JBI_MARK_LEN_BITS = 15,
-    JBI_MARK_LAP_BITS = 38,
-    JBI_MARK_LEN_SHIFT = JBI_MARK_STATE_BITS + JBI_MARK_OWNER_BITS,
-    JBI_MARK_WIDE_SHIFT = JBI_MARK_LEN_SHIFT + JBI_MARK_LEN_BITS,
-    JBI_EXTENT_BLOCKS_MAX = (1 << JBI_MARK_LEN_BITS) - 1,
     JBI_HEAD_EPOCH_BITS = 10,
     JBI_SLEEPER_WORDS = 16 /* one bit for each subscription slot, 1024 at most */
 };
-
-enum jbi_mark_state { JBI_UNMARKED = 0, JBI_CLAIMED = 1, JBI_COMMITTED = 2, JBI_ABORTED = 3 };
 
 /* First bytes of a record, followed by the payload; in a batch the next record follows at a
  * multiple of 8. Written by the owner between claim and commit. */
@@ -123,7 +103,6 @@ enum jbi_reader_state {
     JBI_READER_EVICTED = 4   /* was lossless, until it stood still for too long */
 };
 
-static_assert(JBI_MARK_WIDE_SHIFT + 1 + JBI_MARK_LAP_BITS == 64, "one word");
 static_assert(sizeof(struct jbi_record) == 32, "layout");
 static_assert(offsetof(struct jbi_ring_control, head) == 64, "own line");
 static_assert(offsetof(struct jbi_ring_control, wake_word) == 128, "own line");
@@ -131,60 +110,6 @@ static_assert(offsetof(struct jbi_ring_control, sleepers) == 192, "own lines");
 static_assert(sizeof(struct jbi_ring_control) == 320, "layout");
 static_assert(offsetof(struct jbi_reader_slot, word) == 64, "cursor alone on its line");
 static_assert(sizeof(struct jbi_reader_slot) == 320, "layout");
-
-static inline uint64_t jbi_mark_pack(uint64_t lap, uint32_t len_blocks, uint32_t owner,
-                                     enum jbi_mark_state state)
-{
-    return lap << (64 - JBI_MARK_LAP_BITS) | (uint64_t)len_blocks << JBI_MARK_LEN_SHIFT |
-           (uint64_t)owner << JBI_MARK_STATE_BITS | (uint64_t)state;
-}
-
-static inline uint64_t jbi_mark_lap(uint64_t mark)
-{
-    return mark >> (64 - JBI_MARK_LAP_BITS);
-}
-
-/* Of a batch's second mark: the number of its records. */
-static inline uint32_t jbi_mark_len_blocks(uint64_t mark)
-{
-    return (uint32_t)(mark >> JBI_MARK_LEN_SHIFT) & JBI_EXTENT_BLOCKS_MAX;
-}
-
-static inline uint32_t jbi_mark_owner(uint64_t mark)
-{
-    return (uint32_t)(mark >> JBI_MARK_STATE_BITS) & ((1u << JBI_MARK_OWNER_BITS) - 1);
-}
-
-static inline enum jbi_mark_state jbi_mark_state(uint64_t mark)
-{
-    return (enum jbi_mark_state)(mark & ((1u << JBI_MARK_STATE_BITS) - 1));
-}
-
-static inline bool jbi_mark_is_wide(uint64_t mark)
-{
-    return mark >> JBI_MARK_WIDE_SHIFT & 1;
-}
-
-static inline uint64_t jbi_mark_wide(uint64_t mark)
-{
-    return mark | UINT64_C(1) << JBI_MARK_WIDE_SHIFT;
-}
-
-static inline uint64_t jbi_mark_with_state(uint64_t mark, enum jbi_mark_state state)
-{
-    return (mark & ~(uint64_t)((1u << JBI_MARK_STATE_BITS) - 1)) | (uint64_t)state;
-}
-
-/* A claim given back, or taken from the dead. */
-static inline uint64_t jbi_mark_aborted(uint64_t mark)
-{
-    return jbi_mark_with_state(mark, JBI_ABORTED) & ~(UINT64_C(1) << JBI_MARK_WIDE_SHIFT);
-}
-
-static inline bool jbi_mark_is_revoked(uint64_t mark)
-{
-    return jbi_mark_state(mark) == JBI_ABORTED && jbi_mark_is_wide(mark);
-}
 
 /* Who has a reader's slot and how far he is, in one word that never takes the same value twice:
  * whoever decided about it while it changed hands fails his swap. */

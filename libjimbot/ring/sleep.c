@@ -10,7 +10,7 @@
  * makes happen.
  */
 #include "base/os.h"
-#include "ring/ring.h"
+#include "ring/chain.h"
 
 static uint32_t *wake_word(struct jbi_ring *ring)
 {
