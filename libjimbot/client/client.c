@@ -7,6 +7,7 @@
  * Invariant: an event that was taken is counted in n_published before the thread can see it.
  */
 #include "client/client_internal.h"
+#include "client/client_sub.h"
 
 #include "base/error.h"
 #include "host/text/hmem.h"

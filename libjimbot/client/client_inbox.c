@@ -9,6 +9,7 @@
  * about to be; it is lowered only when nobody is about to raise it.
  */
 #include "client/client_internal.h"
+#include "client/client_sub.h"
 
 #include "base/os.h"
 #include "host/text/hmem.h"

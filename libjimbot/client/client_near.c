@@ -4,6 +4,7 @@
  * Invariant: nothing waits here. An event is on the bus when publishing returns, or it was refused.
  */
 #include "client/client_internal.h"
+#include "client/client_sub.h"
 
 #include <math.h>
 #include <string.h>

@@ -8,6 +8,7 @@
  * Invariant: a batch whose answer did not come, or said 503, is posted again as the same bytes.
  */
 #include "client/client_internal.h"
+#include "client/client_sub.h"
 #include "host/text/hmem.h"
 #include "topic/pattern.h"
 

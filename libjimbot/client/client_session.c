@@ -10,6 +10,7 @@
  * event that lies in its inbox; an event before that is not put there again.
  */
 #include "client/client_internal.h"
+#include "client/client_sub.h"
 #include "host/text/hmem.h"
 #include "host/text/msgfield.h"
 #include "topic/pattern.h"

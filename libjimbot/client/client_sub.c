@@ -4,6 +4,7 @@
  *
  * Invariant: a slot of the client is filled by a caller and emptied by the thread alone.
  */
+#include "client/client_sub.h"
 #include "client/client_internal.h"
 
 #include "base/error.h"
