@@ -89,20 +89,6 @@ typedef struct jbpy_event {
     uint32_t idx;
 } jbpy_event;
 
-/* One encoded event: where it lies, and what to give back when done. */
-typedef struct jbpy_encoding {
-    jb_encoded encoded;
-    jb_encoder *encoder; /* NULL when the bytes are the caller's */
-    Py_buffer view;      /* the caller's bytes; view.obj NULL when not used */
-    uint32_t dialect;    /* enum jb_dialect of the encoder */
-} jbpy_encoding;
-
-/* Envelope members that may stand beside a payload; each a Python object or NULL. */
-typedef struct jbpy_envelope {
-    PyObject *subtype, *event_id, *source, *timestamp, *priority;
-    uint32_t dialect; /* enum jb_dialect that everything is spelled in */
-} jbpy_envelope;
-
 /* module.c */
 jbpy_state *jbpy_state_of(PyObject *self);
 int jbpy_timeout(PyObject *seconds, uint64_t *ret_timeout_ns);
@@ -120,18 +106,6 @@ int jbpy_dialect(PyObject *name, void *ret);
 int jbpy_errors_init(PyObject *module, jbpy_state *st);
 PyObject *jbpy_raise(jbpy_state *st, int code, const jb_error *err, const char *what);
 PyObject *jbpy_raise_text(jbpy_state *st, int code, const jb_error *err, PyObject *text);
-
-/* value.c */
-int jbpy_value(jbpy_state *st, jb_encoder *enc, const char *key, PyObject *value);
-int jbpy_members(jbpy_state *st, jb_encoder *enc, PyObject *dict, bool has_subtype);
-
-/* encode.c */
-int jbpy_encode(jbpy_state *st, PyObject *type, PyObject *data, const jbpy_envelope *env,
-                jbpy_encoding *ret);
-int jbpy_encoding_init(jbpy_state *st, jbpy_encoding *ret);
-int jbpy_envelope_begin(jbpy_state *st, PyObject *type, const jbpy_envelope *env, jbpy_encoding *e);
-int jbpy_envelope_end(jbpy_state *st, jbpy_encoding *e);
-void jbpy_encoding_fini(jbpy_state *st, jbpy_encoding *e);
 
 /* bus.c */
 extern PyType_Spec jbpy_bus_spec;

@@ -5,7 +5,7 @@
  * So a nested call (a value's __index__ that publishes) and a second thread each get their own, and
  * what an encoding points to stays until jbpy_encoding_fini().
  */
-#include "core.h"
+#include "encode.h"
 
 #include <string.h>
 

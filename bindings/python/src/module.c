@@ -4,7 +4,7 @@
  * Invariant: the module is usable only if the library it runs with has the MAJOR.MINOR it was built
  * against; otherwise the import fails with a sentence that names both.
  */
-#include "core.h"
+#include "encode.h"
 
 #include <limits.h>
 #include <math.h>

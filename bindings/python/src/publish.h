@@ -7,7 +7,7 @@
 #ifndef JBPY_PUBLISH_H
 #define JBPY_PUBLISH_H
 
-#include "core.h"
+#include "encode.h"
 
 /* What a call that publishes one event was given; zero-initialise. */
 typedef struct jbpy_call {

@@ -11,7 +11,7 @@
  * encoder, which refuses to open the level after its last; from there on nothing waits, so a cycle
  * ends there.
  */
-#include "core.h"
+#include "encode.h"
 
 #include <string.h>
 
