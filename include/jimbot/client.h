@@ -431,6 +431,35 @@ JB_API int jb_client_sub_fd(jb_client_sub *sub, int *ret_fd);
  */
 JB_API int jb_client_sub_is_live(jb_client_sub *sub);
 
+/** What a server answered, see jb_client_get(). */
+typedef struct jb_client_answer {
+    uint32_t size;      /**< sizeof, set by the caller */
+    uint32_t status;    /**< of HTTP: 200 and so on */
+    char *buf;          /**< where the body goes; set by the caller */
+    uint64_t cap_bytes; /**< room there; set by the caller. No body is larger than 1 MiB */
+    uint64_t len_bytes; /**< of the body */
+} jb_client_answer;
+
+/**
+ * Ask a server for one thing over HTTP (`GET`) and wait for the answer, without a jb_client.
+ *
+ * @param url     `http://HOST[:PORT]/PATH` or `https://…`; what follows HOST at most 255 bytes.
+ * @param opts    token, tls_ca, tls_cert, tls_key and connect_timeout_ns, within which the answer
+ *                is there; NULL for the defaults.
+ * @param answer  `size`, `buf` and `cap_bytes` must be set. The rest is set on success.
+ *
+ * @return 0 whatever the status is, or JB_EINVAL (no such address, an option out of range),
+ * JB_ENOENT (no such host), JB_ESYS (no connection, or TLS failed), JB_ECLOSED (the server closed
+ * it before the answer was whole), JB_EPROTO (what came is not HTTP, or too large), JB_ETOOBIG
+ * (more than cap_bytes), JB_ETIMEDOUT, JB_ENOMEM. err->msg says more, and never the address.
+ *
+ * Threads: any. Blocks: up to connect_timeout_ns, and for a name that is being looked up.
+ * Allocates: yes. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_client_get(const char *url, const jb_client_opts *opts, jb_client_answer *answer,
+                         jb_error *err);
+
 #ifdef __cplusplus
 }
 #endif

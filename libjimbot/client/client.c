@@ -74,6 +74,14 @@ static int check_opts(const jb_client_opts *o, jb_error *err)
     return 0;
 }
 
+int jbi_client_opts_take(const jb_client_opts *given, jb_client_opts *ret, jb_error *err)
+{
+    jb_client_opts_init(ret, sizeof(*ret));
+    if (given)
+        memcpy(ret, given, given->size < sizeof(*ret) ? given->size : sizeof(*ret));
+    return check_opts(ret, err);
+}
+
 static const char *keep(char **at, const char *text)
 {
     char *mine = *at;
@@ -171,15 +179,12 @@ int jb_client_open(const char *url, const jb_client_opts *opts, jb_client **ret_
 
     if (!url || !ret_client)
         return jbi_error_set(err, JB_EINVAL, "url and ret_client are not NULL");
-    jb_client_opts_init(&mine, sizeof(mine));
-    if (opts)
-        memcpy(&mine, opts, opts->size < sizeof(mine) ? opts->size : sizeof(mine));
     rc = jbi_client_watch_forks();
     if (rc < 0)
         return jbi_error_set(err, rc, "no memory to watch for fork()");
     rc = jbi_url_parse(url, &parts, err);
     if (rc == 0)
-        rc = check_opts(&mine, err);
+        rc = jbi_client_opts_take(opts, &mine, err);
     if (rc < 0)
         return rc;
     c = make(&mine, &parts);

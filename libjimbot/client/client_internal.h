@@ -121,6 +121,9 @@ static inline bool jbi_client_is_here(const jb_client *c)
     return c->bus || c->n_forks == atomic_load_explicit(&jbi_client_n_forks, memory_order_relaxed);
 }
 
+/* The options given, or the defaults. Returns 0 or JB_EINVAL. */
+int jbi_client_opts_take(const jb_client_opts *given, jb_client_opts *ret, jb_error *err);
+
 /* thread */
 int jbi_client_thread_start(jb_client *c, jb_error *err);
 void jbi_client_thread_join(jb_client *c);

@@ -9,6 +9,7 @@
  */
 #include "client/client_internal.h"
 #include "client/client_sub.h"
+#include "client/get.h"
 #include "host/text/hmem.h"
 #include "topic/pattern.h"
 
@@ -26,13 +27,8 @@ static void request(jb_client *c, uint32_t call, const char *method, const char 
 {
     jbi_htext *out = &c->message;
     jbi_rest *r = &c->rest;
-    bool is_v6 = strchr(c->url.host, ':') != NULL;
 
-    jbi_htext_printf(out, "%s %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: libjimbot/%s\r\n",
-                     method, path, is_v6 ? "[" : "", c->url.host, is_v6 ? "]" : "", c->url.port,
-                     jb_version_string());
-    if (c->opts.token)
-        jbi_htext_printf(out, "Authorization: Bearer %s\r\n", c->opts.token);
+    jbi_get_head(out, &c->url, method, path, c->opts.token);
     if (call != JBI_REST_POLL)
         jbi_htext_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                          r->body.len);
