@@ -17,6 +17,9 @@ enum { EXIT_NO_BUS = 2, EXIT_WRONG_USAGE = 64 };
 typedef struct ctl_opts {
     const char *bus;
     const char *topic; /* NULL: the one the event belongs on */
+    const char *url;   /* NULL: on this machine, by name */
+    const char *token; /* NULL: none */
+    const char *ca;    /* NULL: the system's */
     uint64_t n_max;    /* UINT64_MAX: no limit */
     uint64_t interval_ns;
     uint64_t timeout_ns;

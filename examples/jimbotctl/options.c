@@ -17,9 +17,21 @@
 
 enum { OF_ALL = 0xffff };
 
-enum { OPT_JSON = 256, OPT_TOPIC, OPT_RAW, OPT_TIMEOUT, OPT_FROM, OPT_LATEST, OPT_LOSSLESS };
+enum {
+    OPT_JSON = 256,
+    OPT_TOPIC,
+    OPT_RAW,
+    OPT_TIMEOUT,
+    OPT_FROM,
+    OPT_LATEST,
+    OPT_LOSSLESS,
+    OPT_URL,
+    OPT_TOKEN,
+    OPT_CA
+};
 
 static const struct option options[] = {{"bus", required_argument, NULL, 'b'},
+                                        {"ca", required_argument, NULL, OPT_CA},
                                         {"from", required_argument, NULL, OPT_FROM},
                                         {"help", no_argument, NULL, 'h'},
                                         {"interval", required_argument, NULL, 'i'},
@@ -29,7 +41,9 @@ static const struct option options[] = {{"bus", required_argument, NULL, 'b'},
                                         {"count", required_argument, NULL, 'n'},
                                         {"raw", no_argument, NULL, OPT_RAW},
                                         {"timeout", required_argument, NULL, OPT_TIMEOUT},
+                                        {"token", required_argument, NULL, OPT_TOKEN},
                                         {"topic", required_argument, NULL, OPT_TOPIC},
+                                        {"url", required_argument, NULL, OPT_URL},
                                         {"version", no_argument, NULL, 'V'},
                                         {NULL, 0, NULL, 0}};
 
@@ -49,11 +63,21 @@ static uint32_t owners_of(int code)
         return OF_TAIL;
     case OPT_TOPIC:
     case OPT_RAW:
-    case OPT_TIMEOUT:
         return OF_PUB;
+    case OPT_TIMEOUT:
+        return OF_PUB | OF_RESOURCES;
+    case OPT_URL:
+    case OPT_TOKEN:
+    case OPT_CA:
+        return OF_RESOURCES;
     default:
         return OF_ALL;
     }
+}
+
+static bool needs_url(int code)
+{
+    return code == OPT_TOKEN || code == OPT_CA || code == OPT_TIMEOUT;
 }
 
 static const char *name_of(int code)
@@ -109,6 +133,15 @@ static int take_option(int code, const char *arg, ctl_opts *o)
     case OPT_TOPIC:
         o->topic = arg;
         return 0;
+    case OPT_URL:
+        o->url = arg;
+        return 0;
+    case OPT_TOKEN:
+        o->token = arg;
+        return 0;
+    case OPT_CA:
+        o->ca = arg;
+        return 0;
     case OPT_FROM:
         o->is_from_oldest = !strcmp(arg, "oldest");
         if (o->is_from_oldest || !strcmp(arg, "now"))
@@ -154,6 +187,10 @@ static int check_fit(const ctl_command *command, const int *codes, int n_codes, 
             complain("--%s is not an option of %s", name_of(codes[i]), command->name);
             return EXIT_WRONG_USAGE;
         }
+        if (needs_url(codes[i]) && command->bit == OF_RESOURCES && !o->url) {
+            complain("--%s goes with --url", name_of(codes[i]));
+            return EXIT_WRONG_USAGE;
+        }
     }
     if (o->n_args < command->n_args_min)
         complain("%s: which? See jimbotctl --help", command->name);
@@ -168,6 +205,7 @@ int options_parse(int argc, char **argv, ctl_opts *ret_opts, const ctl_command *
 {
     const char *bus = getenv("JIMBOT_BUS");
     ctl_opts o = {.bus = bus && *bus ? bus : "jimbot",
+                  .token = getenv("JIMBOT_TOKEN"),
                   .n_max = UINT64_MAX,
                   .interval_ns = UINT64_C(1000000000),
                   .timeout_ns = UINT64_C(5000000000)};

@@ -145,6 +145,7 @@ void jbi_coord_put_lease(jb_coord_service *s, uint32_t number, const jb_lease *l
         jbi_msg_put_value(&s->out, 6, jb_clock_utc_ns() + left_ns);
         jbi_msg_put_value(&s->out, 7, left_ns);
     }
+    jbi_msg_put_value(&s->out, 8, now_ns > lease->granted_ns ? now_ns - lease->granted_ns : 0);
     jbi_msg_close(&s->out, mark);
 }
 

@@ -54,6 +54,10 @@ static void put_resource(jb_coord_service *s, uint32_t idx, const jb_resource_in
     jbi_msg_put_value(out, 5, r->n_leases);
     jbi_msg_put_value(out, 6, r->n_waiting);
     jbi_coord_put_limits(s, 7, idx);
+    jbi_msg_put_value(out, 8, r->headroom);
+    jbi_msg_put_value(out, 9, r->foreign);
+    jbi_msg_put_value(out, 10, r->n_granted);
+    jbi_msg_put_value(out, 11, r->n_denied);
     jbi_msg_close(out, mark);
 }
 
@@ -78,6 +82,11 @@ static void put_component(jb_coord_service *s, uint32_t idx, const jb_component_
         jbi_msg_put_value(out, 2, share.allocated);
         jbi_msg_close(out, item);
     }
+    jbi_msg_put_value(out, 6, c->n_granted);
+    jbi_msg_put_value(out, 7, c->n_denied);
+    jbi_msg_put_value(out, 8, c->n_ended[JB_LEASE_EXPIRED]);
+    jbi_msg_put_value(out, 9, c->n_ended[JB_LEASE_REVOKED]);
+    jbi_msg_put_value(out, 10, c->n_ended[JB_LEASE_HOLDER_DIED]);
     jbi_msg_close(out, mark);
 }
 
@@ -325,5 +334,6 @@ void jbi_coord_health(jb_coord_service *s, const jbi_coord_op *op, jb_call *call
     jbi_msg_put_value(&s->out, 3, stats.n_leases);
     jbi_msg_put_value(&s->out, 4, stats.n_waiting);
     jbi_msg_put_text(&s->out, 5, jb_version_string());
+    jbi_msg_put_value(&s->out, 6, stats.max_leases);
     jbi_coord_reply(s, op, call);
 }
