@@ -3,6 +3,7 @@
  * errors, and go on; nobody crashes, and nobody loops for ever.
  */
 #include "../integration/segment/segment.h"
+#include "support/draw.h"
 #include "support/suite.h"
 
 #include <sys/mman.h>
@@ -15,8 +16,7 @@ static uint64_t seed;
 
 static uint32_t dice(uint32_t n)
 {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)(seed >> 33) % n;
+    return draw_below(&seed, n);
 }
 
 static jb_coord *open_shared(void)

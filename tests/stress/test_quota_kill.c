@@ -4,6 +4,7 @@
  * what happened, added up from the records, is what the books say.
  */
 #include "../integration/segment/segment.h"
+#include "support/draw.h"
 #include "support/suite.h"
 
 #include <signal.h>
@@ -41,28 +42,23 @@ static jb_coord *open_shared(void)
     return coord;
 }
 
-static uint32_t dice(uint64_t *seed, uint32_t n)
-{
-    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)(*seed >> 33) % n;
-}
-
 static int ask(jb_coord *coord, uint64_t *seed, jb_lease *ret_lease)
 {
-    jb_amount amounts[2] = {{.resource = dice(seed, N_RESOURCES)}, {.resource = 0}};
+    jb_amount amounts[2] = {{.resource = draw_below(seed, N_RESOURCES)}, {.resource = 0}};
     jb_want want = {
-        .component = dice(seed, N_COMPONENTS),
-        .lease_class = JB_CLASS_LOW + dice(seed, 4),
-        .n_amounts = 1 + dice(seed, 2),
+        .component = draw_below(seed, N_COMPONENTS),
+        .lease_class = JB_CLASS_LOW + draw_below(seed, 4),
+        .n_amounts = 1 + draw_below(seed, 2),
         .amounts = amounts,
-        .hold_ns = dice(seed, 4) ? 0 : 1000000 + dice(seed, 1000000),
+        .hold_ns = draw_below(seed, 4) ? 0 : 1000000 + draw_below(seed, 1000000),
     };
 
-    amounts[0].amount = resources[amounts[0].resource].capacity == 1 ? 1 : 1 + dice(seed, 40);
+    amounts[0].amount = resources[amounts[0].resource].capacity == 1 ? 1 : 1 + draw_below(seed, 40);
     amounts[1].resource = (amounts[0].resource + 1) % N_RESOURCES;
-    amounts[1].amount = resources[amounts[1].resource].capacity == 1 ? 1 : 1 + dice(seed, 20);
-    return dice(seed, 3) ? jb_coord_try(coord, &want, ret_lease)
-                         : jb_coord_acquire(coord, &want, 1 + dice(seed, 300000), ret_lease);
+    amounts[1].amount = resources[amounts[1].resource].capacity == 1 ? 1 : 1 + draw_below(seed, 20);
+    return draw_below(seed, 3)
+               ? jb_coord_try(coord, &want, ret_lease)
+               : jb_coord_acquire(coord, &want, 1 + draw_below(seed, 300000), ret_lease);
 }
 
 /* Asks, holds, shrinks, renews and gives back until it is killed. */
@@ -76,18 +72,18 @@ static void work(uint64_t seed)
     if (jb_coord_open("b", NULL, &coord, &err))
         _exit(1);
     for (;;) {
-        uint32_t i = n ? dice(&seed, n) : 0;
+        uint32_t i = n ? draw_below(&seed, n) : 0;
 
         /* Whoever reads the records has to keep up. */
-        if (dice(&seed, 8) == 0)
+        if (draw_below(&seed, 8) == 0)
             usleep(100);
         if (n < HELD_MAX && ask(coord, &seed, &held[n]) == 0)
             n++;
-        if (n && dice(&seed, 4) == 0)
+        if (n && draw_below(&seed, 4) == 0)
             (void)jb_lease_renew(coord, &held[i], 0);
-        if (n && dice(&seed, 4) == 0)
-            (void)jb_lease_shrink(coord, &held[i], dice(&seed, N_RESOURCES), 1);
-        if (n && (n == HELD_MAX || dice(&seed, 2) == 0)) {
+        if (n && draw_below(&seed, 4) == 0)
+            (void)jb_lease_shrink(coord, &held[i], draw_below(&seed, N_RESOURCES), 1);
+        if (n && (n == HELD_MAX || draw_below(&seed, 2) == 0)) {
             (void)jb_lease_release(coord, &held[i]);
             held[i] = held[--n];
         }
@@ -179,9 +175,9 @@ START_TEST(test_nothing_a_killed_process_held_stays_lost)
     for (int i = 0; i < N_WORKERS; i++)
         pids[i] = worker(seed + (uint64_t)i);
     for (int i = 0; i < KILLS; i++) {
-        uint32_t who = dice(&seed, N_WORKERS);
+        uint32_t who = draw_below(&seed, N_WORKERS);
 
-        usleep(1000 + dice(&seed, 20000));
+        usleep(1000 + draw_below(&seed, 20000));
         kill_worker(pids[who]);
         look(coord);
         read_all(&ledger, coord);

@@ -6,20 +6,13 @@
  * their bytes are read.
  */
 #include "integration/segment/segment.h"
+#include "support/draw.h"
 
 #include <sys/mman.h>
 
 enum { N_ROUNDS = 40, ROUND_NS = 40000000, LIMIT_S = 20 };
 
 static uint64_t seed;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 /* Words near what is there do more harm than noise. Everything but the header, which only those who
  * come in read. */
@@ -36,13 +29,13 @@ static void scribble(uint64_t round)
         _exit(1);
     seed = round * 0x9e3779b97f4a7c15u + 1;
     for (;;) {
-        uint64_t r = next_random();
+        uint64_t r = draw64(&seed);
         size_t n_words = (size_t)st.st_size / 8, at = 512 + r % (n_words - 512);
         uint64_t old = words[at];
 
         switch (r >> 60) {
         case 0:
-            words[at] = next_random();
+            words[at] = draw64(&seed);
             break;
         case 1:
             words[at] = UINT64_MAX;
@@ -51,7 +44,7 @@ static void scribble(uint64_t round)
             words[at] = 0;
             break;
         case 3:
-            words[at] = words[512 + next_random() % (n_words - 512)];
+            words[at] = words[512 + draw64(&seed) % (n_words - 512)];
             break;
         default:
             words[at] = old ^ UINT64_C(1) << (r >> 32 & 63);

@@ -5,6 +5,7 @@
  * the last one, whatever he died of, nothing is left that is in anybody's way.
  */
 #include "integration/segment/segment.h"
+#include "support/draw.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -164,8 +165,7 @@ START_TEST(test_coming_going_removing_and_dying_at_once_refuses_nobody)
     for (int kills = 0; kills < N_KILLS; kills++) {
         int i = kills % N;
 
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        usleep((useconds_t)(seed >> 33) % 20000);
+        usleep(draw_below(&seed, 20000));
         kill(pids[i], SIGKILL);
         waitpid(pids[i], &status, 0);
         ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%d: %x", kills, status);
@@ -226,8 +226,7 @@ START_TEST(test_whoever_dies_while_publishing_leaves_a_sound_bus)
             if (pids[i] == 0)
                 publish_and_read(i);
         }
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        usleep(2000 + (useconds_t)(seed >> 33) % 10000);
+        usleep(2000 + draw_below(&seed, 10000));
         for (int i = 0; i < N; i++) {
             kill(pids[i], SIGKILL);
             waitpid(pids[i], &status, 0);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "draw.h"
 #include "guard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -18,14 +19,6 @@ enum { N_DAMAGED = 64, N_CUT = 64, MAX_BYTES = 1 << 20 };
 
 static uint64_t seed = 0x9e3779b97f4a7c15u;
 static unsigned long n_files, n_inputs;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 static void run(const uint8_t *bytes, size_t len_bytes)
 {
@@ -41,20 +34,20 @@ static void damage(uint8_t *bytes, size_t len_bytes)
 {
     static const uint8_t odd[] = {0, 1, 0x22, 0x5c, 0x7b, 0x7f, 0x80, 0xff};
 
-    for (uint64_t n = next_random() % 4 + 1; n > 0; n--) {
-        size_t at = next_random() % len_bytes;
-        size_t from = next_random() % len_bytes;
-        size_t span = next_random() % (len_bytes - (at > from ? at : from)) + 1;
+    for (uint64_t n = draw64(&seed) % 4 + 1; n > 0; n--) {
+        size_t at = draw64(&seed) % len_bytes;
+        size_t from = draw64(&seed) % len_bytes;
+        size_t span = draw64(&seed) % (len_bytes - (at > from ? at : from)) + 1;
 
-        switch (next_random() % 4) {
+        switch (draw64(&seed) % 4) {
         case 0:
-            bytes[at] = odd[next_random() % sizeof odd];
+            bytes[at] = odd[draw64(&seed) % sizeof odd];
             break;
         case 1:
-            bytes[at] ^= (uint8_t)(1u << next_random() % 8);
+            bytes[at] ^= (uint8_t)(1u << draw64(&seed) % 8);
             break;
         case 2:
-            bytes[at] = (uint8_t)next_random();
+            bytes[at] = (uint8_t)draw64(&seed);
             break;
         default:
             memmove(bytes + at, bytes + from, span);

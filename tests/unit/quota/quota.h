@@ -4,6 +4,7 @@
 #ifndef TEST_QUOTA_H
 #define TEST_QUOTA_H
 
+#include "support/draw.h"
 #include "support/suite.h"
 
 enum { MEM, GPU, N_RESOURCES };
@@ -17,8 +18,7 @@ static uint64_t seed;
 
 static inline uint32_t dice(uint32_t n)
 {
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)(seed >> 33) % n;
+    return draw_below(&seed, n);
 }
 
 static inline uint64_t test_clock(void *userdata)

@@ -6,6 +6,7 @@
  */
 #include "jimbot/rate.h"
 
+#include "support/draw.h"
 #include "support/suite.h"
 
 enum { N_STEPS = 1000000 };
@@ -19,24 +20,16 @@ enum { N_STEPS = 1000000 };
 
 __extension__ typedef __int128 big;
 
-static uint64_t random_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
 /* Mostly small steps, now and then a long pause. */
 static uint64_t random_pause(uint64_t *state, uint64_t typical)
 {
-    uint64_t dice = random_next(state) % 100;
+    uint64_t dice = draw64(state) % 100;
 
     if (dice < 30)
         return 0;
     if (dice < 99)
-        return random_next(state) % (2 * typical);
-    return random_next(state) % (200 * typical);
+        return draw64(state) % (2 * typical);
+    return draw64(state) % (200 * typical);
 }
 
 /* A bucket, in 64ths of the nanoseconds that its content took to come; the price of a unit is what
@@ -59,8 +52,8 @@ static void bucket_wait(struct bucket *b, uint64_t now)
 
 static void bucket_step(struct bucket *b, jb_gcra *cell, uint64_t *random)
 {
-    uint64_t n = 1 + random_next(random) % 9, retry = 0;
-    uint64_t dice = random_next(random) % 100;
+    uint64_t n = 1 + draw64(random) % 9, retry = 0;
+    uint64_t dice = draw64(random) % 100;
     big before = b->content;
 
     if (dice < 80) {
@@ -117,17 +110,17 @@ START_TEST(test_no_stretch_has_more_than_burst_and_rate_whatever_the_clock_does)
 
     LAW(jb_gcra_init(&cell, 333, 1000000000, 20, now) == 0);
     for (int i = 0; i < N_STEPS; i++) {
-        uint64_t n = 1 + random_next(&random) % 20;
+        uint64_t n = 1 + draw64(&random) % 20;
 
         now += random_pause(&random, 20000000);
-        if (random_next(&random) % 50 == 0)
-            now -= random_next(&random) % 900000000;
+        if (draw64(&random) % 50 == 0)
+            now -= draw64(&random) % 900000000;
         if (now > latest) {
             content += (big)(now - latest) * 333;
             content = content < most ? content : most;
             latest = now;
         }
-        if (random_next(&random) % 1000 == 0)
+        if (draw64(&random) % 1000 == 0)
             LAW(jb_gcra_set(&cell, 333, 1000000000, 20, now) == 0);
         if (jb_gcra_take(&cell, n, now, NULL) == 0) {
             content -= (big)n * 1000000000;
@@ -170,12 +163,12 @@ static void list_add(struct list *list, uint64_t now, uint64_t amount, uint64_t 
 /* Give back a part of one of the last takes; from the model and from the window. */
 static void list_refund(struct list *list, jb_window *window, uint64_t now, uint64_t *random)
 {
-    unsigned back = 1 + (unsigned)(random_next(random) % 5);
+    unsigned back = 1 + (unsigned)(draw64(random) % 5);
     uint64_t n;
 
     if (list->end - list->first < back)
         return;
-    n = random_next(random) % (list->takes[(list->end - back) % 4096].amount + 1);
+    n = draw64(random) % (list->takes[(list->end - back) % 4096].amount + 1);
     jb_window_refund(window, n, list->takes[(list->end - back) % 4096].time, now);
     list->takes[(list->end - back) % 4096].amount -= n;
 }
@@ -198,12 +191,12 @@ START_TEST(test_a_window_is_a_list)
     uint64_t random = 521288629, now = 7, latest, last_take = 0;
 
     for (int i = 0; i < N_STEPS; i++) {
-        uint64_t n = random_next(&random) % 3 ? 1 : 1 + random_next(&random) % 20, retry = 0;
+        uint64_t n = draw64(&random) % 3 ? 1 : 1 + draw64(&random) % 20, retry = 0;
         bool fits;
 
         now += random_pause(&random, PERIOD / 50);
-        if (random_next(&random) % 100 == 0 && now > PERIOD)
-            now -= random_next(&random) % PERIOD;
+        if (draw64(&random) % 100 == 0 && now > PERIOD)
+            now -= draw64(&random) % PERIOD;
         latest = now > last_take ? now : last_take; /* it stands still */
         fits = list_sum(&list, latest, PERIOD) + n <= LIMIT;
         LAW(jb_window_take(window, n, now, &retry) == (fits ? 0 : JB_EAGAIN));
@@ -214,7 +207,7 @@ START_TEST(test_a_window_is_a_list)
             LAW(jb_window_peek(window, n, now + retry - 1, NULL) == JB_EAGAIN);
             LAW(jb_window_peek(window, n, now + retry, NULL) == 0);
         }
-        if (random_next(&random) % 10 == 0)
+        if (draw64(&random) % 10 == 0)
             list_refund(&list, window, now, &random);
     }
 }
@@ -228,7 +221,7 @@ START_TEST(test_a_small_log_gives_no_more_and_not_much_later)
     uint64_t random = 88675123, now = 7, grain = PERIOD / (n_entries - 1);
 
     for (int i = 0; i < N_STEPS; i++) {
-        uint64_t n = 1 + random_next(&random) % 10;
+        uint64_t n = 1 + draw64(&random) % 10;
         int rc;
 
         now += random_pause(&random, PERIOD / 50);
@@ -239,7 +232,7 @@ START_TEST(test_a_small_log_gives_no_more_and_not_much_later)
             LAW(list_sum(&list, now, PERIOD + grain) + n > LIMIT);
         if (jb_window_take(window, n, now, NULL) == 0)
             list_add(&list, now, n, PERIOD);
-        if (random_next(&random) % 10 == 0)
+        if (draw64(&random) % 10 == 0)
             list_refund(&list, window, now, &random);
     }
 }

@@ -50,10 +50,7 @@ static uint64_t n_given;
 
 static uint64_t roll(uint64_t n)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state % n;
+    return draw64(&random_state) % n;
 }
 
 static big price(unsigned l)

@@ -1,6 +1,7 @@
 /*
  * The two ledgers of graphics memory: what each case comes to, and the law over random ones.
  */
+#include "support/draw.h"
 #include "support/suite.h"
 
 enum { CLAIMS = 6, PROCESSES = 8 };
@@ -135,10 +136,7 @@ static uint64_t seed = 88172645463325252u;
 
 static uint64_t draw(uint64_t below)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
+    return draw64(&seed) % below;
 }
 
 static uint64_t odd_amount(void)

@@ -2,6 +2,7 @@
  * The ring itself: claims, laps, reclamation, sequence numbers, damage.
  */
 #include "bus/bus_internal.h"
+#include "support/draw.h"
 #include "support/suite.h"
 
 static jb_bus *bus;
@@ -336,7 +337,7 @@ START_TEST(test_scribbled_rings_are_survived)
     for (uint64_t i = 0; i < 40; i++)
         ck_assert_int_eq(publish_number(bus, "a.b", i, 100), 0);
     for (int i = 0; i < 400; i++) {
-        seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+        (void)draw64(&seed);
         if (i % 4 == 0)
             bus->ring.log[seed % bus->ring.capacity_bytes] ^= (uint8_t)(seed >> 32);
         else if (i % 4 == 1)

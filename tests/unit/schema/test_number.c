@@ -2,6 +2,7 @@
  * Numbers of JSON, read and printed: held against the C library's strtod(), which is exact too.
  */
 #include "schema/number.h"
+#include "support/draw.h"
 #include "support/suite.h"
 
 #include <math.h>
@@ -10,14 +11,6 @@
 enum { N_RANDOM = 400000 };
 
 static uint64_t seed = 88172645463325252u;
-
-static uint64_t next_random(void)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
-}
 
 static double double_of(uint64_t bits)
 {
@@ -73,7 +66,7 @@ static void check_double(double value)
 START_TEST(test_random_bits_survive_printing_and_reading)
 {
     for (int i = 0; i < N_RANDOM; i++) {
-        double value = double_of(next_random());
+        double value = double_of(draw64(&seed));
 
         if (isfinite(value))
             check_double(value);
@@ -84,7 +77,7 @@ END_TEST
 START_TEST(test_subnormals_survive)
 {
     for (int i = 0; i < N_RANDOM / 10; i++)
-        check_double(double_of(next_random() >> (12 + next_random() % 52)));
+        check_double(double_of(draw64(&seed) >> (12 + draw64(&seed) % 52)));
     check_double(double_of(1));
     check_double(double_of(0xfffffffffffff));
     check_double(double_of(0x10000000000000));
@@ -94,8 +87,8 @@ END_TEST
 START_TEST(test_integers_and_powers_of_two_survive)
 {
     for (int i = 0; i < N_RANDOM / 10; i++) {
-        check_double((double)(next_random() >> next_random() % 60));
-        check_double((double)(int64_t)(next_random() % 100000000) / 1000.0);
+        check_double((double)(draw64(&seed) >> draw64(&seed) % 60));
+        check_double((double)(int64_t)(draw64(&seed) % 100000000) / 1000.0);
     }
     for (int e = -1074; e < 1024; e++)
         check_double(ldexp(1.0, e));
@@ -107,12 +100,12 @@ START_TEST(test_random_texts_round_like_strtod)
     char text[80];
 
     for (int i = 0; i < N_RANDOM / 4; i++) {
-        size_t n = next_random() % 40 + 1, len = 0;
+        size_t n = draw64(&seed) % 40 + 1, len = 0;
 
-        text[len++] = (char)('1' + next_random() % 9);
+        text[len++] = (char)('1' + draw64(&seed) % 9);
         while (len < n)
-            text[len++] = (char)('0' + next_random() % 10);
-        snprintf(text + len, sizeof text - len, "e%d", (int)(next_random() % 700) - 370);
+            text[len++] = (char)('0' + draw64(&seed) % 10);
+        snprintf(text + len, sizeof text - len, "e%d", (int)(draw64(&seed) % 700) - 370);
         check_text(text);
     }
 }
@@ -124,7 +117,7 @@ START_TEST(test_ties_go_to_even_and_the_last_digit_decides)
     static char text[1300];
 
     for (int i = 0; i < 3000; i++) {
-        double low = double_of((next_random() & INT64_MAX) >> (i % 3 == 0 ? 12 : 0));
+        double low = double_of((draw64(&seed) & INT64_MAX) >> (i % 3 == 0 ? 12 : 0));
         __extension__ long double half;
         size_t len;
 
@@ -195,7 +188,7 @@ END_TEST
 START_TEST(test_printed_digits_are_the_fewest)
 {
     for (int i = 0; i < N_RANDOM / 20; i++) {
-        double value = fabs(double_of(next_random()));
+        double value = fabs(double_of(draw64(&seed)));
         char text[40];
         int precision = 0;
         size_t n = 0;
