@@ -20,7 +20,8 @@ enum jb_record_kind {
     JB_RECORD_SHRUNK = 5,  /**< `amount` was given back */
     JB_RECORD_NOTICE = 6,  /**< the lease ends in `value_ns` at the latest */
     JB_RECORD_ENDED = 7,   /**< `reason`: enum jb_lease_end; `value_ns`: held so long */
-    JB_RECORD_TAKEN = 8,   /**< of a rate; `token`: of the reservation, 0 when it is for good */
+    JB_RECORD_TAKEN = 8,   /**< of a rate; `token`: of the reservation, 0 when it is for good;
+                              `value_ns`: after waiting so long */
     JB_RECORD_USED = 9     /**< a reservation ended, so much of it was used; `reason`: enum
                               jb_used_reason; `value_ns`: it was open so long */
 };
@@ -34,7 +35,7 @@ enum jb_used_reason {
 /** Why not. */
 enum jb_denied_reason {
     JB_DENIED_BUSY = 1,    /**< not free, or others were first */
-    JB_DENIED_TIMEOUT = 2, /**< its wait_ns ran out; `token` is the ticket's id */
+    JB_DENIED_TIMEOUT = 2, /**< its time in line ran out; `token` is the ticket's id */
     JB_DENIED_RATE = 3     /**< a limit does not allow it; `value_ns`: for so long, 0 for ever */
 };
 

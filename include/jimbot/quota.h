@@ -175,7 +175,7 @@ typedef struct jb_coord_opts {
     uint32_t n_components; /**< 1 .. JB_QUOTA_COMPONENTS_MAX */
     uint32_t n_shares;
     uint32_t max_leases;   /**< at a time, 1 .. 1048576; default 1024 */
-    uint32_t max_waiters;  /**< at a time, 1 .. 65536; default 256 */
+    uint32_t max_waiters;  /**< at a time, for leases and for rates each, 1 .. 65536; default 256 */
     uint32_t max_records;  /**< kept for jb_coord_next_record(), a power of two, 16 .. 1048576;
                              default 4096 */
     uint32_t max_peers;    /**< open handles at a time, 1 .. 254; default 64 */

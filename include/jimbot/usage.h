@@ -38,8 +38,26 @@
  *    whenever the call is made: reservations stay within the rate and its burst, calls only as far
  *    as they follow their reservations at once. Calls that all wait up to a time T come in bursts
  *    that are larger by what the rate gives in T.
- *  - Whoever waits is not in line: of several who wait for the same rate, any may come first.
  *  - A JB_LIMIT_OPEN counts reservations, and so holds for those only.
+ *
+ * **Order.** Who waits stands in line, in all programs in the same one; who only tries does not go
+ * past it. Of those who share a resource, first come, first served within a component and class;
+ * between these, in this order:
+ *  1. who is *due*, as of leases: who has waited aging_ns once as CRITICAL, twice as HIGH, three
+ *     times as NORMAL, four times as LOW. In the order of becoming due.
+ *  2. the others by class, and within a class whoever had least of its weight: what is taken while
+ *     others wait counts as the time that a limit takes to give it (of a JB_LIMIT_OPEN: a second by
+ *     its amount), of several limits the one counts that says most.
+ *
+ * What an earlier one wants is kept for it: a later one goes past only if the earlier one, when its
+ * time comes as things stand, still finds what it wants. So who wants much gets its turn among many
+ * who want little, and what nobody earlier misses is not left idle. One whom a limit of its own
+ * component stands in the way of keeps nothing, nor does one who can never go: that one ends with
+ * JB_ETOOBIG as soon as a correction made it so.
+ *
+ * **The bound.** A LOW waiter within its component's limits is due after 4 aging_ns. From then on
+ * only those who became due before it go first: it has what it wants, at the latest, as soon as its
+ * limits have let through what those want, what was reserved at that moment, and its own.
  *
  * Threads: as jimbot/quota.h: any, at once.
  */
@@ -58,6 +76,8 @@ typedef struct jb_take {
     uint32_t component;       /**< index */
     uint32_t n_amounts;       /**< 1 .. JB_QUOTA_AMOUNTS_MAX */
     const jb_amount *amounts; /**< each resource once; an amount may be 0, to be committed later */
+    uint32_t lease_class;     /**< enum jb_lease_class */
+    uint32_t _reserved;       /**< 0 */
 } jb_take;
 
 /** A reservation as its holder keeps it. */
@@ -73,7 +93,10 @@ typedef struct jb_denial {
     uint64_t retry_after_ns; /**< when all limits would have allowed it, exactly, if nobody takes or
                                 gives back before. Where reservations are in the way: of a
                                 JB_LIMIT_WINDOW no later than the oldest ends by itself, to ask
-                                again; of a JB_LIMIT_OPEN UINT64_MAX: when one ends */
+                                again; of a JB_LIMIT_OPEN UINT64_MAX: when one ends. Where others
+                                are first in line it is a bound from below: the limits do not allow
+                                it before, and the first of those others does not go before;
+                                UINT64_MAX: when a reservation ends, or somebody leaves the line */
     uint32_t limit;          /**< index of the one that takes longest, or that never allows it */
     uint32_t _reserved;
 } jb_denial;
@@ -111,10 +134,11 @@ typedef struct jb_limit_info {
     uint64_t reserved;       /**< units in open reservations; of JB_LIMIT_OPEN: how many */
     uint64_t n_taken;        /**< units, as committed */
     uint64_t n_denied;       /**< takes that it was the reason to deny */
+    uint64_t n_waiting;      /**< in line for what it counts */
 } jb_limit_info;
 
 /**
- * Take for good, or reserve, now or not at all.
+ * Take for good, or reserve, now or not at all. Nobody in line is overtaken.
  *
  * @param take        not NULL.
  * @param ret_usage   NULL: taken for good; else set on success.
@@ -132,17 +156,78 @@ JB_API int jb_usage_try(jb_coord *coord, const jb_take *take, jb_usage *ret_usag
                         jb_denial *ret_denial);
 
 /**
- * The same, waiting until the limits allow it.
+ * The same, waiting in line until the limits allow it. Taken for good after waiting is a
+ * reservation that is committed in full at once.
  *
  * @param timeout_ns  UINT64_MAX: without end. 0: as jb_usage_try(), but waits for the lock.
  *
- * @return as jb_usage_try(), or JB_ETIMEDOUT (then ret_denial is set as well).
+ * @return as jb_usage_try(), or JB_ETIMEDOUT (then ret_denial is set as well); JB_ELIMIT also when
+ *         max_waiters wait.
  *
  * Threads: any. Blocks: up to timeout_ns. Allocates: never. Game thread: no.
  * Since: 0.1
  */
 JB_API int jb_usage_reserve(jb_coord *coord, const jb_take *take, uint64_t timeout_ns,
                             jb_usage *ret_usage, jb_denial *ret_denial);
+
+/**
+ * Stand in line for a reservation. Poll, wait for or cancel the ticket until one of them says that
+ * it is over: it takes up a place until then, one of max_waiters for rates. While max_reservations
+ * are open it waits as well.
+ *
+ * @param take        not NULL; copied.
+ * @param timeout_ns  how long to stay in line; UINT64_MAX: without end.
+ * @param ret_ticket  set on success only.
+ *
+ * @return 0 (perhaps granted already: poll), or JB_ETOOBIG (never, while the limits are what they
+ *         are), JB_ELIMIT (max_waiters are in use), JB_ENOENT (the coordinator has no limits),
+ *         JB_ECORRUPT, JB_ESTATE, JB_EINVAL.
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_request(jb_coord *coord, const jb_take *take, uint64_t timeout_ns,
+                            jb_ticket *ret_ticket);
+
+/**
+ * Is it our turn?
+ *
+ * @param ret_usage   set when 1 is returned.
+ * @param ret_denial  NULL, or set when the answer is 0, JB_ETIMEDOUT or JB_ETOOBIG: when to come
+ *                    again, as of jb_usage_try(); with a retry_after_ns of 0 and the limit
+ *                    UINT32_MAX when another thread is inside the coordinator this very moment.
+ *
+ * @return 1 (reserved; the ticket is over), 0 (wait on; also when another thread is inside the
+ *         coordinator this very moment), or JB_ETIMEDOUT (its timeout_ns ran out; over), JB_ETOOBIG
+ *         (never any more; over), JB_ENOENT (no such ticket, or another handle's, or the
+ *         reservation ended before anybody asked; over), JB_ECORRUPT, JB_ESTATE, JB_EINVAL.
+ *
+ * Threads: any. Blocks: never. Allocates: never. Game thread: yes.
+ * Since: 0.1
+ */
+JB_API int jb_usage_poll(jb_coord *coord, const jb_ticket *ticket, jb_usage *ret_usage,
+                         jb_denial *ret_denial);
+
+/**
+ * Sleep until it is our turn, for at most timeout_ns.
+ *
+ * @return as jb_usage_poll(); 0 after timeout_ns: the place in line is kept.
+ *
+ * Threads: any. Blocks: up to timeout_ns. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_wait(jb_coord *coord, const jb_ticket *ticket, uint64_t timeout_ns,
+                         jb_usage *ret_usage, jb_denial *ret_denial);
+
+/**
+ * Leave the line. What was reserved meanwhile is given back.
+ *
+ * @return 0, or JB_ENOENT (no such ticket, or another handle's), JB_ECORRUPT, JB_ESTATE, JB_EINVAL.
+ *
+ * Threads: any. Blocks: briefly. Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_usage_cancel(jb_coord *coord, const jb_ticket *ticket);
 
 /**
  * End a reservation and say what was used: what is less comes back, what is more is owed.

@@ -40,6 +40,8 @@ static uint64_t fingerprint(void)
         sizeof(struct jbi_limits_head),
         sizeof(struct jbi_limit),
         sizeof(struct jbi_reservation),
+        sizeof(struct jbi_rate_waiter),
+        sizeof(struct jbi_rate_tags),
         offsetof(struct jbi_limit, gcra),
         offsetof(struct jbi_quota_resource, allocated),
         offsetof(struct jbi_quota_component, n_ended),

@@ -7,6 +7,8 @@
  */
 #include "quota/limits.h"
 
+#include "quota/rate_line.h"
+
 #define WINDOW_ZERO_NS (UINT64_C(1) << 61)
 
 uint64_t jbi_limit_time(uint64_t now_ns)
@@ -14,15 +16,9 @@ uint64_t jbi_limit_time(uint64_t now_ns)
     return (now_ns & (WINDOW_ZERO_NS - 1)) + WINDOW_ZERO_NS;
 }
 
-static void set(const struct jbi_limits *limits, uint64_t *word, uint64_t value)
-{
-    if (*word != value)
-        jbi_undo_set(limits->undo, word, value);
-}
-
 static void minus(const struct jbi_limits *limits, uint64_t *word, uint64_t n)
 {
-    set(limits, word, *word > n ? *word - n : 0);
+    jbi_limits_set(limits, word, *word > n ? *word - n : 0);
 }
 
 /* The window of a limit; its log is made to lie inside whatever the block says. */
@@ -39,14 +35,7 @@ struct jbi_window jbi_limit_window(const struct jbi_limits *limits, struct jbi_l
     return window;
 }
 
-static struct jbi_gcra_terms terms_of(const struct jbi_limit *limit)
-{
-    return (struct jbi_gcra_terms){.interval = limit->gcra.interval[0],
-                                   .burst = limit->gcra.burst[0]};
-}
-
-/* Which of what is taken this limit counts; -1: nothing. */
-static int place_in(const struct jbi_limit *limit, const struct jbi_usage *usage)
+int jbi_limit_place_in(const struct jbi_limit *limit, const struct jbi_usage *usage)
 {
     if (limit->component != JB_LIMIT_ALL && limit->component != usage->component)
         return -1;
@@ -68,31 +57,25 @@ static struct jbi_reservation *oldest(const struct jbi_limits *limits)
 }
 
 /* What is reserved may be used at any moment from now on, so it counts beside what was used, and
- * does not grow old. When it is in the way, the end of a reservation is the time to look again. */
+ * does not grow old. */
 static int window_decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
                          uint64_t now_ns, uint64_t *ret_retry_ns)
 {
     struct jbi_window window = jbi_limit_window(limits, limit);
-    const struct jbi_reservation *first = oldest(limits);
     uint64_t open = limit->open, most = limit->window.limit;
-    uint64_t end_ns = first ? first->deadline_ns : UINT64_MAX;
-    int rc = JB_EAGAIN;
 
     if (n > most)
         return JB_ETOOBIG;
     *ret_retry_ns = UINT64_MAX;
-    if (open <= most - n)
-        rc = jbi_window_decide(&window, n + open, jbi_limit_time(now_ns), ret_retry_ns);
-    if (rc == JB_EAGAIN && open > 0 && end_ns != UINT64_MAX && end_ns > now_ns &&
-        *ret_retry_ns > end_ns - now_ns)
-        *ret_retry_ns = end_ns - now_ns;
-    return rc;
+    if (open > most - n)
+        return JB_EAGAIN;
+    return jbi_window_decide(&window, n + open, jbi_limit_time(now_ns), ret_retry_ns);
 }
 
-static int decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
-                  uint64_t now_ns, uint64_t *ret_retry_ns)
+int jbi_limit_decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
+                     uint64_t now_ns, uint64_t *ret_retry_ns)
 {
-    struct jbi_gcra_terms terms = terms_of(limit);
+    struct jbi_gcra_terms terms = jbi_limit_terms(limit);
     uint64_t paid;
 
     if (limit->kind == JB_LIMIT_OPEN) {
@@ -108,48 +91,76 @@ static int decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint
     return window_decide(limits, limit, n, now_ns, ret_retry_ns);
 }
 
-/* What all limits say together. */
-static int decide_all(const struct jbi_limits *limits, const struct jbi_usage *usage,
-                      uint64_t now_ns, struct jbi_denial *ret_denial)
+/* When to ask again: where reservations are in a window's way, the end of one is the time to. */
+static uint64_t ask_again_ns(const struct jbi_limits *limits, const struct jbi_limit *limit,
+                             uint64_t retry_ns, uint64_t now_ns)
 {
-    int verdict = 0;
+    const struct jbi_reservation *first = oldest(limits);
+    uint64_t end_ns = first ? first->deadline_ns : UINT64_MAX;
 
-    *ret_denial = (struct jbi_denial){.limit = UINT32_MAX};
-    for (uint32_t i = 0; i < limits->n_limits; i++) {
-        struct jbi_limit *limit = &limits->limits[i];
-        int place = place_in(limit, usage), rc;
-        uint64_t retry_ns = 0, blocked = limit->blocked_until_ns;
-
-        if (place < 0)
-            continue;
-        rc = decide(limits, limit, usage->amount[place], now_ns, &retry_ns);
-        if (rc == 0)
-            retry_ns = 0;
-        if (rc != JB_ETOOBIG && blocked > now_ns) {
-            rc = JB_EAGAIN;
-            retry_ns = retry_ns > blocked - now_ns ? retry_ns : blocked - now_ns;
-        }
-        if (rc == 0 || verdict == JB_ETOOBIG)
-            continue;
-        if (rc == JB_ETOOBIG || verdict == 0 || retry_ns > ret_denial->retry_after_ns) {
-            ret_denial->limit = i;
-            ret_denial->retry_after_ns = retry_ns;
-        }
-        verdict = rc;
-    }
-    return verdict;
+    if (limit->kind == JB_LIMIT_WINDOW && limit->open > 0 && end_ns != UINT64_MAX &&
+        end_ns > now_ns && retry_ns > end_ns - now_ns)
+        return end_ns - now_ns;
+    return retry_ns;
 }
 
-static void take_from(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
-                      uint64_t now_ns)
+static uint64_t later(uint64_t a, uint64_t b)
 {
-    struct jbi_gcra_terms terms = terms_of(limit);
+    return a > b ? a : b;
+}
+
+/* What one more limit says, beside the others. */
+static void reach_add(const struct jbi_limits *limits, uint32_t idx, uint64_t n, uint64_t now_ns,
+                      struct jbi_reach *reach)
+{
+    struct jbi_limit *limit = &limits->limits[idx];
+    uint64_t blocked_ns = limit->blocked_until_ns > now_ns ? limit->blocked_until_ns - now_ns : 0;
+    uint64_t retry_ns = 0, surely_ns;
+    int rc = jbi_limit_decide(limits, limit, n, now_ns, &retry_ns);
+
+    if (rc == 0)
+        retry_ns = 0;
+    if (rc == 0 && blocked_ns != 0)
+        rc = JB_EAGAIN;
+    if (rc == 0 || reach->rc == JB_ETOOBIG)
+        return;
+    surely_ns = later(blocked_ns, retry_ns);
+    if (limit->component != JB_LIMIT_ALL)
+        reach->own_ns = later(reach->own_ns, surely_ns);
+    else
+        reach->shared_ns = later(reach->shared_ns, retry_ns == UINT64_MAX ? blocked_ns : surely_ns);
+    retry_ns = later(blocked_ns, ask_again_ns(limits, limit, retry_ns, now_ns));
+    if (rc == JB_ETOOBIG || reach->rc == 0 || retry_ns > reach->denial.retry_after_ns) {
+        reach->denial.limit = idx;
+        reach->denial.retry_after_ns = rc == JB_ETOOBIG ? 0 : retry_ns;
+    }
+    reach->rc = rc;
+}
+
+void jbi_limits_reach(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                      struct jbi_reach *ret_reach)
+{
+    uint64_t now_ns = limits->books->head->now_ns;
+
+    *ret_reach = (struct jbi_reach){.denial = {.limit = UINT32_MAX}};
+    for (uint32_t i = 0; i < limits->n_limits; i++) {
+        int place = jbi_limit_place_in(&limits->limits[i], usage);
+
+        if (place >= 0)
+            reach_add(limits, i, usage->amount[place], now_ns, ret_reach);
+    }
+}
+
+void jbi_limit_take_from(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
+                         uint64_t now_ns)
+{
+    struct jbi_gcra_terms terms = jbi_limit_terms(limit);
     struct jbi_window window;
 
     if (limit->kind == JB_LIMIT_RATE) {
-        set(limits, &limit->gcra.paid_ticks,
-            jbi_gcra_charged(&terms, limit->gcra.paid_ticks,
-                             jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), n));
+        jbi_limits_set(limits, &limit->gcra.paid_ticks,
+                       jbi_gcra_charged(&terms, limit->gcra.paid_ticks,
+                                        jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), n));
     } else if (limit->kind == JB_LIMIT_WINDOW) {
         window = jbi_limit_window(limits, limit);
         jbi_window_add(&window, n, jbi_limit_time(now_ns));
@@ -160,12 +171,12 @@ static void take_from(const struct jbi_limits *limits, struct jbi_limit *limit, 
 static void give_to(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
                     uint64_t now_ns)
 {
-    struct jbi_gcra_terms terms = terms_of(limit);
+    struct jbi_gcra_terms terms = jbi_limit_terms(limit);
     uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns);
     uint64_t paid = jbi_gcra_refunded(&terms, limit->gcra.paid_ticks, n);
 
     if (limit->kind == JB_LIMIT_RATE && limit->gcra.paid_ticks > at)
-        set(limits, &limit->gcra.paid_ticks, paid > at ? paid : at);
+        jbi_limits_set(limits, &limit->gcra.paid_ticks, paid > at ? paid : at);
 }
 
 /* A free place in the table, or -1. Part of the caller's step. */
@@ -196,11 +207,12 @@ static void list_append(const struct jbi_limits *limits, uint32_t slot)
     struct jbi_reservation *reservation = &limits->reservations[slot];
     uint64_t last = place_of(limits, head->last);
 
-    set(limits, &reservation->prev, last);
-    set(limits, &reservation->next, 0);
-    set(limits, last ? &limits->reservations[last - 1].next : &head->first, slot + UINT64_C(1));
-    set(limits, &head->last, slot + UINT64_C(1));
-    set(limits, &head->n_open, head->n_open + 1);
+    jbi_limits_set(limits, &reservation->prev, last);
+    jbi_limits_set(limits, &reservation->next, 0);
+    jbi_limits_set(limits, last ? &limits->reservations[last - 1].next : &head->first,
+                   slot + UINT64_C(1));
+    jbi_limits_set(limits, &head->last, slot + UINT64_C(1));
+    jbi_limits_set(limits, &head->n_open, head->n_open + 1);
 }
 
 static void list_remove(const struct jbi_limits *limits, uint32_t slot)
@@ -210,8 +222,8 @@ static void list_remove(const struct jbi_limits *limits, uint32_t slot)
     uint64_t next = place_of(limits, reservation->next);
     uint64_t prev = place_of(limits, reservation->prev);
 
-    set(limits, prev ? &limits->reservations[prev - 1].next : &head->first, next);
-    set(limits, next ? &limits->reservations[next - 1].prev : &head->last, prev);
+    jbi_limits_set(limits, prev ? &limits->reservations[prev - 1].next : &head->first, next);
+    jbi_limits_set(limits, next ? &limits->reservations[next - 1].prev : &head->last, prev);
     minus(limits, &head->n_open, 1);
 }
 
@@ -219,29 +231,25 @@ static void reservation_write(const struct jbi_limits *limits, uint32_t slot,
                               const struct jbi_usage *usage, uint64_t now_ns)
 {
     struct jbi_reservation *reservation = &limits->reservations[slot];
-    uint64_t hold_ns = limits->head->hold_ns, resources = 0;
+    uint64_t hold_ns = limits->head->hold_ns;
 
-    for (uint32_t i = 0; i < usage->n; i++) {
-        resources |= (uint64_t)(usage->resource[i] & 0xff) << (8 * i);
-        set(limits, &reservation->amounts[i], usage->amount[i]);
-    }
-    set(limits, &reservation->resources, resources);
-    set(limits, &reservation->who,
-        usage->component | (uint64_t)usage->n << 16 | (uint64_t)usage->peer << 32);
-    set(limits, &reservation->taken_ns, now_ns);
-    set(limits, &reservation->deadline_ns,
-        hold_ns < UINT64_MAX - now_ns ? now_ns + hold_ns : UINT64_MAX);
-    set(limits, &reservation->token, limits->head->next_token);
-    set(limits, &limits->head->next_token, limits->head->next_token + 1);
+    for (uint32_t i = 0; i < usage->n; i++)
+        jbi_limits_set(limits, &reservation->amounts[i], usage->amount[i]);
+    jbi_limits_set(limits, &reservation->resources, jbi_usage_resources(usage));
+    jbi_limits_set(limits, &reservation->who, jbi_usage_who(usage));
+    jbi_limits_set(limits, &reservation->taken_ns, now_ns);
+    jbi_limits_set(limits, &reservation->deadline_ns,
+                   hold_ns < UINT64_MAX - now_ns ? now_ns + hold_ns : UINT64_MAX);
+    jbi_limits_set(limits, &reservation->token, limits->head->next_token);
+    jbi_limits_set(limits, &limits->head->next_token, limits->head->next_token + 1);
     list_append(limits, slot);
 }
 
-/* Part of the caller's step, as what it tells of is. */
-static void record(const struct jbi_limits *limits, const struct jbi_happening *what,
-                   const struct jbi_usage *usage)
+void jbi_usage_record(const struct jbi_limits *limits, const struct jbi_happening *what,
+                      const struct jbi_usage *usage)
 {
     struct jbi_want want = {.component = usage->component,
-                            .class_idx = JB_CLASS_NORMAL - 1,
+                            .class_idx = usage->class_idx,
                             .n = usage->n,
                             .peer = usage->peer};
 
@@ -252,55 +260,48 @@ static void record(const struct jbi_limits *limits, const struct jbi_happening *
     jbi_record_want(limits->books, what, &want);
 }
 
-static void deny(const struct jbi_limits *limits, const struct jbi_usage *usage,
-                 const struct jbi_denial *denial)
+void jbi_limits_deny(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                     const struct jbi_denial *denial)
 {
     struct jbi_happening what = {
         .kind = JB_RECORD_DENIED, .reason = JB_DENIED_RATE, .value_ns = denial->retry_after_ns};
 
-    if (usage->is_repeated)
-        return;
-    limits->limits[denial->limit].n_denied++;
-    record(limits, &what, usage);
+    if (denial->limit < limits->n_limits)
+        limits->limits[denial->limit].n_denied++;
+    jbi_usage_record(limits, &what, usage);
     jbi_undo_commit(limits->undo);
 }
 
-int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usage,
-                    uint64_t *ret_token, uint32_t *ret_slot, struct jbi_denial *ret_denial)
+int64_t jbi_limits_give(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                        uint64_t *ret_token)
 {
-    struct jbi_happening what = {.kind = JB_RECORD_TAKEN};
+    struct jbi_happening what = {.kind = JB_RECORD_TAKEN, .value_ns = usage->waited_ns};
     uint64_t now_ns = limits->books->head->now_ns;
-    int rc = decide_all(limits, usage, now_ns, ret_denial);
     int64_t slot = 0;
 
-    if (rc < 0) {
-        deny(limits, usage, ret_denial);
-        return rc;
-    }
     if (ret_token) {
         slot = slot_take(limits);
         if (slot < 0)
             return JB_ELIMIT;
         reservation_write(limits, (uint32_t)slot, usage, now_ns);
         what.token = *ret_token = limits->reservations[slot].token;
-        what.slot = *ret_slot = (uint32_t)slot;
+        what.slot = (uint32_t)slot;
     }
     for (uint32_t i = 0; i < limits->n_limits; i++) {
         struct jbi_limit *limit = &limits->limits[i];
-        int place = place_in(limit, usage);
+        int place = jbi_limit_place_in(limit, usage);
 
         if (place < 0)
             continue;
         if (!ret_token || limit->kind != JB_LIMIT_WINDOW)
-            take_from(limits, limit, usage->amount[place], now_ns);
+            jbi_limit_take_from(limits, limit, usage->amount[place], now_ns);
         limit->n_taken += usage->amount[place];
         if (ret_token)
-            set(limits, &limit->open,
-                limit->open + (limit->kind == JB_LIMIT_OPEN ? 1 : usage->amount[place]));
+            jbi_limits_set(limits, &limit->open,
+                           limit->open + (limit->kind == JB_LIMIT_OPEN ? 1 : usage->amount[place]));
     }
-    record(limits, &what, usage);
-    jbi_undo_commit(limits->undo);
-    return 0;
+    jbi_usage_record(limits, &what, usage);
+    return slot;
 }
 
 struct jbi_reservation *jbi_limits_find(const struct jbi_limits *limits, uint64_t token,
@@ -311,18 +312,39 @@ struct jbi_reservation *jbi_limits_find(const struct jbi_limits *limits, uint64_
     return &limits->reservations[slot];
 }
 
-void jbi_reservation_unpack(const struct jbi_reservation *reservation, struct jbi_usage *ret_usage)
+uint64_t jbi_usage_who(const struct jbi_usage *usage)
 {
-    uint64_t who = reservation->who, resources = reservation->resources;
+    return usage->component | (uint64_t)usage->n << 16 | (uint64_t)usage->class_idx << 24 |
+           (uint64_t)usage->peer << 32;
+}
+
+uint64_t jbi_usage_resources(const struct jbi_usage *usage)
+{
+    uint64_t resources = 0;
+
+    for (uint32_t i = 0; i < usage->n; i++)
+        resources |= (uint64_t)(usage->resource[i] & 0xff) << (8 * i);
+    return resources;
+}
+
+void jbi_usage_unpack(uint64_t who, uint64_t resources, const uint64_t *amounts,
+                      struct jbi_usage *ret_usage)
+{
     uint32_t n = (uint32_t)(who >> 16) & 0xff;
 
     *ret_usage = (struct jbi_usage){.component = (uint32_t)who & 0xffff,
+                                    .class_idx = (uint32_t)(who >> 24) & (JBI_QUOTA_CLASSES - 1),
                                     .peer = (uint32_t)(who >> 32),
                                     .n = n < JB_QUOTA_AMOUNTS_MAX ? n : JB_QUOTA_AMOUNTS_MAX};
     for (uint32_t i = 0; i < ret_usage->n; i++) {
         ret_usage->resource[i] = (uint32_t)(resources >> (8 * i)) & 0xff;
-        ret_usage->amount[i] = reservation->amounts[i];
+        ret_usage->amount[i] = amounts[i];
     }
+}
+
+void jbi_reservation_unpack(const struct jbi_reservation *reservation, struct jbi_usage *ret_usage)
+{
+    jbi_usage_unpack(reservation->who, reservation->resources, reservation->amounts, ret_usage);
 }
 
 /* A window counts what was used from now on: the call may have reached the service as late as
@@ -332,11 +354,11 @@ static void settle_one(const struct jbi_limits *limits, struct jbi_limit *limit,
 {
     minus(limits, &limit->open, limit->kind == JB_LIMIT_OPEN ? 1 : reserved);
     if (limit->kind == JB_LIMIT_WINDOW)
-        take_from(limits, limit, used, now_ns);
+        jbi_limit_take_from(limits, limit, used, now_ns);
     else if (used < reserved)
         give_to(limits, limit, reserved - used, now_ns);
     else
-        take_from(limits, limit, used - reserved, now_ns);
+        jbi_limit_take_from(limits, limit, used - reserved, now_ns);
     limit->n_taken += used - reserved;
 }
 
@@ -355,18 +377,18 @@ void jbi_limits_settle(const struct jbi_limits *limits, uint32_t slot, const uin
     jbi_reservation_unpack(reservation, &usage);
     for (uint32_t i = 0; i < limits->n_limits; i++) {
         struct jbi_limit *limit = &limits->limits[i];
-        int place = place_in(limit, &usage);
+        int place = jbi_limit_place_in(limit, &usage);
 
         if (place >= 0)
             settle_one(limits, limit, usage.amount[place], used[place], now_ns);
     }
     for (uint32_t i = 0; i < usage.n; i++)
         usage.amount[i] = used[i];
-    record(limits, &what, &usage);
+    jbi_usage_record(limits, &what, &usage);
     list_remove(limits, slot);
-    set(limits, &reservation->token, 0);
-    set(limits, &reservation->next, limits->head->free);
-    set(limits, &limits->head->free, slot + UINT64_C(1));
+    jbi_limits_set(limits, &reservation->token, 0);
+    jbi_limits_set(limits, &reservation->next, limits->head->free);
+    jbi_limits_set(limits, &limits->head->free, slot + UINT64_C(1));
     jbi_undo_commit(limits->undo);
 }
 
@@ -378,19 +400,34 @@ static void settle_in_full(const struct jbi_limits *limits, uint32_t slot)
     jbi_limits_settle(limits, slot, usage.amount, JB_USED_SILENT);
 }
 
+/* Those whose deadline passed. */
+static bool expire(const struct jbi_limits *limits)
+{
+    uint64_t now_ns = limits->books->head->now_ns;
+    bool is_any = false;
+
+    for (uint32_t i = 0; i < limits->n_reservations; i++) {
+        const struct jbi_reservation *reservation = oldest(limits);
+
+        if (!reservation || reservation->deadline_ns > now_ns)
+            break;
+        settle_in_full(limits, (uint32_t)(reservation - limits->reservations));
+        is_any = true;
+    }
+    return is_any;
+}
+
 void jbi_limits_tick(const struct jbi_books *books)
 {
-    struct jbi_reservation *reservation;
     struct jbi_limits limits;
+    bool is_any;
 
     if (!jbi_limits_of(books, &limits))
         return;
-    for (uint32_t i = 0; i < limits.n_reservations; i++) {
-        reservation = oldest(&limits);
-        if (!reservation || reservation->deadline_ns > books->head->now_ns)
-            return;
-        settle_in_full(&limits, (uint32_t)(reservation - limits.reservations));
-    }
+    is_any = expire(&limits);
+    if (limits.head->line.n_waiting != 0 &&
+        (is_any || limits.head->line.serve_ns <= books->head->now_ns))
+        jbi_rate_serve(&limits);
 }
 
 void jbi_limits_bury(const struct jbi_books *books, uint32_t peer)
@@ -400,6 +437,7 @@ void jbi_limits_bury(const struct jbi_books *books, uint32_t peer)
 
     if (!jbi_limits_of(books, &limits))
         return;
+    jbi_rate_bury(&limits, peer);
     at = limits.head->first;
     for (uint32_t i = 0; i < limits.n_reservations && at != 0 && at <= limits.n_reservations; i++) {
         const struct jbi_reservation *reservation = &limits.reservations[at - 1];
@@ -409,148 +447,28 @@ void jbi_limits_bury(const struct jbi_books *books, uint32_t peer)
         if (reservation->token != 0 && reservation->who >> 32 == peer)
             settle_in_full(&limits, slot);
     }
+    jbi_rate_serve(&limits);
 }
 
 uint64_t jbi_limits_next_ns(const struct jbi_books *books)
 {
     const struct jbi_reservation *reservation;
     struct jbi_limits limits;
+    uint64_t next_ns;
 
     if (!jbi_limits_of(books, &limits))
         return UINT64_MAX;
     reservation = oldest(&limits);
-    return reservation ? reservation->deadline_ns : UINT64_MAX;
-}
-
-static void rate_correct(const struct jbi_limits *limits, struct jbi_limit *limit,
-                         uint64_t in_force, uint64_t at)
-{
-    struct jbi_gcra_terms terms = terms_of(limit), next;
-    uint64_t burst = limit->burst < in_force ? limit->burst : in_force;
-
-    if (jbi_gcra_terms_make(in_force, limit->period_ns, burst, &next) < 0)
-        return;
-    set(limits, &limit->gcra.paid_ticks,
-        jbi_gcra_rescaled(&terms, &next, limit->gcra.paid_ticks, at));
-    set(limits, &limit->gcra.interval[0], next.interval);
-    set(limits, &limit->gcra.burst[0], next.burst);
-}
-
-/* Another amount than the configured one, never more. */
-static void amount_correct(const struct jbi_limits *limits, struct jbi_limit *limit,
-                           uint64_t amount, uint64_t now_ns)
-{
-    struct jbi_window window;
-
-    amount = amount < limit->amount ? amount : limit->amount;
-    if (amount == 0 || amount == limit->in_force)
-        return;
-    if (limit->kind == JB_LIMIT_RATE) {
-        rate_correct(limits, limit, amount, jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns));
-    } else if (limit->kind == JB_LIMIT_WINDOW) {
-        window = jbi_limit_window(limits, limit);
-        jbi_window_limit(&window, amount);
-    }
-    set(limits, &limit->in_force, amount);
-}
-
-static uint64_t remaining_in(const struct jbi_limits *limits, struct jbi_limit *limit,
-                             uint64_t now_ns, jb_rate_state *ret_state)
-{
-    struct jbi_gcra_terms terms = terms_of(limit);
-    struct jbi_window window;
-
-    *ret_state = (jb_rate_state){.limit = limit->in_force};
-    if (limit->kind == JB_LIMIT_RATE) {
-        uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), paid = limit->gcra.paid_ticks;
-
-        ret_state->limit = terms.burst;
-        ret_state->remaining = jbi_gcra_remaining(&terms, paid, at);
-        ret_state->reset_after_ns = paid > at ? jbi_ticks_to_ns(paid - at) : 0;
-    } else if (limit->kind == JB_LIMIT_WINDOW) {
-        window = jbi_limit_window(limits, limit);
-        jbi_window_state(&window, jbi_limit_time(now_ns), ret_state);
-        ret_state->remaining -=
-            limit->open < ret_state->remaining ? limit->open : ret_state->remaining;
-    } else {
-        ret_state->remaining = limit->open < limit->in_force ? limit->in_force - limit->open : 0;
-    }
-    return ret_state->remaining;
-}
-
-/* What the service says is left does not yet count what is reserved and still on its way. */
-static void remaining_correct(const struct jbi_limits *limits, struct jbi_limit *limit,
-                              const struct jb_correction *correction, uint64_t now_ns)
-{
-    uint64_t told = correction->remaining;
-    uint64_t target = told > limit->open ? told - limit->open : 0;
-    jb_rate_state state;
-    uint64_t ours = remaining_in(limits, limit, now_ns, &state);
-
-    if (limit->kind == JB_LIMIT_OPEN)
-        return;
-    if (ours > target) {
-        take_from(limits, limit, ours - target, now_ns);
-    } else if ((correction->flags & JB_CORRECT_RAISE) && limit->kind == JB_LIMIT_RATE) {
-        struct jbi_gcra_terms terms = terms_of(limit);
-        uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns);
-
-        set(limits, &limit->gcra.paid_ticks, jbi_gcra_lowered(&terms, 0, at, target));
-    }
-}
-
-void jbi_limits_correct(const struct jbi_limits *limits, uint32_t idx,
-                        const struct jb_correction *correction, uint64_t now_ns)
-{
-    struct jbi_limit *limit = &limits->limits[idx];
-
-    if (correction->flags & JB_CORRECT_LIMIT)
-        amount_correct(limits, limit, correction->limit, now_ns);
-    if (correction->flags & JB_CORRECT_REMAINING)
-        remaining_correct(limits, limit, correction, now_ns);
-    jbi_undo_commit(limits->undo);
-}
-
-void jbi_limit_block(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t until_ns)
-{
-    if (limit->blocked_until_ns < until_ns)
-        set(limits, &limit->blocked_until_ns, until_ns);
-}
-
-bool jbi_limits_block(const struct jbi_limits *limits, uint32_t resource, uint64_t until_ns)
-{
-    bool is_found = false;
-
-    for (uint32_t i = 0; i < limits->n_limits; i++) {
-        struct jbi_limit *limit = &limits->limits[i];
-
-        if (limit->resource != resource || limit->component != JB_LIMIT_ALL)
-            continue;
-        is_found = true;
-        jbi_limit_block(limits, limit, until_ns);
-    }
-    jbi_undo_commit(limits->undo);
-    return is_found;
-}
-
-void jbi_limits_state(const struct jbi_limits *limits, uint32_t idx, uint64_t now_ns,
-                      jb_rate_state *ret_state)
-{
-    struct jbi_limit *limit = &limits->limits[idx];
-    uint64_t blocked = limit->blocked_until_ns;
-
-    (void)remaining_in(limits, limit, now_ns, ret_state);
-    if (blocked > now_ns) {
-        ret_state->remaining = 0;
-        if (ret_state->reset_after_ns < blocked - now_ns)
-            ret_state->reset_after_ns = blocked - now_ns;
-    }
+    next_ns = reservation ? reservation->deadline_ns : UINT64_MAX;
+    if (limits.head->line.n_waiting != 0 && limits.head->line.serve_ns < next_ns)
+        next_ns = limits.head->line.serve_ns;
+    return next_ns;
 }
 
 uint64_t jbi_limit_missing(const struct jbi_limit *limit, uint64_t now_ns)
 {
     uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), paid = limit->gcra.paid_ticks;
-    uint64_t interval = terms_of(limit).interval;
+    uint64_t interval = jbi_limit_terms(limit).interval;
 
     if (limit->kind != JB_LIMIT_RATE || paid <= at || interval == 0)
         return 0;
@@ -560,7 +478,7 @@ uint64_t jbi_limit_missing(const struct jbi_limit *limit, uint64_t now_ns)
 void jbi_limit_miss(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t missing,
                     uint64_t passed_ns, uint64_t now_ns)
 {
-    struct jbi_gcra_terms terms = terms_of(limit);
+    struct jbi_gcra_terms terms = jbi_limit_terms(limit);
     uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns);
     uint64_t passed = jbi_gcra_ticks(0, passed_ns);
     uint64_t owed = jbi_gcra_charged(&terms, 0, 0, missing), paid;
@@ -570,5 +488,5 @@ void jbi_limit_miss(const struct jbi_limits *limits, struct jbi_limit *limit, ui
     owed -= passed;
     paid = owed < JBI_PAID_MAX_TICKS - at ? at + owed : JBI_PAID_MAX_TICKS;
     if (limit->gcra.paid_ticks < paid)
-        set(limits, &limit->gcra.paid_ticks, paid);
+        jbi_limits_set(limits, &limit->gcra.paid_ticks, paid);
 }

@@ -22,62 +22,8 @@
 #include "jimbot/usage.h"
 #include "quota/books.h"
 #include "quota/gcra.h"
+#include "quota/limits_layout.h"
 #include "quota/window.h"
-
-enum { JBI_RESERVATIONS_MAX = 65536, JBI_LIMIT_LOG_MAX = 65536, JBI_LIMIT_LOG_DEFAULT = 2048 };
-
-struct jbi_limits_head {
-    uint64_t n_limits; /* these three: written once */
-    uint64_t n_log;
-    uint64_t n_reservations;
-    uint64_t hold_ns;
-    uint64_t next_token;
-    uint64_t free; /* places in the table are index + 1, 0 is none */
-    uint64_t top;
-    uint64_t first;
-    uint64_t last;
-    uint64_t n_open;
-    /* Not logged. */
-    _Atomic uint32_t bell; /* rung when something comes back before its time */
-    uint32_t is_asleep;
-    uint64_t is_loaded; /* see jb_usage_load() */
-    uint64_t _pad[4];
-};
-
-struct jbi_limit {
-    uint64_t resource;
-    uint64_t component; /* JB_LIMIT_ALL: all */
-    uint64_t kind;      /* enum jb_limit_kind */
-    uint64_t amount;    /* as configured */
-    uint64_t period_ns;
-    uint64_t burst;
-    uint64_t log_first;
-    uint64_t n_entries;
-    uint64_t in_force; /* the amount after corrections */
-    uint64_t blocked_until_ns;
-    uint64_t open;
-    uint64_t n_taken; /* these two: units and takes, not logged */
-    uint64_t n_denied;
-    uint64_t _pad[2];
-    jb_gcra gcra;
-    jb_window window;
-};
-
-struct jbi_reservation {
-    uint64_t token;     /* 0: free */
-    uint64_t who;       /* component | n_amounts << 16 | peer << 32 */
-    uint64_t resources; /* a byte for each amount */
-    uint64_t taken_ns;
-    uint64_t deadline_ns;
-    uint64_t next; /* also of the free list */
-    uint64_t prev;
-    uint64_t _pad;
-    uint64_t amounts[JB_QUOTA_AMOUNTS_MAX];
-};
-
-static_assert(sizeof(struct jbi_limits_head) == 128, "layout");
-static_assert(sizeof(struct jbi_limit) == 256, "layout");
-static_assert(sizeof(struct jbi_reservation) == 128, "layout");
 
 /* The limits where they lie, with sizes that were checked. */
 struct jbi_limits {
@@ -86,26 +32,40 @@ struct jbi_limits {
     struct jbi_limits_head *head;
     struct jbi_limit *limits;
     struct jbi_reservation *reservations;
+    struct jbi_rate_waiter *waiters;
+    struct jbi_rate_tags *tags; /* of each limit: its own, then one of each component */
     jb_window_entry *log;
     uint64_t n_log;
     uint32_t n_limits;
     uint32_t n_reservations;
+    uint32_t n_waiters;
+    uint32_t n_components;
 };
 
 /* What is taken: every resource once, every index in range. */
 struct jbi_usage {
     uint32_t component;
-    uint32_t peer; /* 0: nobody's */
+    uint32_t class_idx; /* 0 low .. 3 critical */
+    uint32_t peer;      /* 0: nobody's */
     uint32_t n;
-    bool is_repeated; /* it was denied before, and counted as that */
+    uint64_t waited_ns;
     uint32_t resource[JB_QUOTA_AMOUNTS_MAX];
     uint64_t amount[JB_QUOTA_AMOUNTS_MAX];
 };
 
-/* Why nothing was taken. */
+/* Why nothing is taken. */
 struct jbi_denial {
     uint64_t retry_after_ns; /* UINT64_MAX: when a reservation ends */
     uint32_t limit;          /* the one that takes longest; UINT32_MAX: none */
+};
+
+/* What all limits say together. */
+struct jbi_reach {
+    int rc; /* 0: all allow it; or JB_EAGAIN, JB_ETOOBIG */
+    struct jbi_denial denial;
+    uint64_t shared_ns; /* until those of all components allow it, by time alone: what a reservation
+                           is in the way of may come back at any moment */
+    uint64_t own_ns;    /* until those of its component do; UINT64_MAX: when a reservation ends */
 };
 
 /* JB_EINVAL with the reason. Without a lock. */
@@ -122,25 +82,50 @@ bool jbi_limits_are_same(const struct jbi_books *books, const jb_coord_opts *opt
 /* The window of a limit of that kind; its log lies inside whatever the block says. */
 struct jbi_window jbi_limit_window(const struct jbi_limits *limits, struct jbi_limit *limit);
 
-/* Take for good (ret_token NULL) or reserve. 0, or JB_EAGAIN, JB_ETOOBIG, JB_ELIMIT (no room for
- * another reservation). One step, committed. */
-int jbi_limits_take(const struct jbi_limits *limits, const struct jbi_usage *usage,
-                    uint64_t *ret_token, uint32_t *ret_slot, struct jbi_denial *ret_denial);
+/* Which of what is taken this limit counts; -1: nothing. */
+int jbi_limit_place_in(const struct jbi_limit *limit, const struct jbi_usage *usage);
+
+/* 0, JB_EAGAIN or JB_ETOOBIG: whatever is blocked, would it allow so much, and when by time alone?
+ * UINT64_MAX: when a reservation ends. */
+int jbi_limit_decide(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
+                     uint64_t now_ns, uint64_t *ret_retry_ns);
+void jbi_limits_reach(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                      struct jbi_reach *ret_reach);
+
+/* Take what all limits allow, for good (ret_token NULL) or as a reservation. Its place, or
+ * JB_ELIMIT: no room for another, and nothing was changed. Part of the caller's step. */
+int64_t jbi_limits_give(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                        uint64_t *ret_token);
+
+/* Nothing was taken: count and record that. One step, committed. */
+void jbi_limits_deny(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                     const struct jbi_denial *denial);
+
+/* Part of the caller's step, as what it tells of is. */
+void jbi_usage_record(const struct jbi_limits *limits, const struct jbi_happening *what,
+                      const struct jbi_usage *usage);
 
 /* What a reservation took, or NULL when it has ended. */
 struct jbi_reservation *jbi_limits_find(const struct jbi_limits *limits, uint64_t token,
                                         uint32_t slot);
 void jbi_reservation_unpack(const struct jbi_reservation *reservation, struct jbi_usage *ret_usage);
 
+/* Who takes what, as it lies in the block; and from there, checked. */
+uint64_t jbi_usage_who(const struct jbi_usage *usage);
+uint64_t jbi_usage_resources(const struct jbi_usage *usage);
+void jbi_usage_unpack(uint64_t who, uint64_t resources, const uint64_t *amounts,
+                      struct jbi_usage *ret_usage);
+
 /* End one that is open, with what was used: `used` by the place of its amounts. One step,
  * committed. */
 void jbi_limits_settle(const struct jbi_limits *limits, uint32_t slot, const uint64_t *used,
                        enum jb_used_reason reason);
 
-/* Let time pass: end those whose deadline passed. Once a peer died: those that it left. */
+/* Let time pass: end those whose deadline passed, and serve who waits. Once a peer died: those that
+ * it left, and its places in line. */
 void jbi_limits_tick(const struct jbi_books *books);
 void jbi_limits_bury(const struct jbi_books *books, uint32_t peer);
-/* When the next one expires; UINT64_MAX: none is open. */
+/* When a reservation expires, or who waits may go; UINT64_MAX: nothing that is known. */
 uint64_t jbi_limits_next_ns(const struct jbi_books *books);
 
 /* What the service outside says. One step, committed. */
@@ -151,6 +136,22 @@ bool jbi_limits_block(const struct jbi_limits *limits, uint32_t resource, uint64
 void jbi_limits_state(const struct jbi_limits *limits, uint32_t idx, uint64_t now_ns,
                       jb_rate_state *ret_state);
 
+/* Take from one limit, or change a word of one. Part of the caller's step. */
+void jbi_limit_take_from(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
+                         uint64_t now_ns);
+
+static inline void jbi_limits_set(const struct jbi_limits *limits, uint64_t *word, uint64_t value)
+{
+    if (*word != value)
+        jbi_undo_set(limits->undo, word, value);
+}
+
+static inline struct jbi_gcra_terms jbi_limit_terms(const struct jbi_limit *limit)
+{
+    return (struct jbi_gcra_terms){.interval = limit->gcra.interval[0],
+                                   .burst = limit->gcra.burst[0]};
+}
+
 /* For limits_save.c: a moment on the clock of windows; units of a rate that have not come back, and
  * taking them away again after so long. Part of the caller's step. */
 uint64_t jbi_limit_time(uint64_t now_ns);
@@ -158,8 +159,5 @@ uint64_t jbi_limit_missing(const struct jbi_limit *limit, uint64_t now_ns);
 void jbi_limit_miss(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t missing,
                     uint64_t passed_ns, uint64_t now_ns);
 void jbi_limit_block(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t until_ns);
-
-/* Enter the coordinator and find its limits, or stay outside and say why not. */
-int jbi_usage_enter(jb_coord *coord, struct jbi_limits *ret_limits);
 
 #endif

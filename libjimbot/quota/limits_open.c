@@ -7,10 +7,21 @@
 #include "base/error.h"
 #include "quota/limits.h"
 
-static uint64_t region_bytes(uint64_t n_limits, uint64_t n_reservations, uint64_t n_log)
+struct sizes {
+    uint64_t n_limits;
+    uint64_t n_reservations;
+    uint64_t n_waiters;
+    uint64_t n_components;
+    uint64_t n_log;
+};
+
+static uint64_t region_bytes(const struct sizes *n)
 {
-    return sizeof(struct jbi_limits_head) + n_limits * sizeof(struct jbi_limit) +
-           n_reservations * sizeof(struct jbi_reservation) + n_log * sizeof(jb_window_entry);
+    return sizeof(struct jbi_limits_head) + n->n_limits * sizeof(struct jbi_limit) +
+           n->n_reservations * sizeof(struct jbi_reservation) +
+           n->n_waiters * sizeof(struct jbi_rate_waiter) +
+           n->n_limits * (n->n_components + 1) * sizeof(struct jbi_rate_tags) +
+           n->n_log * sizeof(jb_window_entry);
 }
 
 static uint64_t log_entries(const jb_limit_spec *spec)
@@ -74,37 +85,59 @@ static uint64_t log_size(const jb_coord_opts *opts)
     return n_log < 2 ? 2 : n_log;
 }
 
-uint64_t jbi_limits_bytes(const jb_coord_opts *opts)
+static void sizes_of(const jb_coord_opts *opts, struct sizes *ret_sizes)
 {
-    if (opts->n_limits == 0)
-        return 0;
-    return region_bytes(opts->n_limits, opts->max_reservations, log_size(opts));
+    *ret_sizes = (struct sizes){.n_limits = opts->n_limits,
+                                .n_reservations = opts->max_reservations,
+                                .n_waiters = opts->max_waiters,
+                                .n_components = opts->n_components,
+                                .n_log = log_size(opts)};
 }
 
-static bool place(struct jbi_limits *limits, void *region, uint64_t bytes,
+uint64_t jbi_limits_bytes(const jb_coord_opts *opts)
+{
+    struct sizes sizes;
+
+    if (opts->n_limits == 0)
+        return 0;
+    sizes_of(opts, &sizes);
+    return region_bytes(&sizes);
+}
+
+/* The head's numbers are read once. */
+static bool place(struct jbi_limits *limits, void *region, uint64_t bytes, uint32_t n_components,
                   const struct jbi_undo *undo)
 {
     struct jbi_limits_head *head = region;
     uint8_t *at = (uint8_t *)region + sizeof *head;
-    uint64_t n_limits, n_reservations, n_log;
+    struct sizes n = {.n_components = n_components};
 
     if (bytes < sizeof *head)
         return false;
-    n_limits = head->n_limits;
-    n_reservations = head->n_reservations;
-    n_log = head->n_log;
-    if (n_limits == 0 || n_limits > JB_QUOTA_LIMITS_MAX || n_reservations > JBI_RESERVATIONS_MAX ||
-        n_log < 2 || n_log > UINT32_MAX || region_bytes(n_limits, n_reservations, n_log) > bytes)
+    n.n_limits = head->n_limits;
+    n.n_reservations = head->n_reservations;
+    n.n_waiters = head->line.n_waiters;
+    n.n_log = head->n_log;
+    if (n.n_limits == 0 || n.n_limits > JB_QUOTA_LIMITS_MAX ||
+        n.n_reservations > JBI_RESERVATIONS_MAX || n.n_waiters > JBI_RATE_WAITERS_MAX ||
+        n.n_log < 2 || n.n_log > UINT32_MAX || region_bytes(&n) > bytes)
         return false;
     *limits = (struct jbi_limits){.undo = undo,
                                   .head = head,
                                   .limits = (void *)at,
-                                  .n_log = n_log,
-                                  .n_limits = (uint32_t)n_limits,
-                                  .n_reservations = (uint32_t)n_reservations};
-    at += n_limits * sizeof(struct jbi_limit);
+                                  .n_log = n.n_log,
+                                  .n_limits = (uint32_t)n.n_limits,
+                                  .n_reservations = (uint32_t)n.n_reservations,
+                                  .n_waiters = (uint32_t)n.n_waiters,
+                                  .n_components = n_components};
+    at += n.n_limits * sizeof(struct jbi_limit);
     limits->reservations = (void *)at;
-    limits->log = (void *)(at + n_reservations * sizeof(struct jbi_reservation));
+    at += n.n_reservations * sizeof(struct jbi_reservation);
+    limits->waiters = (void *)at;
+    at += n.n_waiters * sizeof(struct jbi_rate_waiter);
+    limits->tags = (void *)at;
+    limits->log =
+        (void *)(at + n.n_limits * (n_components + UINT64_C(1)) * sizeof(struct jbi_rate_tags));
     return true;
 }
 
@@ -144,7 +177,8 @@ void jbi_limits_format(void *region, const jb_coord_opts *opts, uint64_t token)
     head->hold_ns = opts->reservation_ns;
     head->next_token = token;
     head->n_log = log_size(opts);
-    if (!place(&limits, region, UINT64_MAX, &not_logged))
+    head->line.n_waiters = opts->max_waiters;
+    if (!place(&limits, region, UINT64_MAX, opts->n_components, &not_logged))
         return;
     for (uint32_t i = 0; i < opts->n_limits; i++) {
         limits.limits[i].log_first = n_log;
@@ -155,7 +189,7 @@ void jbi_limits_format(void *region, const jb_coord_opts *opts, uint64_t token)
 
 bool jbi_limits_of(const struct jbi_books *books, struct jbi_limits *ret_limits)
 {
-    if (!place(ret_limits, books->limits, books->limit_bytes, &books->undo))
+    if (!place(ret_limits, books->limits, books->limit_bytes, books->n_components, &books->undo))
         return false;
     ret_limits->books = books;
     return true;

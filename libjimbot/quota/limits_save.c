@@ -10,6 +10,7 @@
  */
 #include "quota/coord.h"
 #include "quota/limits.h"
+#include "quota/usage.h"
 
 #include <string.h>
 

@@ -1,25 +1,28 @@
 /*
- * usage.c: taking, reserving, committing: the calls of usage.h. Checking is done before the lock is
- * taken, deciding under it (limits.c).
+ * usage.c: taking and reserving at once, committing, correcting: calls of usage.h. Checking is done
+ * before the lock is taken, deciding under it (limits.c, rate_order.c). Those of the line are in
+ * ticket.c.
  *
- * Who waits for a rate sleeps until it would be there, or until somebody gives something back and
- * rings the bell. The bell is rung under the lock, and only when somebody said under the lock that
- * he would sleep; the wake-up itself comes after it.
+ * Whoever gives something back serves who waits for it, before the lock is given back.
  */
-#include "base/os.h"
+#include "quota/usage.h"
 #include "quota/coord.h"
-#include "quota/limits.h"
+#include "quota/rate_line.h"
 
-static int usage_of(const jb_coord *coord, const jb_take *take, struct jbi_usage *ret_usage)
+int jbi_usage_of(const jb_coord *coord, const jb_take *take, struct jbi_usage *ret_usage)
 {
     const struct jbi_books *books = &coord->books;
+    uint32_t lease_class = take->lease_class ? take->lease_class : JB_CLASS_NORMAL;
     uint64_t mask = 0;
 
     if (take->component >= books->n_components || take->n_amounts < 1 ||
-        take->n_amounts > JB_QUOTA_AMOUNTS_MAX || !take->amounts)
+        take->n_amounts > JB_QUOTA_AMOUNTS_MAX || !take->amounts ||
+        lease_class > JB_CLASS_CRITICAL || take->_reserved != 0)
         return JB_EINVAL;
-    *ret_usage =
-        (struct jbi_usage){.component = take->component, .n = take->n_amounts, .peer = books->peer};
+    *ret_usage = (struct jbi_usage){.component = take->component,
+                                    .class_idx = lease_class - 1,
+                                    .n = take->n_amounts,
+                                    .peer = books->peer};
     for (uint32_t i = 0; i < take->n_amounts; i++) {
         const jb_amount *amount = &take->amounts[i];
 
@@ -52,44 +55,61 @@ int jbi_usage_enter(jb_coord *coord, struct jbi_limits *ret_limits)
     return rc ? rc : inside(coord, ret_limits);
 }
 
-/* Something came back before its time. */
-static bool ring(const struct jbi_limits *limits)
+int jbi_usage_try_enter(jb_coord *coord, struct jbi_limits *ret_limits)
 {
-    bool is_asleep = limits->head->is_asleep != 0;
+    int rc = jbi_coord_try_enter(coord);
 
-    atomic_fetch_add_explicit(&limits->head->bell, 1, memory_order_relaxed);
-    limits->head->is_asleep = 0;
-    return is_asleep;
+    return rc ? rc : inside(coord, ret_limits);
 }
 
-static void leave_and_wake(jb_coord *coord, const struct jbi_limits *limits)
+void jbi_usage_show(const struct jbi_limits *limits, uint32_t slot, jb_usage *ret_usage)
 {
-    bool is_asleep = ring(limits);
+    const struct jbi_reservation *reservation = &limits->reservations[slot];
 
-    jbi_coord_leave(coord);
-    if (is_asleep)
-        jbi_os_wake_all((uint32_t *)&limits->head->bell);
+    *ret_usage = (jb_usage){
+        .token = reservation->token, .deadline_ns = reservation->deadline_ns, .slot = slot};
 }
 
-/* The caller is inside. */
-static int take_inside(jb_coord *coord, const struct jbi_limits *limits,
-                       const struct jbi_usage *usage, jb_usage *ret_usage, jb_denial *ret_denial)
+void jbi_denial_show(const struct jbi_denial *denial, jb_denial *ret_denial)
 {
-    struct jbi_usage checked = *usage;
-    struct jbi_denial denial;
+    if (ret_denial)
+        *ret_denial = (jb_denial){.retry_after_ns = denial->retry_after_ns, .limit = denial->limit};
+}
+
+int jbi_usage_take(jb_coord *coord, const struct jbi_limits *limits, const struct jbi_usage *usage,
+                   jb_usage *ret_usage, struct jbi_denial *ret_denial)
+{
+    struct jbi_standing standing;
     uint64_t token;
-    uint32_t slot;
+    int64_t slot;
     int rc;
 
     do {
-        rc = jbi_limits_take(limits, &checked, ret_usage ? &token : NULL, &slot, &denial);
-        checked.is_repeated = true;
+        jbi_rate_ask(limits, usage, JBI_RATE_NOBODY, &standing);
+        rc = standing.rc;
+        if (rc != 0)
+            continue;
+        slot = jbi_rate_give(limits, usage, ret_usage ? &token : NULL);
+        rc = slot < 0 ? (int)slot : 0;
+        if (rc == 0 && ret_usage)
+            jbi_usage_show(limits, (uint32_t)slot, ret_usage);
+        jbi_undo_commit(limits->undo);
     } while ((rc == JB_EAGAIN || rc == JB_ELIMIT) && jbi_coord_bury_inside(coord));
-    if ((rc == JB_EAGAIN || rc == JB_ETOOBIG) && ret_denial)
-        *ret_denial = (jb_denial){.retry_after_ns = denial.retry_after_ns, .limit = denial.limit};
-    if (rc == 0 && ret_usage)
-        *ret_usage = (jb_usage){
-            .token = token, .deadline_ns = limits->reservations[slot].deadline_ns, .slot = slot};
+    *ret_denial = standing.denial;
+    return rc;
+}
+
+/* The caller is inside. */
+static int take_or_deny(jb_coord *coord, const struct jbi_limits *limits,
+                        const struct jbi_usage *usage, jb_usage *ret_usage, jb_denial *ret_denial)
+{
+    struct jbi_denial denial;
+    int rc = jbi_usage_take(coord, limits, usage, ret_usage, &denial);
+
+    if (rc == JB_EAGAIN || rc == JB_ETOOBIG) {
+        jbi_limits_deny(limits, usage, &denial);
+        jbi_denial_show(&denial, ret_denial);
+    }
     return rc;
 }
 
@@ -101,72 +121,47 @@ int jb_usage_try(jb_coord *coord, const jb_take *take, jb_usage *ret_usage, jb_d
 
     if (!coord || !take)
         return JB_EINVAL;
-    rc = usage_of(coord, take, &usage);
+    rc = jbi_usage_of(coord, take, &usage);
     if (rc)
         return rc;
-    rc = jbi_coord_try_enter(coord);
+    rc = jbi_usage_try_enter(coord, &limits);
     if (rc == JB_EAGAIN && ret_denial)
         *ret_denial = (jb_denial){.limit = UINT32_MAX};
-    if (rc == 0)
-        rc = inside(coord, &limits);
     if (rc)
         return rc;
-    rc = take_inside(coord, &limits, &usage, ret_usage, ret_denial);
+    rc = take_or_deny(coord, &limits, &usage, ret_usage, ret_denial);
     jbi_coord_leave(coord);
     return rc;
 }
 
-/* Sleep until it may be our turn; false: there is no time left. */
-static bool doze(jb_coord *coord, const struct jbi_limits *limits, uint32_t bell, uint64_t retry_ns,
-                 uint64_t until_ns)
+/* Now or not at all, but wait for the lock. */
+static int take_now(jb_coord *coord, const struct jbi_usage *usage, jb_usage *ret_usage,
+                    jb_denial *ret_denial)
 {
-    uint64_t now = coord->clock(coord->clock_userdata);
-    uint64_t ns = retry_ns < JBI_LOOK_NS ? retry_ns : JBI_LOOK_NS;
+    struct jbi_limits limits;
+    int rc = jbi_usage_enter(coord, &limits);
 
-    if (now >= until_ns)
-        return false;
-    if (ns > until_ns - now)
-        ns = until_ns - now;
-    jbi_os_wait_on((uint32_t *)&limits->head->bell, bell, ns);
-    return true;
+    if (rc)
+        return rc;
+    rc = take_or_deny(coord, &limits, usage, ret_usage, ret_denial);
+    jbi_coord_leave(coord);
+    return rc;
 }
 
 int jb_usage_reserve(jb_coord *coord, const jb_take *take, uint64_t timeout_ns, jb_usage *ret_usage,
                      jb_denial *ret_denial)
 {
-    struct jbi_limits limits;
     struct jbi_usage usage;
-    jb_denial denial = {.limit = UINT32_MAX};
-    uint64_t until_ns;
     int rc;
 
     if (!coord || !take)
         return JB_EINVAL;
-    rc = usage_of(coord, take, &usage);
+    rc = jbi_usage_of(coord, take, &usage);
     if (rc)
         return rc;
-    until_ns = coord->clock(coord->clock_userdata);
-    until_ns = timeout_ns < UINT64_MAX - until_ns ? until_ns + timeout_ns : UINT64_MAX;
-    for (;;) {
-        uint32_t bell = 0;
-
-        rc = jbi_usage_enter(coord, &limits);
-        if (rc)
-            return rc;
-        rc = take_inside(coord, &limits, &usage, ret_usage, &denial);
-        if (rc == JB_EAGAIN && timeout_ns != 0) {
-            bell = atomic_load_explicit(&limits.head->bell, memory_order_relaxed);
-            limits.head->is_asleep = 1;
-        }
-        jbi_coord_leave(coord);
-        if (rc != 0 && ret_denial)
-            *ret_denial = denial;
-        if (rc != JB_EAGAIN || timeout_ns == 0)
-            return rc;
-        usage.is_repeated = true;
-        if (!doze(coord, &limits, bell, denial.retry_after_ns, until_ns))
-            return JB_ETIMEDOUT;
-    }
+    if (timeout_ns == 0)
+        return take_now(coord, &usage, ret_usage, ret_denial);
+    return jbi_usage_take_or_wait(coord, &usage, timeout_ns, ret_usage, ret_denial);
 }
 
 static int settle(jb_coord *coord, const jb_usage *usage, const uint64_t *used, uint32_t n_used,
@@ -204,7 +199,8 @@ static int settle(jb_coord *coord, const jb_usage *usage, const uint64_t *used, 
             amounts[i] = own.amount[i];
     }
     jbi_limits_settle(&limits, usage->slot, amounts, JB_USED_TOLD);
-    leave_and_wake(coord, &limits);
+    jbi_rate_serve(&limits);
+    jbi_coord_leave(coord);
     return 0;
 }
 
@@ -233,7 +229,8 @@ int jb_usage_correct(jb_coord *coord, uint32_t limit, const jb_correction *corre
         jbi_limits_correct(&limits, limit, correction, coord->books.head->now_ns);
     else
         rc = JB_EINVAL;
-    leave_and_wake(coord, &limits);
+    jbi_rate_serve(&limits);
+    jbi_coord_leave(coord);
     return rc;
 }
 
@@ -290,6 +287,7 @@ int jb_coord_limit_at(jb_coord *coord, uint32_t idx, jb_limit_info *ret_info)
         .reserved = limit->open,
         .n_taken = limit->n_taken,
         .n_denied = limit->n_denied,
+        .n_waiting = jbi_rate_n_waiting(&limits, limit),
     };
     jbi_coord_leave(coord);
     return 0;

@@ -174,6 +174,47 @@ START_TEST(test_who_comes_after_finds_the_limits_where_they_were)
 }
 END_TEST
 
+/* Waits for all of an hour's calls before everybody else, until it is killed. */
+static void work_at_the_head(void)
+{
+    const jb_amount amount = {.resource = 0, .amount = LIMIT};
+    jb_take take = {.n_amounts = 1, .amounts = &amount, .lease_class = JB_CLASS_CRITICAL};
+    jb_coord *coord = NULL;
+
+    if (jb_coord_open("b", NULL, &coord, NULL))
+        _exit(1);
+    (void)jb_usage_reserve(coord, &take, UINT64_MAX, NULL, NULL);
+    _exit(2);
+}
+
+START_TEST(test_the_death_of_who_is_first_lets_the_next_one_go)
+{
+    static const jb_limit_spec hour[] = {
+        {0, JB_LIMIT_ALL, JB_LIMIT_WINDOW, 1000, LIMIT, 3600 * UINT64_C(1000000000), 0}};
+    const jb_amount amount = {.resource = 0, .amount = 1};
+    jb_take take = {.component = 1, .n_amounts = 1, .amounts = &amount};
+    jb_coord *coord = NULL;
+    jb_denial denial;
+    pid_t pid;
+
+    ck_assert_int_eq(open_as(hour, 1, &coord), 0);
+    ck_assert_int_eq(jb_usage_try(coord, &take, NULL, NULL), 0);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        end_with_parent();
+        work_at_the_head();
+    }
+    for (int i = 0; i < 5000 && info_of(coord, 0).n_waiting == 0; i++)
+        usleep(1000);
+    ck_assert_int_eq(jb_usage_reserve(coord, &take, 1000000, NULL, &denial), JB_ETIMEDOUT);
+    ck_assert_uint_gt(denial.retry_after_ns, 3000 * UINT64_C(1000000000));
+    kill_worker(pid);
+    ck_assert_int_eq(jb_usage_reserve(coord, &take, 30 * UINT64_C(1000000000), NULL, NULL), 0);
+    jb_coord_close(coord);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("usage-kill");
@@ -182,5 +223,6 @@ int main(void)
     tcase_add_checked_fixture(tc, segment_dir_make, segment_dir_drop);
     tcase_add_test(tc, test_killed_callers_never_call_once_too_often);
     tcase_add_test(tc, test_who_comes_after_finds_the_limits_where_they_were);
+    tcase_add_test(tc, test_the_death_of_who_is_first_lets_the_next_one_go);
     return suite_run(suite);
 }

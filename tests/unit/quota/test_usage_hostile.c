@@ -5,9 +5,11 @@
 #include "quota.h"
 
 #include "quota/coord.h"
-#include "quota/limits.h"
+#include "quota/rate_line.h"
 
-enum { N_HISTORIES = 30000, N_STEPS = 60, N_LIMITS = 4, HELD_MAX = 8 };
+enum { N_HISTORIES = 30000, N_STEPS = 60, N_LIMITS = 4, HELD_MAX = 8, WAITERS = 6 };
+
+static jb_ticket tickets[WAITERS]; /* id 0: none */
 
 static uint64_t random_word(void)
 {
@@ -29,6 +31,7 @@ static jb_coord *coord_with_limits(void)
     opts.n_limits = N_LIMITS;
     opts.max_records = 16;
     opts.max_reservations = HELD_MAX;
+    opts.max_waiters = WAITERS;
     opts.reservation_ns = 5 * S;
     return open_coord(NULL, &opts);
 }
@@ -45,12 +48,32 @@ static void scribble(jb_coord *coord)
         *word = dice(2) ? random_word() : UINT64_MAX - dice(4);
 }
 
+/* Stand in line, ask, or leave. */
+static void wait_step(jb_coord *coord, const jb_take *take, jb_usage *held, uint32_t *n_held)
+{
+    jb_ticket *ticket = &tickets[dice(WAITERS)];
+    jb_denial denial;
+    int rc;
+
+    if (ticket->id == 0) {
+        (void)jb_usage_request(coord, take, dice(20) * S, ticket);
+    } else if (dice(4) == 0 || *n_held == HELD_MAX) {
+        (void)jb_usage_cancel(coord, ticket);
+        ticket->id = 0;
+    } else {
+        rc = jb_usage_poll(coord, ticket, &held[*n_held], &denial);
+        *n_held += rc == 1;
+        ticket->id = rc == 0 ? ticket->id : 0;
+    }
+}
+
 static void step(jb_coord *coord, jb_usage *held, uint32_t *n_held)
 {
     static uint8_t saved[1 << 17];
     const jb_amount amounts[] = {{.resource = MEM, .amount = dice(4)},
                                  {.resource = GPU, .amount = dice(100)}};
-    const jb_take take = {.component = dice(2), .n_amounts = 2, .amounts = amounts};
+    const jb_take take = {
+        .component = dice(2), .n_amounts = 2, .amounts = amounts, .lease_class = dice(5)};
     const jb_correction told = {.flags = 7, .limit = dice(200), .remaining = dice(200)};
     const uint64_t used[] = {dice(5), dice(200)};
     uint32_t what = dice(6);
@@ -66,8 +89,27 @@ static void step(jb_coord *coord, jb_usage *held, uint32_t *n_held)
         (void)jb_usage_save(coord, S, saved, sizeof saved);
     if (what == 5)
         (void)jb_coord_tick(coord, NULL);
+    wait_step(coord, &take, held, n_held);
     (void)jb_coord_limit_at(coord, dice(N_LIMITS), &info);
+    (void)jbi_rate_is_sound(&coord->books);
 }
+
+/* The same without the scribbling: the line is what it says it is. */
+START_TEST(test_the_line_is_sound_after_every_step)
+{
+    jb_coord *coord = coord_with_limits();
+    jb_usage held[HELD_MAX];
+    uint32_t n_held = 0;
+
+    memset(tickets, 0, sizeof tickets);
+    for (int i = 0; i < N_HISTORIES; i++) {
+        test_now_ns += dice(3000) * MS;
+        step(coord, held, &n_held);
+        HOLDS(jbi_rate_is_sound(&coord->books));
+    }
+    jb_coord_close(coord);
+}
+END_TEST
 
 START_TEST(test_scribbled_limits_lead_nobody_outside)
 {
@@ -76,6 +118,7 @@ START_TEST(test_scribbled_limits_lead_nobody_outside)
         jb_usage held[HELD_MAX];
         uint32_t n_held = 0;
 
+        memset(tickets, 0, sizeof tickets);
         for (int j = 0; j < N_STEPS; j++) {
             if (dice(4) == 0)
                 scribble(coord);
@@ -93,6 +136,7 @@ int main(void)
     Suite *suite = suite_create("quota-usage-hostile");
     TCase *tc = suite_case(suite, "hostile");
 
+    tcase_add_test(tc, test_the_line_is_sound_after_every_step);
     tcase_add_test(tc, test_scribbled_limits_lead_nobody_outside);
     return suite_run(suite);
 }
