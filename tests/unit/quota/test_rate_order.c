@@ -49,7 +49,7 @@ static struct place place_now(uint32_t component, uint32_t lease_class, uint64_t
 static void check_went(const struct place *went)
 {
     for (int i = 0; i < PLACES; i++)
-        HOLDS(places[i].since_ns == FREE || !is_first(&places[i], went));
+        must(places[i].since_ns == FREE || !is_first(&places[i], went));
 }
 
 static void join(void)
@@ -93,12 +93,12 @@ static void check_first(void)
     }
     if (!first)
         return;
-    HOLDS(jb_coord_limit_at(coord, L_CALLS, &info) == 0);
+    must(jb_coord_limit_at(coord, L_CALLS, &info) == 0);
     for (int i = 0; i < PLACES; i++) {
         if (places[i].since_ns != FREE && &places[i] != first && !is_first(first, &places[i]))
             return;
     }
-    HOLDS(info.remaining < first->n);
+    must(info.remaining < first->n);
 }
 
 static void step(void)
@@ -113,7 +113,7 @@ static void step(void)
     if (what == 3 || what == 4)
         join();
     if (what == 5 && dice(8) == 0 && places[at].since_ns != FREE) {
-        HOLDS(jb_usage_cancel(coord, &places[at].ticket) == 0);
+        must(jb_usage_cancel(coord, &places[at].ticket) == 0);
         places[at].since_ns = FREE;
     }
     poll_all();
@@ -144,8 +144,8 @@ START_TEST(test_who_shares_nothing_does_not_wait)
         const jb_take take = take_of(BOB, JB_CLASS_LOW, &amount);
         jb_limit_info info;
 
-        HOLDS(jb_coord_limit_at(coord, L_TOKENS, &info) == 0);
-        HOLDS((jb_usage_try(coord, &take, NULL, NULL) == 0) == (info.remaining >= amount.amount));
+        must(jb_coord_limit_at(coord, L_TOKENS, &info) == 0);
+        must((jb_usage_try(coord, &take, NULL, NULL) == 0) == (info.remaining >= amount.amount));
         step();
     }
 }

@@ -185,7 +185,7 @@ static void *wait_for_one(void *userdata)
     const jb_amount amount = {.resource = CALLS, .amount = 2};
     const jb_take take = take_of(*(const uint32_t *)userdata, 0, &amount);
 
-    HOLDS(jb_usage_reserve(coord, &take, 60 * S, NULL, NULL) == 0);
+    must(jb_usage_reserve(coord, &take, 60 * S, NULL, NULL) == 0);
     return NULL;
 }
 

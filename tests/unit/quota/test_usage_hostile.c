@@ -105,7 +105,7 @@ START_TEST(test_the_line_is_sound_after_every_step)
     for (int i = 0; i < N_HISTORIES; i++) {
         test_now_ns += dice(3000) * MS;
         step(coord, held, &n_held);
-        HOLDS(jbi_rate_is_sound(&coord->books));
+        must(jbi_rate_is_sound(&coord->books));
     }
     jb_coord_close(coord);
 }
