@@ -10,12 +10,7 @@
 #include <string.h>
 
 #include "jimbot/schema.h"
-
-static inline void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "target.h"
 
 static inline jb_encoder *encoder_of(uint32_t flags, uint32_t quirks)
 {

@@ -3,11 +3,9 @@
  * nothing. A line is a name, a colon and a value.
  */
 #include "jimbot/rate.h"
+#include "target.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void read_line(jb_rate_answer *answer, const char *line, size_t n)
 {

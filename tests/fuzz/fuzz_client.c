@@ -8,11 +8,10 @@
  */
 #include "client/client_internal.h"
 #include "host/text/hmem.h"
+#include "target.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ANSWER, FRAMES, MESSAGE, POSTS, POLLS, CALL, N_KINDS };
 
@@ -25,12 +24,6 @@ typedef struct outcome {
     uint64_t n_settled;
     uint64_t n_seen;
 } outcome;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void nobody_connected(void *userdata)
 {

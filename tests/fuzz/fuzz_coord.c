@@ -5,11 +5,9 @@
  */
 #include "host/added/call.h"
 #include "host/coord/coord_service.h"
+#include "target.h"
 
 #include <jansson.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const jb_resource_spec resources[] = {
     {.name = "ram", .kind = JB_RESOURCE_MEMORY, .capacity = 1000},

@@ -7,8 +7,6 @@
  */
 #include "event_law.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { N_DIALECTS = 3 };
 
 static jb_encoder *readers[N_DIALECTS], *again[N_DIALECTS];

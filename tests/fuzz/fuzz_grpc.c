@@ -8,10 +8,9 @@
 #include "host/host.h"
 #include "host/http2/http2.h"
 #include "host/text/hmem.h"
+#include "target.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PIECE_BYTES = 7, FRAME_HEAD_BYTES = 9, ROUNDS_MAX = 64 };
 
@@ -19,12 +18,6 @@ enum { PIECE_BYTES = 7, FRAME_HEAD_BYTES = 9, ROUNDS_MAX = 64 };
 static const char greeting[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
 
 static jb_host *host;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* One host for all inputs, on a bus that nobody else can attach to. */
 static void open_host(void)

@@ -8,10 +8,9 @@
  */
 #include "host/http1/request.h"
 #include "host/text/hmem.h"
+#include "target.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { N_REQUESTS = 64 };
 
@@ -28,12 +27,6 @@ typedef struct outcome {
 
 static size_t n_buffered;
 static const jbi_request_limits limits = {512, 2048, 1 << 20, &n_buffered};
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static uint64_t hash(const char *bytes, size_t n)
 {

@@ -8,8 +8,6 @@
  */
 #include "event_law.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static jb_encoder *lenient, *exact, *again;
 
 static uint64_t n_counted(void)

@@ -18,17 +18,10 @@
 #include <string>
 
 #include "jimbot/schema.h"
+#include "target.h"
 
 using simdjson::dom::element;
 using simdjson::dom::element_type;
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static jb_encoder *strict_encoder()
 {

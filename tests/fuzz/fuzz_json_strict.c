@@ -9,8 +9,6 @@
  */
 #include "event_law.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static jb_encoder *strict, *lenient, *exact, *canonical;
 
 static uint64_t n_of_text(void)

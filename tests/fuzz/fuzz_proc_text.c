@@ -3,11 +3,9 @@
  * out leads nowhere but down, and shared memory is not more than there can be.
  */
 #include "quota/proc_text.h"
+#include "target.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -10,8 +10,7 @@
 #include <string.h>
 
 #include "jimbot/schema.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "target.h"
 
 static const char *const paths[] = {
     "type",
@@ -28,12 +27,6 @@ static const char *const paths[] = {
     "changes.length",
     "extras.length",
 };
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void read_path(const char *path, const uint8_t *data, size_t size, bool sound)
 {

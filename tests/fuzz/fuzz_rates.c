@@ -3,10 +3,7 @@
  * that could not be taken without them.
  */
 #include "jimbot/usage.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "target.h"
 
 static const jb_resource_spec resources[] = {
     {.name = "calls", .kind = JB_RESOURCE_CALLS, .capacity = 10},

@@ -19,8 +19,6 @@
 #include "guarded_map.h"
 #include "jimbot/check.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { N_PARTS = 11, CAPACITY = 65536, CPU_LIMIT_NS = 500000000 };
 enum { MODE_LIVE_PEER = 1, MODE_SEAL = 2, MODE_WHOLE = 4, MODE_OPEN = 8, MODE_WAIT = 16 };
 

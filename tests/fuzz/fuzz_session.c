@@ -15,21 +15,14 @@
 #include "host/text/hmem.h"
 #include "host/ws/handshake.h"
 #include "host/ws/ws.h"
+#include "target.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { PIECE_BYTES = 3, DELIVERIES_MAX = 64 };
 
 static jb_host *host;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* One host for all inputs, on a bus that nobody else can attach to. */
 static void open_host(void)

@@ -9,14 +9,7 @@
 
 #include "jimbot/schema.h"
 #include "schema/json_valid.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
+#include "target.h"
 
 static void check_dialect(uint32_t dialect, const uint8_t *data, size_t size)
 {

@@ -4,10 +4,7 @@
  */
 #include "host/access/tokens.h"
 #include "host/text/hmem.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -4,21 +4,13 @@
  * What must hold: nothing crashes or is read outside of the bytes; what inspect accepts is walked
  * to its end; what it calls malformed is found malformed by a walk that enters every message.
  */
-#include <stdlib.h>
 
 #include "jimbot/schema.h"
 #include "jimbot/view.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "target.h"
 
 static const uint8_t *begin;
 static const uint8_t *end;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_value(const jb_value *value)
 {

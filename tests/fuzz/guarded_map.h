@@ -9,8 +9,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/mman.h>
+
+#include "target.h"
 
 enum { PAGE = 4096 };
 
@@ -21,12 +22,6 @@ void __wrap_jbi_os_unmap(void *addr, uint64_t size_bytes);
 /* The last one of a file. */
 static const uint8_t *map_at;
 static size_t map_bytes;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void *map_between(int fd, int flags, uint64_t size_bytes)
 {
