@@ -39,17 +39,11 @@ static void on_step(const volatile void *address)
 static jb_bus *open_bus(void)
 {
     jb_bus_opts opts;
-    jb_bus *bus = NULL;
-    jb_error err;
 
-    jb_bus_opts_init(&opts, sizeof opts);
-    opts.capacity_bytes = 65536;
-    opts.max_peers = 8;
+    small_bus_opts(&opts);
     opts.max_subs = 4;
-    opts.max_topics = 64;
     opts.stall_after_ns = stall_after_ns;
-    ck_assert_msg(jb_bus_open(points_name, &opts, &bus, &err) == 0, "%s", err.msg);
-    return bus;
+    return open_named_bus(points_name, &opts);
 }
 
 static int publish(jb_bus *bus, uint64_t number)

@@ -26,14 +26,11 @@ static unsigned n_steps, stop_at;
 static jb_bus *open_bus(void)
 {
     jb_bus_opts opts;
-    jb_bus *bus = NULL;
-    jb_error err;
 
     jb_bus_opts_init(&opts, sizeof opts);
     opts.capacity_bytes = 65536;
     opts.max_topics = 64;
-    ck_assert_msg(jb_bus_open(name, &opts, &bus, &err) == 0, "%s", err.msg);
-    return bus;
+    return open_named_bus(name, &opts);
 }
 
 static int publish(jb_bus *bus)

@@ -16,15 +16,12 @@ static char name[64];
 static jb_bus *open_bus(void)
 {
     jb_bus_opts opts;
-    jb_bus *bus = NULL;
-    jb_error err;
 
     jb_bus_opts_init(&opts, sizeof opts);
     opts.capacity_bytes = 1 << 20;
     opts.max_peers = 16;
     opts.max_subs = 8;
-    ck_assert_msg(jb_bus_open(name, &opts, &bus, &err) == 0, "%s", err.msg);
-    return bus;
+    return open_named_bus(name, &opts);
 }
 
 static void fresh_name(void)

@@ -27,10 +27,7 @@ static jb_coord *open_shared(void)
     };
     static const jb_component_spec components[] = {{.name = "a", .weight = 2}, {.name = "b"}};
     jb_coord_opts opts;
-    jb_coord *coord = NULL;
-    jb_error err;
 
-    jb_error_init(&err);
     jb_coord_opts_init(&opts, sizeof opts);
     opts.resources = resources;
     opts.n_resources = N_RESOURCES;
@@ -42,8 +39,7 @@ static jb_coord *open_shared(void)
     opts.max_peers = 2;
     opts.notice_ns = 1000;
     opts.aging_ns = 1000;
-    ck_assert_msg(jb_coord_open("b", &opts, &coord, &err) == 0, "%s", err.msg);
-    return coord;
+    return open_coord("b", &opts);
 }
 
 static void call(jb_coord *coord, jb_lease leases[LEASES], jb_ticket *ticket)

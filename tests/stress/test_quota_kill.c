@@ -24,10 +24,7 @@ static const jb_component_spec components[N_COMPONENTS] = {
 static jb_coord *open_shared(void)
 {
     jb_coord_opts opts;
-    jb_coord *coord = NULL;
-    jb_error err;
 
-    jb_error_init(&err);
     jb_coord_opts_init(&opts, sizeof opts);
     opts.resources = resources;
     opts.n_resources = N_RESOURCES;
@@ -38,8 +35,7 @@ static jb_coord *open_shared(void)
     opts.max_records = 1u << 18;
     opts.notice_ns = 2000000;
     opts.aging_ns = 5000000;
-    ck_assert_msg(jb_coord_open("b", &opts, &coord, &err) == 0, "%s", err.msg);
-    return coord;
+    return open_coord("b", &opts);
 }
 
 static int ask(jb_coord *coord, uint64_t *seed, jb_lease *ret_lease)

@@ -44,10 +44,7 @@ static jb_coord *open_shared(void)
     };
     static const jb_component_spec components[] = {{.name = "a", .weight = 2}, {.name = "b"}};
     jb_coord_opts opts;
-    jb_coord *coord = NULL;
-    jb_error err;
 
-    jb_error_init(&err);
     jb_coord_opts_init(&opts, sizeof opts);
     opts.resources = resources;
     opts.n_resources = N_RESOURCES;
@@ -58,8 +55,7 @@ static jb_coord *open_shared(void)
     opts.limits = limits;
     opts.n_limits = N_LIMITS;
     opts.max_reservations = 4;
-    ck_assert_msg(jb_coord_open("b", &opts, &coord, &err) == 0, "%s", err.msg);
-    return coord;
+    return open_coord("b", &opts);
 }
 
 /* All there is to do with rates: one at a time has a call open, two wait for it. */

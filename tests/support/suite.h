@@ -1,5 +1,6 @@
 /*
- * suite.h: one main() for every check suite, and what tests of the bus have in common.
+ * suite.h: one main() for every check suite, and what tests of buses and coordinators have in
+ * common.
  *
  * Invariant: a test program exits 0 only when every test of its suite passed.
  */
@@ -48,20 +49,42 @@ static inline void end_with_parent(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* An anonymous bus of 64 KiB: the smallest, so that it wraps soon. */
-static inline jb_bus *small_bus(void)
+/* Of a bus of 64 KiB: the smallest, so that it wraps soon. */
+static inline void small_bus_opts(jb_bus_opts *opts)
 {
-    jb_bus_opts opts;
+    jb_bus_opts_init(opts, sizeof *opts);
+    opts->capacity_bytes = 65536;
+    opts->max_subs = 8;
+    opts->max_peers = 8;
+    opts->max_topics = 64;
+}
+
+static inline jb_bus *open_named_bus(const char *name, const jb_bus_opts *opts)
+{
     jb_bus *bus = NULL;
     jb_error err;
 
-    jb_bus_opts_init(&opts, sizeof opts);
-    opts.capacity_bytes = 65536;
-    opts.max_subs = 8;
-    opts.max_peers = 8;
-    opts.max_topics = 64;
-    ck_assert_msg(jb_bus_open(NULL, &opts, &bus, &err) == 0, "%s", err.msg);
+    jb_error_init(&err);
+    ck_assert_msg(jb_bus_open(name, opts, &bus, &err) == 0, "%s", err.msg);
     return bus;
+}
+
+static inline jb_bus *small_bus(void)
+{
+    jb_bus_opts opts;
+
+    small_bus_opts(&opts);
+    return open_named_bus(NULL, &opts);
+}
+
+static inline jb_coord *open_coord(const char *name, const jb_coord_opts *opts)
+{
+    jb_coord *coord = NULL;
+    jb_error err;
+
+    jb_error_init(&err);
+    ck_assert_msg(jb_coord_open(name, opts, &coord, &err) == 0, "%s", err.msg);
+    return coord;
 }
 
 static inline uint32_t topic_of(jb_bus *bus, const char *name)

@@ -18,16 +18,9 @@ static jb_bus *bus;
 static jb_bus *open_bus(void)
 {
     jb_bus_opts opts;
-    jb_bus *opened = NULL;
-    jb_error err;
 
-    jb_bus_opts_init(&opts, sizeof opts);
-    opts.capacity_bytes = 65536;
-    opts.max_subs = 8;
-    opts.max_peers = 8;
-    opts.max_topics = 64;
-    ck_assert_msg(jb_bus_open(name, &opts, &opened, &err) == 0, "%s", err.msg);
-    return opened;
+    small_bus_opts(&opts);
+    return open_named_bus(name, &opts);
 }
 
 static void make_bus(void)

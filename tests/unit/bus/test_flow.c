@@ -14,18 +14,11 @@ static jb_bus *mine, *theirs;
 static jb_bus *open_bus(uint64_t stall_after_ns, uint64_t budget_bytes)
 {
     jb_bus_opts opts;
-    jb_bus *bus = NULL;
-    jb_error err;
 
-    jb_bus_opts_init(&opts, sizeof opts);
-    opts.capacity_bytes = 65536;
-    opts.max_subs = 8;
-    opts.max_peers = 8;
-    opts.max_topics = 64;
+    small_bus_opts(&opts);
     opts.stall_after_ns = stall_after_ns;
     opts.budget_bytes = budget_bytes;
-    ck_assert_msg(jb_bus_open(name, &opts, &bus, &err) == 0, "%s", err.msg);
-    return bus;
+    return open_named_bus(name, &opts);
 }
 
 static void make_buses(void)

@@ -47,16 +47,6 @@ static inline void small_opts(jb_coord_opts *opts)
     opts->clock = test_clock;
 }
 
-static inline jb_coord *open_coord(const char *name, const jb_coord_opts *opts)
-{
-    jb_coord *coord = NULL;
-    jb_error err;
-
-    jb_error_init(&err);
-    ck_assert_msg(jb_coord_open(name, opts, &coord, &err) == 0, "%s", err.msg);
-    return coord;
-}
-
 static inline jb_coord *small_coord(void)
 {
     jb_coord_opts opts;
