@@ -58,8 +58,13 @@ uint64_t jbi_books_part_ns(const struct jbi_quota_resource *resource, uint64_t a
 static uint64_t weigh(const struct jbi_books *books, uint32_t component, uint64_t part_ns)
 {
     uint64_t weight = books->components[component].weight;
+    uint64_t scaled;
 
-    return cut((jbi_u128)part_ns * TAG_SCALE / (weight ? weight : 1));
+    if (weight == 0)
+        weight = 1;
+    if (__builtin_mul_overflow(part_ns, TAG_SCALE, &scaled))
+        return cut((jbi_u128)part_ns * TAG_SCALE / weight);
+    return scaled / weight;
 }
 
 static uint64_t advance_charge(const struct jbi_books *books, const struct jbi_want *want,
@@ -292,11 +297,10 @@ static void linger(const struct jbi_books *books, const struct jbi_want *held, u
 
 /* From what was charged in advance for so much of a resource to what was measured. */
 static void charge(const struct jbi_books *books, const struct jbi_want *held, uint32_t idx,
-                   uint64_t held_ns)
+                   uint64_t part_ns)
 {
     struct jbi_quota_resource *resource = &books->resources[held->resource[idx]];
     struct jbi_quota_share *share = jbi_share_get(books, held->component, held->resource[idx]);
-    uint64_t part_ns = jbi_books_part_ns(resource, held->amount[idx], held_ns);
     uint64_t *finish = &share->finish[held->class_idx];
 
     resource->used_ns += part_ns;
@@ -314,10 +318,11 @@ static void give_back(const struct jbi_books *books, const struct jbi_want *held
 {
     struct jbi_quota_resource *resource = &books->resources[held->resource[idx]];
     struct jbi_quota_share *share = jbi_share_get(books, held->component, held->resource[idx]);
+    uint64_t part_ns = jbi_books_part_ns(resource, held->amount[idx], held_ns);
 
     jbi_books_unsettle(books);
-    charge(books, held, idx, held_ns);
-    pace(books, held, idx, jbi_books_part_ns(resource, held->amount[idx], held_ns));
+    charge(books, held, idx, part_ns);
+    pace(books, held, idx, part_ns);
     jbi_undo_set(&books->undo, &resource->allocated, resource->allocated - held->amount[idx]);
     jbi_undo_set(&books->undo, &share->allocated, share->allocated - held->amount[idx]);
     if (held->has_notice)
