@@ -44,8 +44,10 @@
  * served; of these lines, in this order:
  *  1. who is *due*: who has waited aging_ns once as CRITICAL, twice as HIGH, three times as NORMAL,
  *     four times as LOW. In the order of becoming due; what a due waiter wants and others hold is
- *     kept for it when it comes free. Not for one that wants more than could come free, because
- *     that is in use without a lease (jb_coord_set_foreign()): it waits without keeping anything.
+ *     kept for it when it comes free. Where its component's own ceiling is in the way, it is kept
+ *     from the others of that component. One that wants more than could come free, because that is
+ *     in use without a lease (jb_coord_set_foreign()), keeps nothing and holds up nobody, not those
+ *     behind it in its line either.
  *  2. who stays within its component's guaranteed share of everything it wants.
  *  3. the others.
  *
@@ -66,8 +68,10 @@
  *
  * **Inversion.** With notice_ns a waiter does not have to wait for the end of leases of a lower
  * class, nor one within its guarantee for any of others, if their component keeps what it is
- * guaranteed without them: as many of them as it takes are given notice, and end after notice_ns as
- * JB_LEASE_REVOKED. Holders see it in jb_lease_check().
+ * guaranteed without them: those of the lowest class first, until it is enough, are given notice and
+ * end after notice_ns as JB_LEASE_REVOKED; what comes free is kept from whoever goes after the
+ * waiter. When it would not be enough, nobody is given notice, nor to make room in a full table
+ * (max_leases). Holders see it in jb_lease_check().
  *
  * **Time** comes from one clock; one that jumps back counts as standing still.
  *

@@ -72,7 +72,7 @@ static struct sums sum_of(const struct jbi_books *books, uint32_t resource, uint
         jbi_lease_unpack(books, &books->leases[i], &want);
         if (component == books->n_components || component == want.component) {
             sums.allocated += of_resource(&want, resource);
-            sums.noticed += want.has_notice ? of_resource(&want, resource) : 0;
+            sums.noticed += want.is_noticed ? of_resource(&want, resource) : 0;
             sums.n_leases += of_resource(&want, resource) > 0;
         }
     }

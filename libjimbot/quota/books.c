@@ -3,7 +3,7 @@
  * between two steps leaves consistent books, and who dies within one leaves its log.
  *
  * What is charged for fairness is the time a lease was held, times its part of the capacity. A
- * grant charges in advance what the component's last lease lasted, at most one quantum, so that one
+ * grant charges in advance what the component's last leases lasted, at most one quantum, so that one
  * that gets many leases at once is not taken for one that had nothing; the end corrects it to what
  * was measured. More than what a lease lasts would weigh as much as the weights where many run side
  * by side.
@@ -126,8 +126,10 @@ enum jbi_fit jbi_books_fit(const struct jbi_books *books, const struct jbi_want 
         uint64_t limit = jbi_books_limit(resource);
         uint64_t left;
 
-        if (share->ready_ns > books->head->now_ns || share->allocated > share->ceiling ||
-            want->amount[i] > share->ceiling - share->allocated)
+        if (share->ready_ns > books->head->now_ns)
+            return JBI_FIT_LATER;
+        /* What it has itself of all there is, is no ceiling. */
+        if (share->ceiling < limit && want->amount[i] > less(share->ceiling, share->allocated))
             return JBI_FIT_OWN;
         left = less(limit, resource->allocated);
         left = less(left, resource->foreign);
@@ -178,7 +180,7 @@ static void allocate(const struct jbi_books *books, const struct jbi_want *want,
     }
 }
 
-/* As long as its last one lasted, which is the best guess. */
+/* As long as its last ones lasted, which is the best guess. */
 static uint64_t advance_of(const struct jbi_books *books, const struct jbi_want *want)
 {
     uint64_t most_ns = 0;
@@ -252,7 +254,7 @@ void jbi_lease_unpack(const struct jbi_books *books, const struct jbi_quota_leas
         .tag = lease->tag,
         .since_ns = lease->granted_ns,
         .advance_ns = lease->advance_ns,
-        .has_notice = lease->has_notice != 0,
+        .is_noticed = lease->has_notice == JBI_NOTICE_COUNTED,
     };
     for (uint32_t i = 0; i < ret_want->n; i++) {
         uint32_t resource = (uint32_t)(lease->resources >> (8 * i)) & 0xff;
@@ -325,8 +327,21 @@ static void give_back(const struct jbi_books *books, const struct jbi_want *held
     pace(books, held, idx, part_ns);
     jbi_undo_set(&books->undo, &resource->allocated, resource->allocated - held->amount[idx]);
     jbi_undo_set(&books->undo, &share->allocated, share->allocated - held->amount[idx]);
-    if (held->has_notice)
+    if (held->is_noticed)
         jbi_undo_set(&books->undo, &share->noticed, less(share->noticed, held->amount[idx]));
+}
+
+/* How long its leases last: the longest of late, forgotten by an eighth with each. One that is over
+ * at once does not make the next ones cheap. */
+static void remember_time(const struct jbi_books *books, const struct jbi_want *held, uint32_t idx,
+                          uint64_t held_ns)
+{
+    uint64_t *lasted_ns = &jbi_share_get(books, held->component, held->resource[idx])->lasted_ns;
+    uint64_t lately_ns = *lasted_ns - *lasted_ns / 8;
+
+    if (held_ns > lately_ns)
+        lately_ns = held_ns;
+    jbi_undo_set(&books->undo, lasted_ns, lately_ns ? lately_ns : 1);
 }
 
 void jbi_books_end(const struct jbi_books *books, uint32_t slot, uint32_t how)
@@ -345,9 +360,7 @@ void jbi_books_end(const struct jbi_books *books, uint32_t slot, uint32_t how)
         struct jbi_quota_resource *resource = &books->resources[held.resource[i]];
 
         give_back(books, &held, i, what.value_ns);
-        jbi_undo_set(&books->undo,
-                     &jbi_share_get(books, held.component, held.resource[i])->lasted_ns,
-                     what.value_ns ? what.value_ns : 1);
+        remember_time(books, &held, i, what.value_ns);
         jbi_undo_set(&books->undo, &resource->n_leases, resource->n_leases - 1);
         resource->hold_buckets[jbi_bucket_of(what.value_ns)]++;
         if (how == JB_LEASE_RELEASED)
@@ -405,13 +418,19 @@ void jbi_books_notice(const struct jbi_books *books, uint32_t slot, uint64_t not
     uint64_t now = books->head->now_ns;
     uint64_t end_ns = notice_ns < UINT64_MAX - now ? now + notice_ns : UINT64_MAX - 1;
     struct jbi_want held;
+    bool is_soon;
 
     jbi_lease_unpack(books, lease, &held);
     what.value_ns = notice_ns;
-    for (uint32_t i = 0; i < held.n && !held.has_notice; i++)
+    if (end_ns > lease->deadline_ns)
+        end_ns = lease->deadline_ns;
+    is_soon = end_ns - now <= books->head->notice_ns;
+    for (uint32_t i = 0; i < held.n && is_soon && !held.is_noticed; i++)
         jbi_undo_add(&books->undo, &jbi_share_get(books, held.component, held.resource[i])->noticed,
                      held.amount[i]);
-    jbi_undo_set(&books->undo, &lease->has_notice, 1);
+    if (!held.is_noticed)
+        jbi_undo_set(&books->undo, &lease->has_notice,
+                     is_soon ? JBI_NOTICE_COUNTED : JBI_NOTICE_GIVEN);
     if (end_ns < lease->deadline_ns)
         jbi_books_set_deadline(books, slot, end_ns);
     jbi_record_one(books, &what, &held, 0, 0);

@@ -61,14 +61,21 @@ struct jbi_want {
     uint64_t tag;
     uint64_t since_ns;
     uint64_t advance_ns; /* of a lease */
-    bool has_notice;     /* of a lease */
+    bool is_noticed;     /* of a lease: it counts as given notice */
 };
 
 enum jbi_fit {
     JBI_FITS,
     JBI_FIT_FULL, /* others have it */
-    JBI_FIT_OWN   /* the component's own ceiling */
+    JBI_FIT_OWN,  /* the component's own ceiling */
+    JBI_FIT_LATER /* its own pace */
 };
+
+/* It fits, or others have to give back before it does. */
+static inline bool jbi_fit_is_others(enum jbi_fit fit)
+{
+    return fit == JBI_FITS || fit == JBI_FIT_FULL;
+}
 
 /* Bytes of a block with these params; 0 when one is out of range. */
 uint64_t jbi_books_bytes(const uint64_t params[JBI_QUOTA_PARAMS]);

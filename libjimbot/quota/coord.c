@@ -135,6 +135,11 @@ static void record_denied(const struct jbi_books *books, const struct jbi_want *
     jbi_undo_commit(&books->undo);
 }
 
+static bool is_nobody_before(const struct jbi_books *books, const struct jbi_want *want)
+{
+    return books->head->n_waiting == 0 && !jbi_queue_has_linger(books, want);
+}
+
 /* Nobody waits: what fits is granted. */
 static int grant_at_once(const struct jbi_books *books, const struct jbi_want *want,
                          jb_lease *ret_lease)
@@ -163,7 +168,7 @@ static int grant_in_line(struct jbi_books *books, const struct jbi_want *want, j
     slot = jbi_queue_try_enter(books, want);
     if (slot < 0)
         return (int)slot;
-    jbi_queue_serve(books);
+    jbi_queue_grant(books);
     if (books->waiters[slot].state != JBI_WAITER_GRANTED) {
         jbi_queue_try_leave(books, (uint32_t)slot);
         return JB_EAGAIN;
@@ -184,9 +189,8 @@ static int try_inside(jb_coord *coord, struct jbi_want *want, jb_lease *ret_leas
 
     want->since_ns = books->head->now_ns;
     do
-        rc = books->head->n_waiting == 0 && !jbi_queue_has_linger(books, want)
-                 ? grant_at_once(books, want, ret_lease)
-                 : grant_in_line(books, want, ret_lease);
+        rc = is_nobody_before(books, want) ? grant_at_once(books, want, ret_lease)
+                                           : grant_in_line(books, want, ret_lease);
     while ((rc == JB_EAGAIN || rc == JB_ELIMIT) && jbi_coord_bury_inside(coord));
     if (rc == JB_EAGAIN)
         record_denied(books, want);
@@ -365,13 +369,8 @@ int jb_coord_cancel(jb_coord *coord, const jb_ticket *ticket)
         return rc;
     books = &coord->books;
     waiter = jbi_queue_find(books, ticket->id, ticket->slot);
-    if (waiter) {
-        uint32_t slot = (uint32_t)waiter->lease;
-
-        if (waiter->state == JBI_WAITER_GRANTED && jbi_books_find(books, waiter->token, slot))
-            jbi_books_end(books, slot, JB_LEASE_RELEASED);
-        jbi_queue_leave(books, ticket->slot, JB_RECORD_LEFT);
-    }
+    if (waiter)
+        (void)jbi_queue_cancel(books, ticket->slot, JB_LEASE_RELEASED);
     jbi_coord_leave(coord);
     return waiter ? 0 : JB_ENOENT;
 }
@@ -405,9 +404,11 @@ int jb_coord_acquire(jb_coord *coord, const jb_want *want, uint64_t timeout_ns, 
     if (timeout_ns == 0) {
         rc = try_inside(coord, &checked, ret_lease);
     } else {
-        rc = coord->books.head->n_waiting == 0 && !jbi_queue_has_linger(&coord->books, &checked)
-                 ? grant_at_once(&coord->books, &checked, ret_lease)
-                 : JB_EAGAIN;
+        do
+            rc = is_nobody_before(&coord->books, &checked)
+                     ? grant_at_once(&coord->books, &checked, ret_lease)
+                     : JB_EAGAIN;
+        while (rc == JB_ELIMIT && jbi_coord_bury_inside(coord));
     }
     jbi_coord_leave(coord);
     if (rc != JB_EAGAIN || timeout_ns == 0)

@@ -106,7 +106,7 @@ static uint32_t end_all_of(jb_coord *coord, uint32_t peer, uint32_t how)
     }
     for (uint32_t slot = 0; slot < books->n_waiters && slot < books->head->top_waiter; slot++) {
         if (books->waiters[slot].state != JBI_WAITER_FREE && books->waiters[slot].asker == peer)
-            jbi_queue_leave(books, slot, JB_RECORD_LEFT);
+            n_ended += jbi_queue_cancel(books, slot, how);
     }
     jbi_limits_bury(books, peer);
     return n_ended;

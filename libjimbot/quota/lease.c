@@ -44,7 +44,7 @@ static bool is_too_late(const struct jbi_books *books, const struct jbi_quota_le
         (deadline_ns > lease->granted_ns && deadline_ns - lease->granted_ns <= most))
         return false;
     jbi_lease_unpack(books, lease, &held);
-    return jbi_queue_is_any_due(books, held.mask);
+    return jbi_queue_is_any_due(books, held.component, held.mask);
 }
 
 static int renew_inside(jb_coord *coord, jb_lease *lease, uint64_t hold_ns)

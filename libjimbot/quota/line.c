@@ -9,6 +9,55 @@
 
 #include <string.h>
 
+void jbi_waiter_unpack(const struct jbi_books *books, const struct jbi_quota_waiter *waiter,
+                       struct jbi_want *ret_want)
+{
+    struct jbi_quota_lease as_lease = {
+        .who = waiter->who,
+        .resources = waiter->resources,
+        .hold_ns = waiter->hold_ns,
+        .tag = waiter->tag,
+        .granted_ns = waiter->since_ns,
+    };
+
+    memcpy(as_lease.amounts, waiter->amounts, sizeof as_lease.amounts);
+    jbi_lease_unpack(books, &as_lease, ret_want);
+}
+
+/* Could it be had when all leases have ended? */
+static bool is_within_reach(const struct jbi_books *books, const struct jbi_want *want)
+{
+    for (uint32_t i = 0; i < want->n; i++) {
+        const struct jbi_quota_resource *resource = &books->resources[want->resource[i]];
+        uint64_t limit = jbi_books_limit(resource);
+
+        if (resource->foreign > limit || want->amount[i] > limit - resource->foreign)
+            return false;
+    }
+    return true;
+}
+
+static bool head_of(const struct jbi_books *books, const struct jbi_quota_flow *flow,
+                    struct jbi_line_head *ret_head)
+{
+    uint64_t at = flow->head;
+
+    for (uint32_t i = 0; i < books->n_waiters && jbi_waiter_get(books, at); i++) {
+        const struct jbi_quota_waiter *waiter = jbi_waiter_get(books, at);
+
+        if (waiter->state != JBI_WAITER_WAITING)
+            return false;
+        jbi_waiter_unpack(books, waiter, &ret_head->want);
+        if (is_within_reach(books, &ret_head->want)) {
+            ret_head->id = waiter->id;
+            ret_head->slot = (uint32_t)(at - 1);
+            return true;
+        }
+        at = waiter->next;
+    }
+    return false;
+}
+
 int64_t jbi_line_slot_take(const struct jbi_books *books)
 {
     struct jbi_quota_head *head = books->head;
@@ -110,6 +159,7 @@ bool jbi_line_join(const struct jbi_books *books, uint32_t slot, const struct jb
     uint64_t at = flow_find(books, want);
     struct jbi_quota_waiter *last;
     struct jbi_quota_flow *flow;
+    struct jbi_line_head head;
 
     if (!at)
         at = flow_make(books, want);
@@ -117,7 +167,7 @@ bool jbi_line_join(const struct jbi_books *books, uint32_t slot, const struct jb
     if (!flow)
         return false;
     last = jbi_waiter_get(books, flow->tail);
-    if (!last)
+    if (!head_of(books, flow, &head))
         jbi_books_unsettle(books);
     jbi_undo_set(undo, &waiter->flow, at);
     jbi_undo_set(undo, &waiter->prev, flow->tail);
@@ -136,10 +186,11 @@ void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct j
     struct jbi_quota_flow *flow = jbi_flow_get(books, at);
     struct jbi_quota_waiter *prev = jbi_waiter_get(books, waiter->prev);
     struct jbi_quota_waiter *next = jbi_waiter_get(books, waiter->next);
+    struct jbi_line_head head;
 
     if (!flow)
         return;
-    if (!prev)
+    if (head_of(books, flow, &head) && head.slot == slot)
         jbi_books_unsettle(books);
     jbi_undo_set(undo, prev ? &prev->next : &flow->head, waiter->next);
     jbi_undo_set(undo, next ? &next->prev : &flow->tail, waiter->prev);
@@ -149,39 +200,19 @@ void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct j
     jbi_undo_set(undo, &waiter->flow, 0);
 }
 
-void jbi_waiter_unpack(const struct jbi_books *books, const struct jbi_quota_waiter *waiter,
-                       struct jbi_want *ret_want)
-{
-    struct jbi_quota_lease as_lease = {
-        .who = waiter->who,
-        .resources = waiter->resources,
-        .hold_ns = waiter->hold_ns,
-        .tag = waiter->tag,
-        .granted_ns = waiter->since_ns,
-    };
-
-    memcpy(as_lease.amounts, waiter->amounts, sizeof as_lease.amounts);
-    jbi_lease_unpack(books, &as_lease, ret_want);
-}
-
 bool jbi_heads_next(const struct jbi_books *books, struct jbi_heads *heads,
                     struct jbi_line_head *ret_head)
 {
     uint64_t at = heads->n ? heads->next : books->head->first_flow;
 
-    for (; heads->n < books->n_waiters && jbi_flow_get(books, at); heads->n++) {
-        uint64_t first = jbi_flow_get(books, at)->head;
-        const struct jbi_quota_waiter *waiter = jbi_waiter_get(books, first);
+    while (heads->n < books->n_waiters && jbi_flow_get(books, at)) {
+        const struct jbi_quota_flow *flow = jbi_flow_get(books, at);
 
-        at = jbi_flow_get(books, at)->next;
-        if (!waiter || waiter->state != JBI_WAITER_WAITING)
-            continue;
-        jbi_waiter_unpack(books, waiter, &ret_head->want);
-        ret_head->id = waiter->id;
-        ret_head->slot = (uint32_t)(first - 1);
+        at = flow->next;
         heads->next = at;
         heads->n++;
-        return true;
+        if (head_of(books, flow, ret_head))
+            return true;
     }
     return false;
 }

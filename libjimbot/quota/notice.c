@@ -6,9 +6,7 @@
  * without those that were given notice is not below its guarantee by it. Room that is made for a
  * waiter is kept for it from whoever goes after it.
  */
-#include "quota/queue.h"
-
-#include <string.h>
+#include "quota/claims.h"
 
 uint64_t jbi_queue_promised_until(const struct jbi_books *books,
                                   const struct jbi_quota_waiter *waiter)
@@ -22,49 +20,6 @@ uint64_t jbi_queue_promised_until(const struct jbi_books *books,
     return until_ns > books->head->now_ns ? until_ns : 0;
 }
 
-static void promise(const struct jbi_books *books, const struct jbi_want *want,
-                    struct jbi_promised *promised)
-{
-    uint64_t *amount = promised->amount[jbi_queue_group(books, want)];
-
-    for (uint32_t i = 0; i < want->n; i++) {
-        if (__builtin_add_overflow(amount[want->resource[i]], want->amount[i],
-                                   &amount[want->resource[i]]))
-            amount[want->resource[i]] = UINT64_MAX;
-    }
-}
-
-static void promise_less(const struct jbi_books *books, const struct jbi_want *want,
-                         struct jbi_promised *promised)
-{
-    uint64_t *amount = promised->amount[jbi_queue_group(books, want)];
-
-    for (uint32_t i = 0; i < want->n; i++) {
-        uint64_t *of = &amount[want->resource[i]];
-
-        *of = *of > want->amount[i] ? *of - want->amount[i] : 0;
-    }
-}
-
-static bool is_kept_for(const struct jbi_books *books, const struct jbi_quota_waiter *waiter,
-                        const struct jbi_want *want)
-{
-    return jbi_queue_promised_until(books, waiter) && jbi_queue_is_within_reach(books, want) &&
-           jbi_books_fit(books, want, NULL) != JBI_FIT_OWN;
-}
-
-void jbi_queue_promised(const struct jbi_books *books, struct jbi_promised *ret_promised)
-{
-    struct jbi_heads heads = {0};
-    struct jbi_line_head head;
-
-    memset(ret_promised, 0, sizeof *ret_promised);
-    while (books->head->notice_ns > 0 && jbi_heads_next(books, &heads, &head)) {
-        if (is_kept_for(books, &books->waiters[head.slot], &head.want))
-            promise(books, &head.want, ret_promised);
-    }
-}
-
 static uint64_t noticed_of(const struct jbi_books *books, uint32_t resource)
 {
     uint64_t sum = 0;
@@ -74,24 +29,29 @@ static uint64_t noticed_of(const struct jbi_books *books, uint32_t resource)
     return sum;
 }
 
-/* What is lacking of each resource of the want, when those that were given notice have ended and
- * those who go no later than it have what they were promised. */
-static void lack_of(const struct jbi_books *books, const struct jbi_want *want,
-                    const struct jbi_promised *promised, uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+static uint64_t plus(uint64_t a, uint64_t b)
 {
-    uint32_t group = jbi_queue_group(books, want);
+    return b < UINT64_MAX - a ? a + b : UINT64_MAX;
+}
 
-    for (uint32_t i = 0; i < want->n; i++) {
-        uint32_t idx = want->resource[i];
+/* What is lacking of each resource of the want, when those that were given notice have ended and
+ * those who go before it have what they claim. */
+static void lack_of(const struct jbi_books *books, const struct jbi_line_head *head,
+                    const struct jbi_claims *claims, uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
+{
+    struct jbi_rank rank = jbi_rank_of(books, head);
+    uint64_t kept[JB_QUOTA_RESOURCES_MAX];
+    const uint64_t *before = jbi_claims_before(claims, &rank, kept);
+
+    for (uint32_t i = 0; i < head->want.n; i++) {
+        uint32_t idx = head->want.resource[i];
         const struct jbi_quota_resource *resource = &books->resources[idx];
-        uint64_t limit = jbi_books_limit(resource);
-        uint64_t left = resource->allocated < limit ? limit - resource->allocated : 0;
+        uint64_t room = plus(jbi_books_limit(resource), noticed_of(books, idx));
+        uint64_t need = plus(plus(head->want.amount[i], resource->allocated), resource->foreign);
 
-        left = resource->foreign < left ? left - resource->foreign : 0;
-        left += noticed_of(books, idx);
-        for (uint32_t j = 0; j <= group; j++)
-            left = promised->amount[j][idx] < left ? left - promised->amount[j][idx] : 0;
-        lack[i] = want->amount[i] > left ? want->amount[i] - left : 0;
+        if (before)
+            need = plus(need, before[idx]);
+        lack[i] = need > room ? need - room : 0;
     }
 }
 
@@ -178,7 +138,7 @@ static bool is_enough(const struct jbi_want *want, const uint64_t lack[JB_QUOTA_
 static void sweep(const struct jbi_books *books, const struct jbi_want *want, uint32_t class_idx,
                   bool does_ask, uint64_t lack[JB_QUOTA_AMOUNTS_MAX])
 {
-    bool is_guaranteed = jbi_queue_is_guaranteed(books, want);
+    bool is_guaranteed = jbi_is_guaranteed(books, want);
     uint64_t top = books->head->top_lease;
 
     if (top > books->n_leases)
@@ -189,22 +149,23 @@ static void sweep(const struct jbi_books *books, const struct jbi_want *want, ui
         const struct jbi_quota_lease *lease = &books->leases[slot];
         struct jbi_want held;
 
-        if (lease->token == 0 || lease->has_notice || jbi_who_class(lease->who) != class_idx)
+        if (lease->token == 0 || jbi_who_class(lease->who) != class_idx)
             continue;
         jbi_lease_unpack(books, lease, &held);
-        if (held.class_idx == class_idx && may_be_asked(books, want, &held, is_guaranteed) &&
-            take(want, &held, lack))
+        if (!held.is_noticed && held.class_idx == class_idx &&
+            may_be_asked(books, want, &held, is_guaranteed) && take(want, &held, lack))
             ask_one(books, slot, &held, does_ask);
     }
 }
 
 /* Ask for what it lacks. True when that will be enough. */
-static bool ask_for(const struct jbi_books *books, const struct jbi_want *want,
-                    const struct jbi_promised *promised)
+static bool ask_for(const struct jbi_books *books, const struct jbi_line_head *head,
+                    const struct jbi_claims *claims)
 {
     uint64_t lack[JB_QUOTA_AMOUNTS_MAX], still[JB_QUOTA_AMOUNTS_MAX];
+    const struct jbi_want *want = &head->want;
 
-    lack_of(books, want, promised, lack);
+    lack_of(books, head, claims, lack);
     if (is_enough(want, lack))
         return true;
     for (uint32_t i = 0; i < want->n; i++)
@@ -233,28 +194,22 @@ uint64_t jbi_queue_asks_again_ns(const struct jbi_books *books,
 bool jbi_queue_ask_for_room(const struct jbi_books *books)
 {
     uint64_t now = books->head->now_ns;
-    struct jbi_promised promised;
+    struct jbi_claims claims;
     struct jbi_heads heads = {0};
     struct jbi_line_head head;
     bool is_given_up = false;
 
     if (books->head->notice_ns == 0 || books->head->n_waiting == 0)
         return false;
-    jbi_queue_promised(books, &promised);
+    jbi_claims_collect(books, &claims);
     while (jbi_heads_next(books, &heads, &head)) {
         struct jbi_quota_waiter *waiter = &books->waiters[head.slot];
-        bool was_kept = is_kept_for(books, waiter, &head.want);
 
         if (jbi_queue_asks_again_ns(books, waiter) > now ||
             jbi_books_fit(books, &head.want, NULL) != JBI_FIT_FULL)
             continue;
-        if (was_kept)
-            promise_less(books, &head.want, &promised);
-        waiter->asked_ns = (now & ~UINT64_C(1)) | ask_for(books, &head.want, &promised);
-        if (is_kept_for(books, waiter, &head.want))
-            promise(books, &head.want, &promised);
-        else
-            is_given_up |= was_kept;
+        waiter->asked_ns = (now & ~UINT64_C(1)) | ask_for(books, &head, &claims);
+        is_given_up |= jbi_claims_update(books, &claims, &head);
     }
     return is_given_up;
 }

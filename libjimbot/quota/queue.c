@@ -117,6 +117,19 @@ void jbi_queue_leave(const struct jbi_books *books, uint32_t slot, uint32_t kind
     jbi_undo_commit(&books->undo);
 }
 
+uint32_t jbi_queue_cancel(const struct jbi_books *books, uint32_t slot, uint32_t how)
+{
+    const struct jbi_quota_waiter *waiter = &books->waiters[slot];
+    uint32_t lease = (uint32_t)waiter->lease;
+    bool has_lease =
+        waiter->state == JBI_WAITER_GRANTED && jbi_books_find(books, waiter->token, lease) != NULL;
+
+    if (has_lease)
+        jbi_books_end(books, lease, how);
+    jbi_queue_leave(books, slot, JB_RECORD_LEFT);
+    return has_lease;
+}
+
 void jbi_queue_forget(const struct jbi_books *books, uint32_t slot)
 {
     jbi_line_slot_free(books, slot);
@@ -202,7 +215,7 @@ static bool time_out(struct jbi_books *books, uint64_t by_ns)
 
         if (books->waiters[slot].state != JBI_WAITER_WAITING)
             continue;
-        if (until_ns <= by_ns) {
+        if (until_ns <= by_ns && until_ns != UINT64_MAX) {
             jbi_queue_time_out(books, slot);
             ring_bell(books, slot);
             is_any = true;
@@ -265,17 +278,33 @@ static void settle(const struct jbi_books *books)
     jbi_undo_commit(&books->undo);
 }
 
-void jbi_queue_serve(struct jbi_books *books)
+static bool is_settled(const struct jbi_books *books)
 {
     const struct jbi_quota_head *head = books->head;
 
-    if (head->n_waiting == 0 || (head->now_ns < head->settled_ns && head->now_ns < head->until_ns))
+    return head->n_waiting == 0 ||
+           (head->now_ns < head->settled_ns && head->now_ns < head->until_ns);
+}
+
+void jbi_queue_grant(struct jbi_books *books)
+{
+    uint64_t now = books->head->now_ns;
+
+    if (is_settled(books))
         return;
     /* Whose last moment this is may still be served in it. */
-    (void)time_out(books, head->now_ns - 1);
+    if (now > 0)
+        (void)time_out(books, now - 1);
     serve_all(books);
-    for (uint32_t i = 0; i < books->n_waiters && time_out(books, head->now_ns); i++)
+    for (uint32_t i = 0; i < books->n_waiters && time_out(books, now); i++)
         serve_all(books);
+}
+
+void jbi_queue_serve(struct jbi_books *books)
+{
+    if (is_settled(books))
+        return;
+    jbi_queue_grant(books);
     for (uint32_t i = 0; i < books->n_waiters && jbi_queue_ask_for_room(books); i++)
         serve_all(books);
     settle(books);

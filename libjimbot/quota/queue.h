@@ -27,6 +27,10 @@ void jbi_queue_try_leave(const struct jbi_books *books, uint32_t slot);
  * or JB_RECORD_DENIED. One step, committed. */
 void jbi_queue_leave(const struct jbi_books *books, uint32_t slot, uint32_t kind);
 
+/* The same for one that does not come back, and the end of a lease that it was granted and has not
+ * seen: nobody else knows of it. Returns how many that ended. */
+uint32_t jbi_queue_cancel(const struct jbi_books *books, uint32_t slot, uint32_t how);
+
 /* Give up the slot of one that is in no line any more. One step, committed. */
 void jbi_queue_forget(const struct jbi_books *books, uint32_t slot);
 
@@ -34,8 +38,11 @@ void jbi_queue_forget(const struct jbi_books *books, uint32_t slot);
  * committed. */
 void jbi_queue_time_out(const struct jbi_books *books, uint32_t slot);
 
-/* Grant whatever can be granted, in order. */
+/* Grant whatever can be granted, in order; then see who has to be given notice. */
 void jbi_queue_serve(struct jbi_books *books);
+
+/* The same without the second: for one who does not wait. */
+void jbi_queue_grant(struct jbi_books *books);
 
 /* Is there anybody whom jbi_queue_serve() would grant something? */
 bool jbi_queue_somebody_could_go(const struct jbi_books *books);
@@ -43,8 +50,9 @@ bool jbi_queue_somebody_could_go(const struct jbi_books *books);
 /* Is any of what it wants kept for somebody who is expected back? */
 bool jbi_queue_has_linger(const struct jbi_books *books, const struct jbi_want *want);
 
-/* Is there anybody due who wants one of these resources and could have it when it comes free? */
-bool jbi_queue_is_any_due(const struct jbi_books *books, uint64_t mask);
+/* Is there anybody due who wants one of these resources and could have it when this component gives
+ * it back? */
+bool jbi_queue_is_any_due(const struct jbi_books *books, uint32_t component, uint64_t mask);
 
 /* After jbi_queue_serve(): when somebody in line may become able to go, or has to leave; UINT64_MAX
  * when time alone changes nothing. */
@@ -63,7 +71,9 @@ void jbi_line_slot_free(const struct jbi_books *books, uint32_t slot);
 bool jbi_line_join(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want);
 void jbi_line_leave(const struct jbi_books *books, uint32_t slot, const struct jbi_want *want);
 
-/* The heads of the lines, one by one; `heads` begins with zeroes. */
+/* The heads of the lines, one by one; `heads` begins with zeroes. The head of a line is the first
+ * that could be had when all leases have ended: who wants more than what is foreign leaves does not
+ * hold up those behind it. */
 struct jbi_heads {
     uint64_t next;
     uint32_t n;
@@ -84,25 +94,9 @@ uint64_t jbi_queue_choose(const struct jbi_books *books);
  * would else take it along, and what the others had would be forgotten. */
 uint64_t jbi_queue_least_tag(const struct jbi_books *books, uint32_t idx, uint32_t class_idx);
 
-/* How early it goes; lower is before. Less than JBI_QUEUE_GROUPS. */
-enum { JBI_QUEUE_GROUPS = 2 * JBI_QUOTA_CLASSES };
-uint32_t jbi_queue_group(const struct jbi_books *books, const struct jbi_want *want);
-
-/* Does it stay within what its component is guaranteed of everything it wants? */
-bool jbi_queue_is_guaranteed(const struct jbi_books *books, const struct jbi_want *want);
-
-/* Can it be had when all leases have ended? */
-bool jbi_queue_is_within_reach(const struct jbi_books *books, const struct jbi_want *want);
-
 /* notice.c: give notice to leases that stand in the way of the heads of lines. True when room is no
  * longer kept for one of them. */
 bool jbi_queue_ask_for_room(const struct jbi_books *books);
-
-/* What heads want for whom room is being made, by group. */
-struct jbi_promised {
-    uint64_t amount[JBI_QUEUE_GROUPS][JB_QUOTA_RESOURCES_MAX];
-};
-void jbi_queue_promised(const struct jbi_books *books, struct jbi_promised *ret_promised);
 
 /* When it asks for room again, if it still has to; 0: it has not asked yet. */
 uint64_t jbi_queue_asks_again_ns(const struct jbi_books *books,

@@ -112,10 +112,16 @@ struct jbi_quota_share {
     uint64_t used_ns;                   /* as of the resource, not logged */
     uint64_t given;                     /* the ceiling as configured; 0: none below the limit */
     uint64_t shown;                     /* what the pace is in units of the resource */
-    uint64_t lasted_ns;                 /* its last lease; 0: it had none */
+    uint64_t lasted_ns;                 /* the longest of its last leases; 0: it had none */
     uint64_t noticed;                   /* of what is allocated, what was given notice */
     uint64_t trial;                     /* notice.c: would be given it too, in this trial */
     uint64_t trial_no;
+};
+
+enum jbi_notice {
+    JBI_NOTICE_NONE,
+    JBI_NOTICE_GIVEN,  /* it ends, but not soon */
+    JBI_NOTICE_COUNTED /* in `noticed` of its shares, until it ends */
 };
 
 /* Who: component | class << 16 | n_amounts << 24 | peer << 32 | flags << 48. */
@@ -129,7 +135,7 @@ struct jbi_quota_lease {
     uint64_t heap_at; /* place in the heap + 1 */
     uint64_t next;    /* free list */
     uint64_t tag;
-    uint64_t has_notice;
+    uint64_t has_notice; /* enum jbi_notice */
     uint64_t advance_ns; /* charged for at the grant, at most the quantum of each resource */
     uint64_t _pad;
     uint64_t amounts[JB_QUOTA_AMOUNTS_MAX];

@@ -124,7 +124,9 @@ int jb_slice_next(jb_coord *coord, jb_slice *slice, uint64_t timeout_ns)
         return rc;
     /* First in line, then the end: whoever is served by it chooses among us too. */
     checked.since_ns = coord->books.head->now_ns;
-    slot = jbi_queue_enter(&coord->books, &checked, until_of(checked.since_ns, timeout_ns));
+    do
+        slot = jbi_queue_enter(&coord->books, &checked, until_of(checked.since_ns, timeout_ns));
+    while (slot < 0 && jbi_coord_bury_inside(coord));
     if (slot >= 0)
         ticket = (jb_ticket){.id = coord->books.waiters[slot].id, .slot = (uint32_t)slot};
     (void)end_inside(coord, slice);

@@ -126,29 +126,53 @@ static bool can_come_free(const uint64_t amount[N_RES])
     return true;
 }
 
-/* No head of a line fits, beside what is kept for those that are due. It is not kept for one whose
- * own component's ceiling is in the way, nor for one that has to wait for what is foreign. */
+/* By a ceiling of its component; what that has itself of all there is, is none. */
+static bool is_held_up(uint32_t component, const uint64_t amount[N_RES])
+{
+    for (uint32_t i = 0; i < N_RES; i++) {
+        if (amount[i] && ceiling_of(component, i) < limit_of(i) &&
+            sum_of(i, component) + amount[i] > ceiling_of(component, i))
+            return true;
+    }
+    return false;
+}
+
+static uint32_t mask_of(const uint64_t amount[N_RES])
+{
+    uint32_t mask = 0;
+
+    for (uint32_t i = 0; i < N_RES; i++)
+        mask |= (uint32_t)(amount[i] != 0) << i;
+    return mask;
+}
+
+/* No head of a line fits, beside what is kept for those that are due: from everybody, or from its
+ * own component alone where that one's ceiling is in the way. One that has to wait for what is
+ * foreign is no head. */
 static void check_heads(const bool waits[IN_LINE])
 {
     bool is_head[IN_LINE], is_done[IN_LINE] = {false};
+    uint32_t kept_in[N_COMPONENTS] = {0};
     uint64_t kept[N_RES] = {0};
 
     for (uint32_t i = 0; i < n_in_line; i++) {
-        is_head[i] = waits[i];
+        is_head[i] = waits[i] && can_come_free(in_line[i].amount);
         for (uint32_t j = 0; j < i; j++)
-            is_head[i] &= !(waits[j] && same_line(&in_line[i], &in_line[j]));
+            is_head[i] &= !(is_head[j] && same_line(&in_line[i], &in_line[j]));
     }
     for (uint32_t i = next_due(is_head, is_done); i < IN_LINE; i = next_due(is_head, is_done)) {
         const struct waiting *due = &in_line[i];
 
-        must(!fits(due->component, due->amount, kept));
-        for (uint32_t j = 0; j < N_RES; j++) {
-            if (is_below_ceiling(due->component, due->amount) && can_come_free(due->amount))
-                kept[j] += due->amount[j];
-        }
+        must(!fits(due->component, due->amount, kept) ||
+             (kept_in[due->component] & mask_of(due->amount)));
+        if (is_held_up(due->component, due->amount))
+            kept_in[due->component] |= mask_of(due->amount);
+        for (uint32_t j = 0; j < N_RES && !is_held_up(due->component, due->amount); j++)
+            kept[j] += due->amount[j];
     }
     for (uint32_t i = 0; i < n_in_line && now_ns >= promised_until_ns; i++)
-        must(!is_head[i] || is_done[i] || !fits(in_line[i].component, in_line[i].amount, kept));
+        must(!is_head[i] || is_done[i] || !fits(in_line[i].component, in_line[i].amount, kept) ||
+             (kept_in[in_line[i].component] & mask_of(in_line[i].amount)));
 }
 
 #endif

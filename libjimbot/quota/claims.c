@@ -1,0 +1,166 @@
+/*
+ * claims.c: see claims.h. The order, in the words of quota.h: who is due, who stays within a
+ * guarantee, the others by class and fair share.
+ */
+#include "quota/claims.h"
+
+#include <string.h>
+
+bool jbi_is_guaranteed(const struct jbi_books *books, const struct jbi_want *want)
+{
+    for (uint32_t i = 0; i < want->n; i++) {
+        const struct jbi_quota_share *share =
+            jbi_share_get(books, want->component, want->resource[i]);
+
+        if (share->allocated > share->guaranteed ||
+            want->amount[i] > share->guaranteed - share->allocated)
+            return false;
+    }
+    return true;
+}
+
+/* The component's largest part of any resource, by its weight, in 2^-32. */
+static uint64_t dominant_share(const struct jbi_books *books, uint32_t component)
+{
+    uint64_t weight = books->components[component].weight;
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < books->n_resources; i++) {
+        uint64_t part = jbi_books_part_ns(
+            &books->resources[i], jbi_share_get(books, component, i)->allocated, UINT64_C(1) << 32);
+
+        if (part > most)
+            most = part;
+    }
+    return (most << 20) / (weight ? weight : 1);
+}
+
+struct jbi_rank jbi_rank_of(const struct jbi_books *books, const struct jbi_line_head *head)
+{
+    uint64_t due_ns = jbi_due_ns(books, &head->want);
+    uint32_t class_rank = JBI_QUOTA_CLASSES - head->want.class_idx;
+
+    if (due_ns <= books->head->now_ns)
+        return (struct jbi_rank){.group = 0, .share = due_ns, .id = head->id};
+    return (struct jbi_rank){
+        .group = class_rank + (jbi_is_guaranteed(books, &head->want) ? 0 : JBI_QUOTA_CLASSES),
+        .share = books->head->flags & JB_COORD_DRF ? dominant_share(books, head->want.component)
+                                                   : jbi_books_start_tag(books, &head->want),
+        .id = head->id,
+    };
+}
+
+bool jbi_rank_is_before(const struct jbi_rank *a, const struct jbi_rank *b)
+{
+    if (a->group != b->group)
+        return a->group < b->group;
+    return a->share != b->share ? a->share < b->share : a->id < b->id;
+}
+
+bool jbi_rank_is_due(const struct jbi_rank *rank)
+{
+    return rank->group == 0;
+}
+
+/* Put one in its place; the last falls out of a full list. */
+static void insert(struct jbi_claim list[JBI_CLAIMS_MAX], uint32_t *n, const struct jbi_rank *rank,
+                   const struct jbi_want *want)
+{
+    uint32_t at = *n;
+
+    if (at == JBI_CLAIMS_MAX && !jbi_rank_is_before(rank, &list[--at].rank))
+        return;
+    *n = at + 1;
+    for (; at > 0 && jbi_rank_is_before(rank, &list[at - 1].rank); at--)
+        list[at] = list[at - 1];
+    list[at].rank = *rank;
+    list[at].component = want->component;
+    list[at].n = want->n;
+    list[at].mask = want->mask;
+    memcpy(list[at].resource, want->resource, sizeof list[at].resource);
+    memcpy(list[at].amount, want->amount, sizeof list[at].amount);
+}
+
+/* True when it was there. */
+static bool drop(struct jbi_claim list[JBI_CLAIMS_MAX], uint32_t *n, uint64_t id)
+{
+    uint32_t at = 0;
+
+    while (at < *n && list[at].rank.id != id)
+        at++;
+    if (at == *n)
+        return false;
+    memmove(&list[at], &list[at + 1], (--*n - at) * sizeof list[0]);
+    return true;
+}
+
+/* True when it claims something. */
+static bool add(const struct jbi_books *books, struct jbi_claims *claims,
+                const struct jbi_line_head *head)
+{
+    struct jbi_rank rank = jbi_rank_of(books, head);
+    bool is_due = jbi_rank_is_due(&rank);
+    enum jbi_fit fit;
+
+    if (!is_due && !jbi_queue_promised_until(books, &books->waiters[head->slot]))
+        return false;
+    fit = jbi_books_fit(books, &head->want, NULL);
+    if (jbi_fit_is_others(fit))
+        insert(claims->at, &claims->n, &rank, &head->want);
+    else if (is_due && fit == JBI_FIT_OWN)
+        insert(claims->own, &claims->n_own, &rank, &head->want);
+    else
+        return false;
+    return true;
+}
+
+void jbi_claims_collect(const struct jbi_books *books, struct jbi_claims *ret_claims)
+{
+    struct jbi_heads heads = {0};
+    struct jbi_line_head head;
+
+    ret_claims->n = ret_claims->n_own = 0;
+    while (jbi_heads_next(books, &heads, &head))
+        (void)add(books, ret_claims, &head);
+}
+
+bool jbi_claims_update(const struct jbi_books *books, struct jbi_claims *claims,
+                       const struct jbi_line_head *head)
+{
+    bool was_any =
+        drop(claims->at, &claims->n, head->id) || drop(claims->own, &claims->n_own, head->id);
+
+    return !add(books, claims, head) && was_any;
+}
+
+const uint64_t *jbi_claims_before(const struct jbi_claims *claims, const struct jbi_rank *rank,
+                                  uint64_t kept[JB_QUOTA_RESOURCES_MAX])
+{
+    if (claims->n == 0 || !jbi_rank_is_before(&claims->at[0].rank, rank))
+        return NULL;
+    memset(kept, 0, JB_QUOTA_RESOURCES_MAX * sizeof kept[0]);
+    for (uint32_t i = 0; i < claims->n && jbi_rank_is_before(&claims->at[i].rank, rank); i++) {
+        const struct jbi_claim *claim = &claims->at[i];
+
+        for (uint32_t j = 0; j < claim->n; j++) {
+            uint64_t *of = &kept[claim->resource[j]];
+
+            if (__builtin_add_overflow(*of, claim->amount[j], of))
+                *of = UINT64_MAX;
+        }
+    }
+    return kept;
+}
+
+bool jbi_claims_hold_back(const struct jbi_claims *claims, const struct jbi_rank *rank,
+                          const struct jbi_want *want)
+{
+    for (uint32_t i = 0; i < claims->n_own; i++) {
+        const struct jbi_claim *claim = &claims->own[i];
+
+        if (claim->component == want->component && (claim->mask & want->mask) &&
+            jbi_rank_is_before(&claim->rank, rank))
+            return true;
+    }
+    return false;
+}
