@@ -68,8 +68,8 @@
  *
  * **Inversion.** With notice_ns a waiter does not have to wait for the end of leases of a lower
  * class, nor one within its guarantee for any of others, if their component keeps what it is
- * guaranteed without them: those of the lowest class first, until it is enough, are given notice and
- * end after notice_ns as JB_LEASE_REVOKED; what comes free is kept from whoever goes after the
+ * guaranteed without them: those of the lowest class first, until it is enough, are given notice
+ * and end after notice_ns as JB_LEASE_REVOKED; what comes free is kept from whoever goes after the
  * waiter. When it would not be enough, nobody is given notice, nor to make room in a full table
  * (max_leases). Holders see it in jb_lease_check().
  *
