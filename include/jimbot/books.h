@@ -80,10 +80,10 @@ typedef struct jb_coord_stats {
     uint32_t n_components;
     uint32_t n_leases;
     uint32_t max_leases;
-    uint32_t n_waiting;
-    uint32_t max_waiters;
-    uint64_t now_ns;     /**< the time that everything here is measured in */
-    uint64_t next_token; /**< all tokens so far are below */
+    uint32_t n_waiting;   /**< for leases and for rates */
+    uint32_t max_waiters; /**< for each of the two */
+    uint64_t now_ns;      /**< the time that everything here is measured in */
+    uint64_t next_token;  /**< all tokens so far are below */
     uint64_t n_records;
     uint64_t n_takeovers; /**< how often somebody died inside and was cleaned up after */
 } jb_coord_stats;
@@ -100,7 +100,7 @@ typedef struct jb_resource_info {
     uint64_t foreign;   /**< see jb_coord_set_foreign() */
     uint64_t allocated; /**< by leases, at most capacity - headroom */
     uint64_t n_leases;
-    uint64_t n_waiting;
+    uint64_t n_waiting; /**< for leases of it, or for its rate */
     uint64_t n_granted;
     uint64_t n_denied;
     uint64_t used_ns; /**< time of leases that ended, times their part of the capacity */

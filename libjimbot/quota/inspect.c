@@ -3,6 +3,7 @@
  * belongs together.
  */
 #include "quota/coord.h"
+#include "quota/rate_line.h"
 
 #include <string.h>
 
@@ -57,7 +58,8 @@ int jb_coord_get_stats(jb_coord *coord, jb_coord_stats *ret_stats)
         .n_components = books->n_components,
         .n_leases = (uint32_t)books->head->n_leases,
         .max_leases = books->n_leases,
-        .n_waiting = (uint32_t)books->head->n_waiting,
+        .n_waiting = (uint32_t)books->head->n_waiting +
+                     jbi_rate_n_waiting(books, JB_LIMIT_ALL, JB_LIMIT_ALL),
         .max_waiters = books->n_waiters,
         .now_ns = books->head->now_ns,
         .next_token = books->head->next_token,
@@ -102,6 +104,7 @@ int jb_coord_resource_at(jb_coord *coord, uint32_t idx, jb_resource_info *ret_in
     if (rc)
         return rc;
     resource_show(&coord->books.resources[idx], ret_info);
+    ret_info->n_waiting += jbi_rate_n_waiting(&coord->books, idx, JB_LIMIT_ALL);
     jbi_coord_leave(coord);
     return 0;
 }
@@ -122,7 +125,8 @@ int jb_coord_component_at(jb_coord *coord, uint32_t idx, jb_component_info *ret_
     *ret_info = (jb_component_info){
         .weight = (uint32_t)component->weight,
         .n_leases = (uint32_t)component->n_leases,
-        .n_waiting = (uint32_t)component->n_waiting,
+        .n_waiting =
+            (uint32_t)component->n_waiting + jbi_rate_n_waiting(&coord->books, JB_LIMIT_ALL, idx),
         .n_granted = component->n_granted,
         .n_denied = component->n_denied,
         .waited_ns = component->waited_ns,

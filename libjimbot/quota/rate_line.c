@@ -191,17 +191,22 @@ void jbi_rate_bury(const struct jbi_limits *limits, uint32_t peer)
     }
 }
 
-uint32_t jbi_rate_n_waiting(const struct jbi_limits *limits, const struct jbi_limit *limit)
+uint32_t jbi_rate_n_waiting(const struct jbi_books *books, uint32_t resource, uint32_t component)
 {
-    uint64_t at = limits->head->line.first;
+    struct jbi_limits limits;
     uint32_t n = 0;
+    uint64_t at;
 
-    for (uint32_t i = 0; i < limits->n_waiters && jbi_rate_get(limits, at); i++) {
-        const struct jbi_rate_waiter *waiter = jbi_rate_get(limits, at);
+    if (!jbi_limits_of(books, &limits))
+        return 0;
+    at = limits.head->line.first;
+    for (uint32_t i = 0; i < limits.n_waiters && jbi_rate_get(&limits, at); i++) {
+        const struct jbi_rate_waiter *waiter = jbi_rate_get(&limits, at);
         struct jbi_usage usage;
 
-        jbi_rate_unpack(limits, waiter, &usage);
-        n += jbi_limit_place_in(limit, &usage) >= 0;
+        jbi_rate_unpack(&limits, waiter, &usage);
+        n += (component == JB_LIMIT_ALL || component == usage.component) &&
+             (resource == JB_LIMIT_ALL || (jbi_rate_mask(&usage) >> resource & 1) != 0);
         at = waiter->next;
     }
     return n;

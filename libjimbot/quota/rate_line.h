@@ -60,8 +60,8 @@ void jbi_rate_unpack(const struct jbi_limits *limits, const struct jbi_rate_wait
 /* End the places of a peer. */
 void jbi_rate_bury(const struct jbi_limits *limits, uint32_t peer);
 
-/* How many in the line want what a limit counts. */
-uint32_t jbi_rate_n_waiting(const struct jbi_limits *limits, const struct jbi_limit *limit);
+/* How many in the line want a resource, for a component; JB_LIMIT_ALL: any. */
+uint32_t jbi_rate_n_waiting(const struct jbi_books *books, uint32_t resource, uint32_t component);
 
 /* Is the line what the invariants say? For who audits. */
 bool jbi_rate_is_sound(const struct jbi_books *books);

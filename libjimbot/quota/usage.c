@@ -287,7 +287,9 @@ int jb_coord_limit_at(jb_coord *coord, uint32_t idx, jb_limit_info *ret_info)
         .reserved = limit->open,
         .n_taken = limit->n_taken,
         .n_denied = limit->n_denied,
-        .n_waiting = jbi_rate_n_waiting(&limits, limit),
+        .n_waiting =
+            jbi_rate_n_waiting(&coord->books, (uint32_t)limit->resource % JB_QUOTA_RESOURCES_MAX,
+                               (uint32_t)limit->component),
     };
     jbi_coord_leave(coord);
     return 0;

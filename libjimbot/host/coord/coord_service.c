@@ -281,7 +281,7 @@ static uint64_t on_tick(void *userdata)
     next_ns = sooner(next_ns, jbi_coord_feed_streams(s));
     next_ns = sooner(next_ns, jbi_coord_serve_takers(s));
     if (s->opts.is_shared)
-        next_ns = sooner(next_ns, s->waiters || s->watches ? POLL_NS : SHARED_NS);
+        next_ns = sooner(next_ns, s->waiters || s->watches || s->takers ? POLL_NS : SHARED_NS);
     now_ns = jb_clock_now_ns();
     /* A kick while this is not over yet brings the host here again and asks for what was kept. */
     if (s->due_ns > now_ns)

@@ -67,9 +67,8 @@ typedef struct jbi_coord_taker {
     jb_coord_service *service;
     const struct jbi_coord_op *op;
     jb_call *call;
+    jb_ticket ticket;
     jbi_coord_grant grant;
-    uint64_t next_ns; /* when to try again */
-    uint64_t end_ns;
 } jbi_coord_taker;
 
 typedef struct jbi_coord_stream {
@@ -171,6 +170,8 @@ const char *jbi_coord_read_wish(jb_coord_service *s, jbi_slice m, jbi_coord_gran
 const char *jbi_coord_read_amounts(jb_coord_service *s, jbi_slice m, uint32_t number,
                                    jbi_coord_grant *ret, uint32_t *ret_code);
 int jbi_coord_find_resource(jb_coord_service *s, jbi_slice name);
+/* The class in a field; NULL, or what is wrong. */
+const char *jbi_coord_read_class(jbi_slice m, uint32_t number, jbi_coord_grant *ret);
 
 /* The lease that a request names by fields 1 and 2; false: it names none. */
 bool jbi_coord_read_lease(jbi_slice m, jb_lease *ret);
@@ -198,7 +199,7 @@ uint64_t jbi_coord_feed_streams(jb_coord_service *s);
 void jbi_coord_reserve(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m);
 void jbi_coord_commit(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m);
 void jbi_coord_correct(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m);
-/* Try for those who wait. Returns nanoseconds until the next try. */
+/* Answer those whose turn it is. Returns nanoseconds until to ask again, should nothing happen. */
 uint64_t jbi_coord_serve_takers(jb_coord_service *s);
 /* Append the RateStates of a resource. */
 void jbi_coord_put_limits(jb_coord_service *s, uint32_t number, uint32_t resource);

@@ -96,18 +96,22 @@ const char *jbi_coord_read_wish(jb_coord_service *s, jbi_slice m, jbi_coord_gran
     return component < 0 ? "there is no such component" : NULL;
 }
 
+const char *jbi_coord_read_class(jbi_slice m, uint32_t number, jbi_coord_grant *ret)
+{
+    uint64_t lease_class = jbi_msg_value(m, number, 0);
+
+    if (lease_class > JB_CLASS_CRITICAL)
+        return "there is no such class";
+    ret->lease_class = lease_class ? (uint32_t)lease_class : JB_CLASS_NORMAL;
+    return NULL;
+}
+
 static const char *read_request(jb_coord_service *s, jbi_slice m, jbi_coord_grant *g,
                                 uint32_t *ret_code)
 {
     const char *wrong = jbi_coord_read_wish(s, m, g, ret_code);
-    uint64_t lease_class = jbi_msg_value(m, 3, 0);
 
-    if (wrong)
-        return wrong;
-    if (lease_class > JB_CLASS_CRITICAL)
-        return "there is no such class";
-    g->lease_class = lease_class ? (uint32_t)lease_class : JB_CLASS_NORMAL;
-    return NULL;
+    return wrong ? wrong : jbi_coord_read_class(m, 3, g);
 }
 
 /* --- writing */

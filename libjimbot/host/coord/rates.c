@@ -5,15 +5,15 @@
  * A reservation_id is the token, the place in the table and the resources in the order that they
  * were asked for, "5a2f….3.0,1": nothing about reservations is kept here.
  *
- * Nobody waits for a rate in line: each who waits tries again when the denial said, and after
- * everything that may have given something back.
+ * Who waits has a ticket in the coordinator's line, the same one in which other processes wait, and
+ * a call that the host keeps.
  */
 #include "host/coord/coord_service.h"
 
 #include "host/text/hmem.h"
 #include "host/text/msgfield.h"
 
-enum { ID_BYTES = 80, AGAIN_NS = 5000000 };
+enum { ID_BYTES = 80, AGAIN_NS = 5000000, BUSY_NS = 100000 };
 
 /* --- states */
 
@@ -79,37 +79,42 @@ static void put_id(jb_coord_service *s, const jb_usage *usage, const jbi_coord_g
     jbi_msg_put_text(&s->out, 1, text);
 }
 
-static int try_reserve(jb_coord_service *s, const jbi_coord_grant *g, jb_usage *usage,
-                       jb_denial *denial)
+static jb_take take_of(const jbi_coord_grant *g)
 {
-    jb_take take = {.component = g->component, .n_amounts = g->n_amounts, .amounts = g->amounts};
-
-    *denial = (jb_denial){.retry_after_ns = 0};
-    return jb_usage_reserve(s->coord, &take, 0, usage, denial);
+    return (jb_take){.component = g->component,
+                     .n_amounts = g->n_amounts,
+                     .amounts = g->amounts,
+                     .lease_class = g->lease_class};
 }
 
 /* What became of it; a denial is an answer. */
 static void answer(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, int rc,
                    const jbi_coord_grant *g, const jb_usage *usage, const jb_denial *denial)
 {
+    bool is_denied = rc == JB_EAGAIN || rc == JB_ETIMEDOUT;
+
     if (rc == JB_ENOENT) {
         jb_call_fail(call, JB_CALL_NOT_FOUND, "there are no limits on rates");
         return;
     }
-    if (rc < 0 && rc != JB_EAGAIN && rc != JB_ETOOBIG) {
+    if (rc < 0 && !is_denied && rc != JB_ETOOBIG) {
         jbi_coord_refuse(s, call, rc);
         return;
     }
     jbi_htext_reset(&s->out, 1 << 16);
-    if (rc == 0)
+    if (rc >= 0)
         put_id(s, usage, g);
-    else if (rc == JB_EAGAIN)
+    else if (is_denied)
         jbi_msg_put_value(&s->out, 2,
                           denial->retry_after_ns == UINT64_MAX ? AGAIN_NS : denial->retry_after_ns);
     for (uint32_t i = 0; i < g->n_amounts; i++)
         put_tightest(s, 3, g->component, g->amounts[i].resource);
+    if (s->out.is_broken && rc >= 0)
+        jb_usage_refund(s->coord, usage);
     jbi_coord_reply(s, op, call);
 }
+
+/* --- in line */
 
 static void forget(jbi_coord_taker *t)
 {
@@ -124,32 +129,29 @@ static void forget(jbi_coord_taker *t)
     jbi_hmem_free(s->alloc, t, sizeof(*t));
 }
 
+/* The client has gone. */
 static void on_gone(jb_call *call, void *userdata)
 {
-    forget(userdata);
+    jbi_coord_taker *t = userdata;
+    jb_coord_service *s = t->service;
+
+    jb_usage_cancel(s->coord, &t->ticket);
+    forget(t);
+    jbi_coord_due_in(s, 0);
 }
 
-static uint64_t again_in(const jb_denial *denial)
-{
-    return denial->retry_after_ns == UINT64_MAX ? AGAIN_NS : denial->retry_after_ns;
-}
-
-/* Try one that waits. Returns nanoseconds until the next try; the taker may be gone. */
-static uint64_t serve(jbi_coord_taker *t, uint64_t now_ns)
+/* Whether it is our turn. Returns nanoseconds until to ask again, should nothing happen; the taker
+ * may be gone. */
+static uint64_t serve(jbi_coord_taker *t)
 {
     jb_coord_service *s = t->service;
     jbi_coord_taker was = *t;
-    jb_denial denial;
+    jb_denial denial = {.limit = 0};
     jb_usage usage;
-    int rc;
+    int rc = jb_usage_poll(s->coord, &t->ticket, &usage, &denial);
 
-    if (now_ns < t->next_ns && now_ns < t->end_ns)
-        return (t->next_ns < t->end_ns ? t->next_ns : t->end_ns) - now_ns;
-    rc = try_reserve(s, &t->grant, &usage, &denial);
-    if (rc == JB_EAGAIN && now_ns < t->end_ns) {
-        t->next_ns = now_ns + again_in(&denial);
-        return (t->next_ns < t->end_ns ? t->next_ns : t->end_ns) - now_ns;
-    }
+    if (rc == 0)
+        return denial.limit == UINT32_MAX ? BUSY_NS : UINT64_MAX;
     forget(t);
     answer(s, was.op, was.call, rc, &was.grant, &usage, &denial);
     return UINT64_MAX;
@@ -158,13 +160,12 @@ static uint64_t serve(jbi_coord_taker *t, uint64_t now_ns)
 uint64_t jbi_coord_serve_takers(jb_coord_service *s)
 {
     uint64_t next_ns = UINT64_MAX;
-    uint64_t now_ns = s->takers ? jb_clock_now_ns() : 0;
 
     for (jbi_coord_taker *t = s->takers, *next; t; t = next) {
         uint64_t ns;
 
         next = t->next;
-        ns = serve(t, now_ns);
+        ns = serve(t);
         if (ns < next_ns)
             next_ns = ns;
     }
@@ -172,59 +173,63 @@ uint64_t jbi_coord_serve_takers(jb_coord_service *s)
 }
 
 /* Something may have come back. */
-static void try_all_again(jb_coord_service *s)
+static void ask_all_again(jb_coord_service *s)
 {
-    for (jbi_coord_taker *t = s->takers; t; t = t->next)
-        t->next_ns = 0;
     if (s->takers)
         jbi_coord_due_in(s, 0);
 }
 
-static void wait_for_it(jb_coord_service *s, const jbi_coord_op *op, jb_call *call,
-                        const jbi_coord_grant *g, uint64_t wait_ns, uint64_t again_ns)
+static void wait_in_line(jb_coord_service *s, const jbi_coord_op *op, jb_call *call,
+                         const jbi_coord_grant *g, uint64_t wait_ns)
 {
-    uint64_t now_ns = jb_clock_now_ns();
     jbi_coord_taker *t = jbi_hmem_zalloc(s->alloc, sizeof(*t));
+    jb_take take = take_of(g);
+    int rc = t ? jb_usage_request(s->coord, &take, wait_ns, &t->ticket) : JB_ELIMIT;
 
-    if (!t) {
-        jbi_coord_refuse(s, call, JB_ELIMIT);
+    if (rc < 0) {
+        jbi_hmem_free(s->alloc, t, sizeof(*t));
+        answer(s, op, call, rc, g, NULL, NULL);
         return;
     }
-    *t = (jbi_coord_taker){.service = s,
-                           .op = op,
-                           .call = call,
-                           .grant = *g,
-                           .next_ns = now_ns + again_ns,
-                           .end_ns = now_ns + wait_ns,
-                           .next = s->takers};
+    t->service = s;
+    t->op = op;
+    t->call = call;
+    t->grant = *g;
+    t->next = s->takers;
     if (t->next)
         t->next->prev = t;
     s->takers = t;
     jb_call_on_close(call, on_gone, t);
-    jbi_coord_due_in(s, again_ns < wait_ns ? again_ns : wait_ns);
+    (void)serve(t);
+    ask_all_again(s);
 }
 
 void jbi_coord_reserve(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m)
 {
     uint64_t wait_ns = jbi_msg_value(m, 3, 0);
     jbi_coord_grant g = {.n_amounts = 0};
-    jb_denial denial;
-    jb_usage usage;
+    jb_denial denial = {.retry_after_ns = 0};
     uint32_t code;
     const char *wrong = jbi_coord_read_wish(s, m, &g, &code);
+    jb_usage usage;
+    jb_take take;
     int rc;
 
+    if (!wrong)
+        wrong = jbi_coord_read_class(m, 4, &g);
     if (wrong) {
         jb_call_fail(call, code, wrong);
         return;
     }
-    rc = try_reserve(s, &g, &usage, &denial);
     if (wait_ns > s->opts.max_wait_ns)
         wait_ns = s->opts.max_wait_ns;
-    if (rc == JB_EAGAIN && wait_ns)
-        wait_for_it(s, op, call, &g, wait_ns, again_in(&denial));
-    else
-        answer(s, op, call, rc, &g, &usage, &denial);
+    if (wait_ns) {
+        wait_in_line(s, op, call, &g, wait_ns);
+        return;
+    }
+    take = take_of(&g);
+    rc = jb_usage_reserve(s->coord, &take, 0, &usage, &denial);
+    answer(s, op, call, rc, &g, &usage, &denial);
 }
 
 /* --- commit */
@@ -301,7 +306,7 @@ void jbi_coord_commit(jb_coord_service *s, const jbi_coord_op *op, jb_call *call
     for (uint32_t k = 0; k < taken.n_amounts; k++)
         put_tightest(s, 1, JB_LIMIT_ALL, taken.amounts[k].resource);
     jbi_coord_reply(s, op, call);
-    try_all_again(s);
+    ask_all_again(s);
 }
 
 /* --- correct */
@@ -373,5 +378,5 @@ void jbi_coord_correct(jb_coord_service *s, const jbi_coord_op *op, jb_call *cal
                      "at least one state is given; of several limits, window_ns says which");
     else
         jbi_coord_refuse(s, call, rc);
-    try_all_again(s);
+    ask_all_again(s);
 }

@@ -68,8 +68,10 @@ class Events(CoordinatorCase):
 class Rates(CoordinatorCase):
     COORDINATOR = RATES
 
-    def reserve(self, component="advisor", wait_ns=0, **amounts):
+    def reserve(self, component="advisor", wait_ns=0, lease_class=None, **amounts):
         wish = {"component": component, "amounts": [{"resource": r, "amount": a} for r, a in amounts.items()]}
+        if lease_class:
+            wish["lease_class"] = lease_class
         status, answer = self.daemon.post("/api/v1/usage/reserve", {**wish, "wait_ns": wait_ns})
         self.assertEqual(status, 200, answer)
         return answer
@@ -127,6 +129,38 @@ class Rates(CoordinatorCase):
             time.sleep(0.1)
             self.commit(r, calls=1)
             self.assertIn("reservation_id", waiting.result())
+
+    def test_the_higher_class_goes_first_and_who_comes_later_does_not_go_past(self):
+        r = self.reserve(calls=5)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            low = pool.submit(self.reserve, calls=2, wait_ns=20 * SECOND, lease_class="low")
+            self.wait_waiting(1, "calls")
+            high = pool.submit(self.reserve, calls=4, wait_ns=20 * SECOND, lease_class="LEASE_CLASS_HIGH")
+            self.wait_waiting(2, "calls")
+            self.commit(r, calls=1)
+            first = high.result(20)
+            self.assertIn("reservation_id", first)
+            self.assertFalse(low.done())
+            self.assertNotIn("reservation_id", self.reserve(calls=1))
+            self.commit(first)
+            self.assertIn("reservation_id", low.result(20))
+        self.assertEqual(self.daemon.post("/api/v1/usage/reserve", {
+            "component": "advisor", "amounts": [{"resource": "calls", "amount": 1}], "lease_class": "best"})[0], 400)
+
+    def test_who_goes_lets_the_next_one_go(self):
+        r = self.reserve(calls=4)
+        wish = {"component": "advisor", "wait_ns": 60 * SECOND, "amounts": [{"resource": "calls", "amount": 5}]}
+        curl = subprocess.Popen(["curl", "-s", "-d", json.dumps(wish), f"http://{self.daemon.host}:{self.daemon.port}"
+                                 "/api/v1/usage/reserve"], stdout=subprocess.DEVNULL)
+        self.wait_waiting(1, "calls")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            behind = pool.submit(self.reserve, calls=1, wait_ns=20 * SECOND)
+            self.wait_waiting(2, "calls")
+            self.assertFalse(behind.done())
+            curl.kill()
+            curl.wait()
+            self.assertIn("reservation_id", behind.result(20))
+        self.commit(r)
 
     def test_the_service_outside_corrects(self):
         correct = lambda **state: self.daemon.post("/api/v1/usage/correct", {"states": [state]})
