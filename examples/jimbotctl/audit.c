@@ -198,6 +198,8 @@ static int read_line(books *b, const char *line)
     }
     if (!b->is_begun)
         wrong(b, "the log has no beginning", kind, 0);
+    if (!strcmp(kind, "memory"))
+        return 0; /* what is used is not in the books */
     if (!strcmp(kind, "lost")) {
         wrong(b, "records were lost here", "lost", 0);
         b->is_torn = true;

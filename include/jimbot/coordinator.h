@@ -23,6 +23,7 @@
 #define JIMBOT_COORDINATOR_H
 
 #include "jimbot/bus.h"
+#include "jimbot/observe.h"
 #include "jimbot/quota.h"
 #include "jimbot/service.h"
 
@@ -44,8 +45,9 @@ typedef struct jb_coord_service_opts {
     uint64_t max_hold_ns;   /**< longest that a request may say; default 24 h */
     uint64_t max_wait_ns;   /**< longest that a request waits; default 1 h */
     jb_bus *bus;            /**< where every record is published too, on resource.granted,
-                                  resource.denied, resource.ended and so on; borrowed; NULL, the
-                                  default: nowhere */
+                                  resource.denied, resource.ended and so on, and who is to shrink,
+                                  see jb_coord_service_observe(); borrowed; NULL, the default:
+                                  nowhere */
     const jb_alloc *alloc;  /**< NULL for libc */
 } jb_coord_service_opts;
 
@@ -82,6 +84,21 @@ JB_API int jb_coord_service_create(const jb_coord_service_opts *opts,
  * Since: 0.1
  */
 JB_API int jb_coord_service_join(jb_coord_service *service, jb_host *host, jb_error *err);
+
+/**
+ * Tell the service what an observer saw, after each jb_observer_step() that returned 1. Status and
+ * metrics have it from then on, and when a component comes to another state of memory (enum
+ * jb_memory_state) that is a line of the audit log and an event on the bus, with what it was
+ * granted, what it uses and by how much it is asked to shrink: resource.memory.warn,
+ * resource.memory.shrink, and resource.memory.fine when it is over.
+ *
+ * @return 0, or JB_EINVAL.
+ *
+ * Threads: the one that steps the observer, until jb_coord_service_destroy(). Blocks: briefly.
+ * Allocates: never. Game thread: no.
+ * Since: 0.1
+ */
+JB_API int jb_coord_service_observe(jb_coord_service *service, const jb_observer *observer);
 
 /**
  * Write the rest of the audit log and free it. After jb_host_destroy(). NULL is fine.

@@ -157,6 +157,56 @@ static void limits(jb_coord_service *s, jbi_htext *out)
     }
 }
 
+static uint64_t memory_value(const jb_component_memory *m, int which)
+{
+    return which == 0   ? m->granted_bytes
+           : which == 1 ? m->used_bytes
+           : which == 2 ? m->shrink_bytes
+                        : m->state;
+}
+
+/* What is really used, of those that an observer knows. */
+static void uses(jb_coord_service *s, jbi_htext *out)
+{
+    static const char *const names[][2] = {
+        {"jimbot_component_memory_granted_bytes", "Main memory that a component was granted."},
+        {"jimbot_component_memory_used_bytes", "What its processes use, as the kernel says."},
+        {"jimbot_component_memory_shrink_bytes", "By how much it is asked to shrink."},
+        {"jimbot_component_memory_state",
+         "0: below four fifths of it, 1: near its end, 2: beyond."}};
+    char name[JB_QUOTA_NAME_BYTES];
+    jb_component_info c;
+
+    for (int which = 0; s->uses.is_known && which < 4; which++) {
+        head(out, names[which][0], "gauge", names[which][1]);
+        for (uint32_t i = 0; jb_coord_component_at(s->coord, i, &c) == 0; i++) {
+            if (!s->uses.memory[i].n_processes)
+                continue;
+            jbi_htext_printf(out, "%s{", names[which][0]);
+            put_label(out, "component", c.name);
+            jbi_htext_printf(out, "} %llu\n",
+                             (unsigned long long)memory_value(&s->uses.memory[i], which));
+        }
+    }
+    for (int which = 0; s->uses.is_known && which < 2; which++) {
+        const char *family = which ? "jimbot_resource_overuse" : "jimbot_resource_observed";
+
+        head(out, family, "gauge",
+             which ? "GPU memory that holders use beyond their leases."
+                   : "GPU memory in use, as the driver says.");
+        for (uint32_t i = 0; i < JB_QUOTA_RESOURCES_MAX; i++) {
+            const jb_vram_books *b = &s->uses.vram[i];
+
+            if (!b->size)
+                continue;
+            jbi_htext_printf(out, "%s{", family);
+            put_label(out, "resource", jbi_coord_resource_name(s, i, name));
+            jbi_htext_printf(out, "} %llu\n",
+                             (unsigned long long)(which ? b->overuse_bytes : b->observed_bytes));
+        }
+    }
+}
+
 void jbi_coord_metrics(jb_page *page, void *userdata)
 {
     jb_coord_service *s = userdata;
@@ -170,6 +220,7 @@ void jbi_coord_metrics(jb_page *page, void *userdata)
     times(s, out, true);
     times(s, out, false);
     limits(s, out);
+    uses(s, out);
     head(out, "jimbot_coordinator_records_lost_total", "counter",
          "Records that were overwritten before they were read.");
     jbi_htext_printf(out, "jimbot_coordinator_records_lost_total %llu\n",

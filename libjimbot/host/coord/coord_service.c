@@ -280,6 +280,7 @@ static uint64_t on_tick(void *userdata)
     next_ns = sooner(next_ns, jbi_coord_tell_watches(s));
     next_ns = sooner(next_ns, jbi_coord_feed_streams(s));
     next_ns = sooner(next_ns, jbi_coord_serve_takers(s));
+    next_ns = sooner(next_ns, jbi_coord_tell_uses(s));
     if (s->opts.is_shared)
         next_ns = sooner(next_ns, s->waiters || s->watches || s->takers ? POLL_NS : SHARED_NS);
     now_ns = jb_clock_now_ns();
@@ -358,7 +359,9 @@ int jb_coord_service_create(const jb_coord_service_opts *opts, jb_coord_service 
     jbi_htext_init(&s->json, s->alloc);
     make_entries(s);
     jbi_htext_init(&s->notice, s->alloc);
-    rc = jbi_coord_open_notices(s, err);
+    rc = jbi_coord_open_uses(s);
+    if (rc == 0)
+        rc = jbi_coord_open_notices(s, err);
     if (rc == 0)
         rc = jbi_coord_open_records(s, err);
     if (rc < 0)
@@ -396,6 +399,7 @@ void jb_coord_service_destroy(jb_coord_service *s)
         return;
     jbi_coord_close_records(s);
     jbi_slots_fini(&s->slots, s->alloc);
+    jbi_coord_close_uses(s);
     jbi_htext_fini(&s->request);
     jbi_htext_fini(&s->out);
     jbi_htext_fini(&s->json);

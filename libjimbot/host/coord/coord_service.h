@@ -19,11 +19,14 @@
 #include "jimbot/usage.h"
 
 #include <stdio.h>
+#include <uv.h>
 
 enum {
-    JBI_COORD_OPS = 16,   /* at least as many as there are */
-    JBI_COORD_KINDS = 10, /* of records, from 1 on */
-    JBI_COORD_DENIED = 4, /* reasons for denials, from 1 on */
+    JBI_COORD_OPS = 16,                 /* at least as many as there are */
+    JBI_COORD_KINDS = 10,               /* of records, from 1 on */
+    JBI_COORD_MEMORY = JBI_COORD_KINDS, /* what else is told: a state of memory, from here on */
+    JBI_COORD_TOPICS = JBI_COORD_MEMORY + 3, /* of a bus */
+    JBI_COORD_DENIED = 4,                    /* reasons for denials, from 1 on */
     JBI_COORD_ENDS = 5
 };
 
@@ -91,6 +94,13 @@ typedef struct jbi_coord_figures {
     uint64_t n_ended[JBI_COORD_ENDS];
 } jbi_coord_figures;
 
+/* What an observer told last. */
+typedef struct jbi_coord_uses {
+    bool is_known;
+    jb_component_memory memory[JB_QUOTA_COMPONENTS_MAX];
+    jb_vram_books vram[JB_QUOTA_RESOURCES_MAX]; /* size 0: not known */
+} jbi_coord_uses;
+
 struct jb_coord_service {
     const jb_alloc *alloc; /* points to alloc_copy */
     jb_alloc alloc_copy;
@@ -104,12 +114,12 @@ struct jb_coord_service {
     jbi_coord_watch *watches;
     jbi_coord_stream *streams;
     jbi_coord_taker *takers;
-    jbi_htext request;                /* made of JSON */
-    jbi_htext out;                    /* the answer being made */
-    jbi_htext json;                   /* its other form; a record as JSON */
-    jbi_htext notice;                 /* a record as an event */
-    uint32_t topics[JBI_COORD_KINDS]; /* of the bus; 0 none */
-    uint64_t n_unpublished;           /* records that the bus did not take */
+    jbi_htext request;                 /* made of JSON */
+    jbi_htext out;                     /* the answer being made */
+    jbi_htext json;                    /* its other form; a record as JSON */
+    jbi_htext notice;                  /* a record as an event */
+    uint32_t topics[JBI_COORD_TOPICS]; /* of the bus; 0 none */
+    uint64_t n_unpublished;            /* records that the bus did not take */
     jbi_coord_figures figures[JB_QUOTA_RESOURCES_MAX];
     jbi_slots slots; /* from the first question for a token on */
     uint64_t record; /* cursor */
@@ -121,6 +131,13 @@ struct jb_coord_service {
     uint64_t utc_offset_ns; /* add to the coordinator's time */
     uint64_t booked_ns;     /* when its sums were last in the log */
     bool is_booked;         /* nothing has happened since */
+    uv_mutex_t told_lock;
+    bool has_told_lock;
+    jbi_coord_uses told;                   /* under the lock */
+    jbi_coord_uses uses;                   /* the host's thread's */
+    bool is_looking;                       /* there is something to be observed */
+    uint32_t n_memories;                   /* resources of that kind */
+    char memory_name[JB_QUOTA_NAME_BYTES]; /* of the only one, or "" */
     char problem[160];
 };
 
@@ -212,9 +229,21 @@ int jbi_coord_open_records(jb_coord_service *s, jb_error *err);
 /* Whether there may be more. */
 bool jbi_coord_read_records(jb_coord_service *s);
 void jbi_coord_close_records(jb_coord_service *s);
+/* s->json into the log and onto the bus. `topic`: the kind of a record, or JBI_COORD_MEMORY + its
+ * state. */
+void jbi_coord_tell_line(jb_coord_service *s, uint32_t topic);
 
 /* notices.c: the same on a bus. */
 int jbi_coord_open_notices(jb_coord_service *s, jb_error *err);
-void jbi_coord_publish(jb_coord_service *s, const jb_record *r, const jbi_htext *json);
+void jbi_coord_publish(jb_coord_service *s, uint32_t topic, const jbi_htext *json);
+
+/* uses.c: what is really used. */
+int jbi_coord_open_uses(jb_coord_service *s);
+void jbi_coord_close_uses(jb_coord_service *s);
+/* Tell who nears the end of its memory. Returns nanoseconds until it is to be called again. */
+uint64_t jbi_coord_tell_uses(jb_coord_service *s);
+/* Append a MemoryUse; append two numbers of a resource, `number` and the next. */
+void jbi_coord_put_component_use(jb_coord_service *s, uint32_t number, uint32_t component);
+void jbi_coord_put_resource_use(jb_coord_service *s, uint32_t number, uint32_t resource);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * notices: every record of a coordinator as an event on a bus, `resource.granted` and so on; see
- * coord_service.h.
+ * notices: every record of a coordinator as an event on a bus, `resource.granted` and so on, and
+ * who is to shrink; see coord_service.h.
  *
  * Invariant: publishing never waits. What a bus has no room for is counted, and stands in the audit
  * log all the same.
@@ -14,22 +14,25 @@
 /* Fields of jimbot.v1.Event and jimbot.v1.Custom. */
 enum { EVENT_TYPE = 1, EVENT_TYPE_NAME = 3, EVENT_SOURCE = 5, EVENT_CUSTOM = 63, CUSTOM_JSON = 1 };
 
-static const char *const topics[JBI_COORD_KINDS] = {"",
-                                                    "resource.waiting",
-                                                    "resource.granted",
-                                                    "resource.denied",
-                                                    "resource.left",
-                                                    "resource.shrunk",
-                                                    "resource.notice",
-                                                    "resource.ended",
-                                                    "resource.taken",
-                                                    "resource.used"};
+static const char *const topics[JBI_COORD_TOPICS] = {"",
+                                                     "resource.waiting",
+                                                     "resource.granted",
+                                                     "resource.denied",
+                                                     "resource.left",
+                                                     "resource.shrunk",
+                                                     "resource.notice",
+                                                     "resource.ended",
+                                                     "resource.taken",
+                                                     "resource.used",
+                                                     "resource.memory.fine",
+                                                     "resource.memory.warn",
+                                                     "resource.memory.shrink"};
 
 int jbi_coord_open_notices(jb_coord_service *s, jb_error *err)
 {
     jb_bus *bus = s->opts.bus;
 
-    for (uint32_t i = 1; bus && i < JBI_COORD_KINDS; i++) {
+    for (uint32_t i = 1; bus && i < JBI_COORD_TOPICS; i++) {
         int rc = jb_bus_topic(bus, topics[i], strlen(topics[i]), &s->topics[i]);
 
         if (rc < 0) {
@@ -44,18 +47,18 @@ int jbi_coord_open_notices(jb_coord_service *s, jb_error *err)
     return 0;
 }
 
-void jbi_coord_publish(jb_coord_service *s, const jb_record *r, const jbi_htext *json)
+void jbi_coord_publish(jb_coord_service *s, uint32_t topic, const jbi_htext *json)
 {
     jb_event_head head = {.type = JB_EVENT_CUSTOM, .source_time = NAN};
     jbi_htext *out = &s->notice;
     size_t mark;
 
-    if (!s->opts.bus || r->kind >= JBI_COORD_KINDS || !s->topics[r->kind])
+    if (!s->opts.bus || topic >= JBI_COORD_TOPICS || !s->topics[topic])
         return;
-    head.topic_id = s->topics[r->kind];
+    head.topic_id = s->topics[topic];
     jbi_htext_reset(out, 1 << 16);
     jbi_msg_put_value(out, EVENT_TYPE, JB_EVENT_CUSTOM);
-    jbi_msg_put_text(out, EVENT_TYPE_NAME, topics[r->kind]);
+    jbi_msg_put_text(out, EVENT_TYPE_NAME, topics[topic]);
     jbi_msg_put_text(out, EVENT_SOURCE, "coordinator");
     mark = jbi_msg_open(out, EVENT_CUSTOM);
     jbi_msg_put_bytes(out, CUSTOM_JSON, (jbi_slice){json->data, json->len});

@@ -109,12 +109,8 @@ static void make_line(jb_coord_service *s, const jb_record *r)
     jbi_htext_str(to, "}");
 }
 
-/* Tell the log and the bus. */
-static void tell(jb_coord_service *s, const jb_record *r)
+void jbi_coord_tell_line(jb_coord_service *s, uint32_t topic)
 {
-    if (!s->audit && !s->opts.bus)
-        return;
-    make_line(s, r);
     if (s->json.is_broken) {
         s->n_unwritten++;
         return;
@@ -123,7 +119,16 @@ static void tell(jb_coord_service *s, const jb_record *r)
         fwrite(s->json.data, 1, s->json.len, s->audit);
         fputc('\n', s->audit);
     }
-    jbi_coord_publish(s, r, &s->json);
+    jbi_coord_publish(s, topic, &s->json);
+}
+
+/* Tell the log and the bus. */
+static void tell(jb_coord_service *s, const jb_record *r)
+{
+    if (!s->audit && !s->opts.bus)
+        return;
+    make_line(s, r);
+    jbi_coord_tell_line(s, r->kind);
 }
 
 /* The coordinator's own sums, if nothing has happened since the last record that was read. */

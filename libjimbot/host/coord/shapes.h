@@ -11,6 +11,7 @@
 extern const jbi_shape_words jbi_words_resource_kind;
 extern const jbi_shape_words jbi_words_lease_class;
 extern const jbi_shape_words jbi_words_lease_end;
+extern const jbi_shape_words jbi_words_memory_state;
 
 extern const jbi_shape jbi_shape_request_resource_request;
 extern const jbi_shape jbi_shape_request_resource_response;

@@ -58,6 +58,7 @@ static void put_resource(jb_coord_service *s, uint32_t idx, const jb_resource_in
     jbi_msg_put_value(out, 9, r->foreign);
     jbi_msg_put_value(out, 10, r->n_granted);
     jbi_msg_put_value(out, 11, r->n_denied);
+    jbi_coord_put_resource_use(s, 12, idx);
     jbi_msg_close(out, mark);
 }
 
@@ -87,6 +88,7 @@ static void put_component(jb_coord_service *s, uint32_t idx, const jb_component_
     jbi_msg_put_value(out, 8, c->n_ended[JB_LEASE_EXPIRED]);
     jbi_msg_put_value(out, 9, c->n_ended[JB_LEASE_REVOKED]);
     jbi_msg_put_value(out, 10, c->n_ended[JB_LEASE_HOLDER_DIED]);
+    jbi_coord_put_component_use(s, 11, idx);
     jbi_msg_close(out, mark);
 }
 
