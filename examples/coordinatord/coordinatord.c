@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { EXIT_USAGE = 2, EXIT_ADDRESS = 3, EXIT_COORD = 4 };
 
@@ -57,11 +58,11 @@ static int run(config *c, jb_coord_service *service)
 
 static int serve(config *c)
 {
+    static observe observed;
     jb_coord_service *service;
-    observe observed = {0};
     jb_coord *coord;
     jb_error err;
-    int rc;
+    int rc, is_left = 0;
 
     if (jb_coord_open(c->name[0] ? c->name : NULL, &c->coord, &coord, &err) < 0)
         return complain(&err, err.code == JB_EINVAL ? EXIT_USAGE : EXIT_COORD);
@@ -74,14 +75,19 @@ static int serve(config *c)
     }
     rc = jb_coord_service_create(&c->service, &service, &err);
     if (rc == 0) {
-        rc = observe_start(&observed, coord, &err) < 0 ? complain(&err, EXIT_COORD)
-                                                       : run(c, service);
-        observe_stop(&observed);
+        observed = (observe){.coord = coord, .service = service, .log = on_log};
+        rc = observe_start(&observed, &err) < 0 ? complain(&err, EXIT_COORD) : run(c, service);
+        is_left = observe_stop(&observed) < 0;
         jb_coord_service_destroy(service);
     } else {
         rc = complain(&err, EXIT_COORD);
     }
     jb_bus_close(c->service.bus);
+    if (is_left) {
+        /* What ends with exit() may wait for the driver too; and its thread has the coordinator. */
+        fflush(NULL);
+        _exit(rc);
+    }
     jb_coord_close(coord);
     return rc;
 }

@@ -51,15 +51,17 @@ class Coordinator(Daemon):
 
 
 class CoordinatorCase(unittest.TestCase):
-    """A test with a coordinator; a class may set the lines of two sections."""
+    """A test with a coordinator; a class may set the lines of the sections."""
 
     COORDINATOR = HOST = ""
+    RESOURCES = RESOURCES
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="jimbot-coord-")
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
-        self.daemon = Coordinator(self.folder, self.COORDINATOR.format(folder=self.folder), self.HOST)
+        self.daemon = Coordinator(self.folder, self.COORDINATOR.format(folder=self.folder), self.HOST,
+                                  self.RESOURCES)
         self.addCleanup(self.end)
 
     def end(self):
