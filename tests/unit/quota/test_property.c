@@ -7,7 +7,9 @@
  */
 #include "property.h"
 
-enum { STEPS = 1000000 };
+#ifndef STEPS
+#define STEPS 1000000
+#endif
 
 static struct held *find(uint64_t token)
 {
