@@ -6,9 +6,11 @@ import asyncio
 import collections.abc
 from types import TracebackType
 
-from ._core import Coord, Full, Timeout, Usage, rate_answer
+from ._ask import class_of
+from ._core import Coord, Full, NotFound, Timeout, Usage, rate_answer
 
-_LONGEST_NAP = 0.05
+_SHORTEST_NAP = 0.0002  # seconds
+_LONGEST_NAP = 0.01
 _NEVER = (1 << 64) - 1
 # What its resources are called, after the service's name and a dot; and what headers call them.
 _PARTS = {
@@ -20,8 +22,9 @@ _PARTS = {
 
 
 class Denied(Full):
-    """A limit does not allow it now. retry_after: seconds until it would, exactly, if nobody takes
-    or gives back before; None: when somebody's reservation ends."""
+    """A limit does not allow it now, or others are first in line. retry_after: seconds until it
+    would, exactly, if nobody takes or gives back before; no earlier, while others are first; None:
+    when somebody's reservation ends."""
 
     retry_after: float | None = None
 
@@ -85,42 +88,66 @@ class Api:
             amounts = {"calls": calls} | amounts
         return {f"{self.name}.{part}": n for part, n in amounts.items()}
 
-    def try_acquire(self, calls: int = 1, **amounts: int) -> Reservation:
+    def try_acquire(
+        self, calls: int = 1, *, priority: str = "normal", **amounts: int
+    ) -> Reservation:
         """Reserve a call and its tokens now; Denied with retry_after when a limit does not allow
-        it, TooBig when it never will."""
-        usage = self._coord.take(self.component, self._amounts(calls, amounts))
+        it or others are first in line, TooBig when it never will be."""
+        usage = self._coord.take(
+            self.component, self._amounts(calls, amounts), lease_class=class_of(priority)
+        )
         if isinstance(usage, int):
             raise _denied(self.name, usage)
         assert usage is not None
         return Reservation(self, usage)
 
     def acquire(
-        self, calls: int = 1, *, timeout: float | None = None, **amounts: int
+        self,
+        calls: int = 1,
+        *,
+        timeout: float | None = None,
+        priority: str = "normal",
+        **amounts: int,
     ) -> Reservation:
-        """The same, waiting up to timeout seconds (None: for ever): Timeout. Amounts are tokens=,
-        input_tokens= and output_tokens=, as estimates."""
-        usage = self._coord.take(self.component, self._amounts(calls, amounts), timeout=timeout)
+        """The same, waiting in line up to timeout seconds (None: for ever): Timeout. Amounts are
+        tokens=, input_tokens= and output_tokens=, as estimates."""
+        usage = self._coord.take(
+            self.component,
+            self._amounts(calls, amounts),
+            timeout=timeout,
+            lease_class=class_of(priority),
+        )
         if isinstance(usage, int):
             raise Timeout(f"{self.name}: the limits did not allow it in time")
         assert usage is not None
         return Reservation(self, usage)
 
     async def acquire_async(
-        self, calls: int = 1, *, timeout: float | None = None, **amounts: int
+        self,
+        calls: int = 1,
+        *,
+        timeout: float | None = None,
+        priority: str = "normal",
+        **amounts: int,
     ) -> Reservation:
-        """The same in an asyncio program; no thread is blocked."""
-        loop = asyncio.get_running_loop()
-        end = None if timeout is None else loop.time() + timeout
-        while True:
+        """The same in an asyncio program: in the same line, and no thread is blocked. Who is
+        cancelled leaves the line."""
+        ticket = self._coord.request_take(
+            self.component,
+            self._amounts(calls, amounts),
+            timeout=timeout,
+            lease_class=class_of(priority),
+        )
+        try:
+            while isinstance(usage := ticket.poll(), int):
+                await asyncio.sleep(min(max(usage / 1e9, _SHORTEST_NAP), _LONGEST_NAP))
+        except asyncio.CancelledError:
             try:
-                return self.try_acquire(calls, **amounts)
-            except Denied as error:
-                retry_after = error.retry_after
-            nap = _LONGEST_NAP if retry_after is None else min(retry_after, _LONGEST_NAP)
-            left = nap if end is None else end - loop.time()
-            if left <= 0:
-                raise Timeout(f"{self.name}: the limits did not allow it in time")
-            await asyncio.sleep(min(nap, left))
+                ticket.cancel()
+            except NotFound:
+                pass
+            raise
+        return Reservation(self, usage)
 
     def answered(self, headers: collections.abc.Mapping[str, str]) -> None:
         """Correct the limits after the headers of an answer: ``anthropic-ratelimit-*`` those of the

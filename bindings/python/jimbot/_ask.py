@@ -15,6 +15,15 @@ from ._core import Coord, Lease, NotFound, Ticket, Timeout
 _FIRST_NAP = 0.0002  # seconds
 _LONGEST_NAP = 0.004
 _LOOK = 0.1
+_CLASSES = {"low": 1, "normal": 2, "high": 3, "critical": 4}
+
+
+def class_of(priority: str) -> int:
+    """Who goes first, as jimbot/quota.h numbers it."""
+    try:
+        return _CLASSES[priority]
+    except KeyError:
+        raise ValueError(f"priority is one of {', '.join(_CLASSES)}, not {priority!r}") from None
 
 
 class Terms(typing.TypedDict, total=False):

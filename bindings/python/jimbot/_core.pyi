@@ -435,7 +435,16 @@ class Coord:
         *,
         timeout: float | None = 0.0,
         for_good: bool = False,
+        lease_class: int = 0,
     ) -> Usage | int | None: ...
+    def request_take(
+        self,
+        component: str | int,
+        amounts: dict[str, int],
+        *,
+        timeout: float | None = None,
+        lease_class: int = 0,
+    ) -> UsageTicket: ...
     def limits(self) -> list[dict[str, Any]]: ...
     def correct(
         self, limit_idx: int, *, limit: int | None = None, remaining: int | None = None
@@ -489,6 +498,11 @@ class Usage:
     def refund(self) -> None: ...
     @property
     def is_over(self) -> bool: ...
+
+@final
+class UsageTicket:
+    def poll(self) -> Usage | int: ...
+    def cancel(self) -> None: ...
 
 def rate_answer(headers: Iterable[tuple[str, str]], /) -> dict[str, int]: ...
 

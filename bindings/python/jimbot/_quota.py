@@ -20,14 +20,13 @@ import typing
 from typing import Any
 
 from ._api import Api
-from ._ask import Ask, Terms
+from ._ask import Ask, Terms, class_of
 from ._core import Coord, Lease, Ticket
 from ._turn import Turn
 
 _KINDS = {"memory": 1, "gpu_memory": 2, "gpu_time": 3, "cpu": 4, "calls": 5, "tokens": 6}
 _LIMITS = {"rate": 1, "window": 2, "open": 3}
 _ALL = 0xFFFF
-_CLASSES = {"low": 1, "normal": 2, "high": 3, "critical": 4}
 _LINGER = 0.002  # seconds that a GPU waits for who leaves a block to enter the next
 _STRICT = 1
 _DRF = 1
@@ -74,13 +73,6 @@ def _ns(seconds: float | None) -> int:
     if seconds is not None and not seconds >= 0:
         raise ValueError("a time is a number of seconds >= 0, or None")
     return 0 if seconds is None else int(seconds * 1e9)
-
-
-def _class_of(priority: str) -> int:
-    try:
-        return _CLASSES[priority]
-    except KeyError:
-        raise ValueError(f"priority is one of {', '.join(_CLASSES)}, not {priority!r}") from None
 
 
 def _resource_row(name: str, spec: ResourceSpec) -> tuple[Any, ...]:
@@ -135,7 +127,7 @@ class Coordinator:
         detached: bool = False,
     ) -> Ask:
         terms: Terms = {
-            "lease_class": _class_of(priority),
+            "lease_class": class_of(priority),
             "hold_ns": _ns(hold),
             "timeout": timeout,
             "tag": tag,

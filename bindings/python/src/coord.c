@@ -304,6 +304,9 @@ static PyMethodDef coord_methods[] = {
     {"take", METHOD(jbpy_coord_take), METH_VARARGS | METH_KEYWORDS,
      "Reserve {resource: amount} of rates: a Usage; None when taken for good; or the nanoseconds "
      "to wait when the limits did not allow it within timeout seconds."},
+    {"request_take", METHOD(jbpy_coord_request_take), METH_VARARGS | METH_KEYWORDS,
+     "Stand in line for {resource: amount} of rates for timeout seconds (None: without end), and "
+     "return the UsageTicket."},
     {"limits", METHOD(jbpy_coord_limits), METH_NOARGS, "Every limit, as a list of dicts."},
     {"correct", METHOD(jbpy_coord_correct), METH_VARARGS | METH_KEYWORDS,
      "What the service says of a limit, by its place in limits()."},

@@ -45,10 +45,14 @@ PyObject *jbpy_coord_leases(jbpy_coord *self, PyObject *ignored);
 PyObject *jbpy_coord_waiters(jbpy_coord *self, PyObject *ignored);
 
 /* usage.c */
+PyObject *jbpy_usage_new(jbpy_coord *coord, const jb_take *take, const jb_usage *usage);
 PyObject *jbpy_coord_take(jbpy_coord *self, PyObject *args, PyObject *kwargs);
 PyObject *jbpy_coord_limits(jbpy_coord *self, PyObject *ignored);
 PyObject *jbpy_coord_correct(jbpy_coord *self, PyObject *args, PyObject *kwargs);
 PyObject *jbpy_coord_block(jbpy_coord *self, PyObject *args);
+
+/* usage_ticket.c */
+PyObject *jbpy_coord_request_take(jbpy_coord *self, PyObject *args, PyObject *kwargs);
 
 /* lease.c */
 PyObject *jbpy_lease_new(jbpy_coord *coord, const jb_lease *lease, bool is_detached);

@@ -39,6 +39,7 @@ typedef struct jbpy_state {
     PyTypeObject *lease_type;
     PyTypeObject *ticket_type;
     PyTypeObject *usage_type;
+    PyTypeObject *usage_ticket_type;
     PyObject *error;                 /* jimbot.Error */
     PyObject *errors[JBPY_N_ERRORS]; /* its subclasses by -code; NULL where there is none */
     PyObject *json_loads;
@@ -152,11 +153,12 @@ PyObject *jbpy_bus_join(jbpy_bus *self, PyObject *args, PyObject *kwargs);
 PyObject *jbpy_bus_remove_group(jbpy_bus *self, PyObject *name);
 void jbpy_workers_shut(jbpy_bus *bus);
 
-/* coord.c, lease.c, usage.c */
+/* coord.c, lease.c, usage.c, usage_ticket.c */
 extern PyType_Spec jbpy_coord_spec;
 extern PyType_Spec jbpy_lease_spec;
 extern PyType_Spec jbpy_ticket_spec;
 extern PyType_Spec jbpy_usage_spec;
+extern PyType_Spec jbpy_usage_ticket_spec;
 PyObject *jbpy_rate_answer(PyObject *module, PyObject *headers);
 
 /* batch.c */

@@ -303,7 +303,8 @@ static int add_types(PyObject *module, jbpy_state *st)
         add_type(module, &jbpy_coord_spec, &st->coord_type) < 0 ||
         add_type(module, &jbpy_lease_spec, &st->lease_type) < 0 ||
         add_type(module, &jbpy_ticket_spec, &st->ticket_type) < 0 ||
-        add_type(module, &jbpy_usage_spec, &st->usage_type) < 0)
+        add_type(module, &jbpy_usage_spec, &st->usage_type) < 0 ||
+        add_type(module, &jbpy_usage_ticket_spec, &st->usage_ticket_type) < 0)
         return -1;
     st->command_type = PyStructSequence_NewType(&jbpy_command_desc);
     if (st->command_type == NULL || PyModule_AddType(module, st->command_type) < 0)
@@ -368,6 +369,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->lease_type);
     Py_VISIT(st->ticket_type);
     Py_VISIT(st->usage_type);
+    Py_VISIT(st->usage_ticket_type);
     Py_VISIT(st->error);
     for (int i = 0; i < JBPY_N_ERRORS; i++)
         Py_VISIT(st->errors[i]);
@@ -394,6 +396,7 @@ static int core_clear(PyObject *module)
     Py_CLEAR(st->lease_type);
     Py_CLEAR(st->ticket_type);
     Py_CLEAR(st->usage_type);
+    Py_CLEAR(st->usage_ticket_type);
     Py_CLEAR(st->error);
     for (int i = 0; i < JBPY_N_ERRORS; i++)
         Py_CLEAR(st->errors[i]);

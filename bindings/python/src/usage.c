@@ -19,12 +19,13 @@ typedef struct usage {
     bool is_over;
 } usage_object;
 
-static PyObject *usage_new(jbpy_coord *coord, const jb_take *take, const jb_usage *usage)
+PyObject *jbpy_usage_new(jbpy_coord *coord, const jb_take *take, const jb_usage *usage)
 {
     usage_object *self = PyObject_New(usage_object, jbpy_state_of((PyObject *)coord)->usage_type);
 
     if (self == NULL) {
-        (void)jb_usage_refund(coord->coord, usage);
+        if (coord->coord != NULL)
+            (void)jb_usage_refund(coord->coord, usage);
         return NULL;
     }
     self->usage = *usage;
@@ -38,36 +39,61 @@ static PyObject *usage_new(jbpy_coord *coord, const jb_take *take, const jb_usag
     return (PyObject *)self;
 }
 
-/* In slices without the GIL; nobody is in line, so that costs no place. */
-static int reserve(jbpy_coord *self, const jb_take *take, uint64_t deadline_ns, jb_usage *ret_usage,
-                   jb_denial *ret_denial)
+/* In slices without the GIL; the place in line is kept from one to the next. */
+static int wait_in_line(jbpy_coord *self, const jb_take *take, uint64_t deadline_ns,
+                        jb_usage *ret_usage, jb_denial *ret_denial)
 {
-    for (;;) {
+    jb_ticket ticket;
+    int rc = jb_usage_request(self->coord, take, UINT64_MAX, &ticket);
+
+    while (rc == 0) {
         uint64_t slice_ns = jbpy_slice(deadline_ns);
         jb_coord *coord = jbpy_coord_handle(self);
-        int rc;
 
         if (coord == NULL)
             return -JBPY_N_ERRORS;
         self->n_waits++;
         Py_BEGIN_ALLOW_THREADS
-            rc = jb_usage_reserve(coord, take, slice_ns, ret_usage, ret_denial);
+            rc = jb_usage_wait(coord, &ticket, slice_ns, ret_usage, ret_denial);
         Py_END_ALLOW_THREADS
         self->n_waits--;
         if (PyErr_CheckSignals() < 0) {
-            if (rc == 0 && ret_usage != NULL)
+            if (rc == 1)
                 (void)jb_usage_refund(coord, ret_usage);
+            else if (rc == 0)
+                (void)jb_usage_cancel(coord, &ticket);
             return -JBPY_N_ERRORS;
         }
-        if ((rc != JB_EAGAIN && rc != JB_ETIMEDOUT) || slice_ns == 0)
-            return rc;
+        if (rc == 0 && slice_ns == 0) {
+            (void)jb_usage_cancel(coord, &ticket);
+            return JB_ETIMEDOUT;
+        }
     }
+    return rc == 1 ? 0 : rc;
+}
+
+static int reserve(jbpy_coord *self, const jb_take *take, uint64_t timeout_ns, bool is_for_good,
+                   jb_usage *ret_usage, jb_denial *ret_denial)
+{
+    jb_coord *coord = jbpy_coord_handle(self);
+    int rc;
+
+    if (coord == NULL)
+        return -JBPY_N_ERRORS;
+    rc = jb_usage_reserve(coord, take, 0, is_for_good ? NULL : ret_usage, ret_denial);
+    if (rc != JB_EAGAIN || timeout_ns == 0)
+        return rc;
+    rc = wait_in_line(self, take, jbpy_deadline(timeout_ns), ret_usage, ret_denial);
+    if (rc == 0 && is_for_good)
+        (void)jb_usage_commit(self->coord, ret_usage, NULL, 0);
+    return rc;
 }
 
 /* A Usage, None when it was taken for good, or the nanoseconds to wait. */
 PyObject *jbpy_coord_take(jbpy_coord *self, PyObject *args, PyObject *kwargs)
 {
-    static char *const keys[] = {"component", "amounts", "timeout", "for_good", NULL};
+    static char *const keys[] = {"component", "amounts",     "timeout",
+                                 "for_good",  "lease_class", NULL};
     PyObject *component, *amounts, *timeout = NULL;
     jb_amount taken[JB_QUOTA_AMOUNTS_MAX];
     jb_take take = {.amounts = taken};
@@ -76,13 +102,14 @@ PyObject *jbpy_coord_take(jbpy_coord *self, PyObject *args, PyObject *kwargs)
     jb_usage usage;
     int for_good = 0, rc;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$Op:take", (char **)keys, &component,
-                                     &amounts, &timeout, &for_good) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$OpO&:take", (char **)keys, &component,
+                                     &amounts, &timeout, &for_good, jbpy_to_uint32,
+                                     &take.lease_class) ||
         jbpy_timeout(timeout, &timeout_ns) < 0 ||
         jbpy_coord_component(self, component, &take.component) < 0 ||
         jbpy_amounts(self, amounts, taken, &take.n_amounts) < 0)
         return NULL;
-    rc = reserve(self, &take, jbpy_deadline(timeout_ns), for_good ? NULL : &usage, &denial);
+    rc = reserve(self, &take, timeout_ns, for_good, &usage, &denial);
     if (rc == -JBPY_N_ERRORS)
         return NULL;
     if (rc == JB_EAGAIN || rc == JB_ETIMEDOUT)
@@ -91,7 +118,7 @@ PyObject *jbpy_coord_take(jbpy_coord *self, PyObject *args, PyObject *kwargs)
         return jbpy_coord_raise(self, rc, "take");
     if (for_good)
         Py_RETURN_NONE;
-    return usage_new(self, &take, &usage);
+    return jbpy_usage_new(self, &take, &usage);
 }
 
 static PyObject *limit_dict(const jb_limit_info *l)
@@ -100,14 +127,14 @@ static PyObject *limit_dict(const jb_limit_info *l)
     const char *kind = l->kind < 4 ? kinds[l->kind] : "";
 
     return Py_BuildValue(
-        "{s:I,s:O,s:s,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "resource", l->resource,
+        "{s:I,s:O,s:s,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "resource", l->resource,
         "is_total", l->component == JB_LIMIT_ALL ? Py_True : Py_False, "kind", kind, "amount",
         (unsigned long long)l->amount, "period_ns", (unsigned long long)l->period_ns, "in_force",
         (unsigned long long)l->in_force, "most", (unsigned long long)l->most, "remaining",
         (unsigned long long)l->remaining, "reset_after_ns", (unsigned long long)l->reset_after_ns,
         "blocked_ns", (unsigned long long)l->blocked_ns, "reserved",
         (unsigned long long)l->reserved, "n_taken", (unsigned long long)l->n_taken, "n_denied",
-        (unsigned long long)l->n_denied);
+        (unsigned long long)l->n_denied, "n_waiting", (unsigned long long)l->n_waiting);
 }
 
 PyObject *jbpy_coord_limits(jbpy_coord *self, PyObject *ignored)

@@ -22,6 +22,7 @@ def coord() -> Iterator[Coordinator]:
             "claude.calls": {"kind": "calls", "capacity": 4},
             "claude.tokens": {"kind": "tokens", "capacity": 1},
             "slow.calls": {"kind": "calls", "capacity": 1},
+            "single.calls": {"kind": "calls", "capacity": 1},
         },
         components={"advisor": {}, "analytics": {}},
         limits=[
@@ -35,6 +36,7 @@ def coord() -> Iterator[Coordinator]:
                 "period": 3600,
             },
             {"resource": "slow.calls", "kind": "rate", "amount": 20, "period": 1, "burst": 1},
+            {"resource": "single.calls", "kind": "open", "amount": 1},
         ],
     ) as coord:
         yield coord
@@ -115,6 +117,74 @@ def test_who_waits_gets_it_when_it_is_time(coord: Coordinator) -> None:
     begin = time.monotonic()
     asyncio.run(asyncio.wait_for(main(), 20))
     assert time.monotonic() - begin >= 0.14
+
+
+def wait_for_line(coord: Coordinator, n: int) -> None:
+    end = time.monotonic() + 10
+    while coord.coord.stats()["n_waiting"] != n:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_all_who_wait_are_in_one_line(coord: Coordinator) -> None:
+    single = coord.api("single", "advisor")
+    order: list[str] = []
+    open_call = single.acquire()
+
+    def in_a_thread(priority: str) -> None:
+        with single.acquire(timeout=20, priority=priority):
+            order.append(priority)
+
+    async def in_a_task(priority: str) -> None:
+        with await single.acquire_async(timeout=20, priority=priority):
+            order.append(priority)
+
+    threads = []
+    for n, priority in enumerate(("low", "critical")):
+        threads.append(threading.Thread(target=in_a_thread, args=[priority]))
+        threads[-1].start()
+        wait_for_line(coord, n + 1)
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(in_a_task(priority)) for priority in ("normal", "high")]
+        while coord.coord.stats()["n_waiting"] < 4:
+            await asyncio.sleep(0.001)
+        open_call.commit()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    for thread in threads:
+        thread.join()
+    assert order == ["critical", "high", "normal", "low"]
+    assert coord.limits()[4]["n_waiting"] == 0
+    with pytest.raises(ValueError, match="priority"):
+        single.try_acquire(priority="best")
+
+
+def test_who_is_cancelled_leaves_the_line(coord: Coordinator) -> None:
+    slow = coord.api("slow", "advisor")
+    coord.coord.block("slow.calls", 3600_000_000_000)
+
+    async def main() -> None:
+        task = asyncio.create_task(slow.acquire_async())
+        while coord.limits()[3]["n_waiting"] == 0:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    wait_for_line(coord, 0)
+    ticket = coord.coord.request_take("advisor", {"slow.calls": 1})
+    assert isinstance(left := ticket.poll(), int) and left > 3000_000_000_000
+    wait_for_line(coord, 1)
+    del ticket
+    wait_for_line(coord, 0)
+    ticket = coord.coord.request_take("advisor", {"slow.calls": 1}, timeout=0)
+    with pytest.raises(jimbot.Timeout):
+        ticket.poll()
+    with pytest.raises(jimbot.State):
+        ticket.cancel()
 
 
 def test_headers_correct_the_limits(coord: Coordinator, api: Api) -> None:
