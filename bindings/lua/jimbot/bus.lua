@@ -18,8 +18,8 @@ local function create(C, ffi, classes, parts)
     local answer = parts.publish.create(C, ffi, Bus, parts.encode)
     parts.command.create(C, ffi, Bus, answer)
     parts.batch.create(C, ffi, Bus, answer)
-    parts.request.create(C, ffi, classes, Bus, answer, parts.copy_event)
-    parts.worker.create(C, ffi, classes, Bus, parts.copy_event)
+    parts.request.create(C, ffi, classes, Bus, answer, parts.copy_event, parts.child)
+    parts.worker.create(C, ffi, classes, Bus, parts.copy_event, parts.child)
 
     --- Subscribe to a pattern, "game.*.changed" or "learning.>".
     -- @param opts  policy: "lossless" (default: publishers wait for you), "latest" or "conflate" (of

@@ -44,6 +44,7 @@ local function face(C, K)
 end
 
 local function create(C, K, ffi, classes, parts)
+    local child = parts.child
     local Client, Sub = classes.Client or {}, classes.ClientSub or {}
     classes.Client, classes.ClientSub = Client, Sub
     Client.__index, Sub.__index = Client, Sub
@@ -106,12 +107,8 @@ local function create(C, K, ffi, classes, parts)
 
     --- End the subscription. A second close does nothing.
     function Sub:close()
-        local handle = self.handle
-        if handle then
-            self.handle = nil
-            self.client.children[self.id], self.client.subs[self] = nil, nil
-            K.jb_client_sub_close(ffi.gc(handle, nil))
-        end
+        self.client.subs[self] = nil
+        child.close(self, self.client.children, K.jb_client_sub_close)
     end
 
     local words = {
@@ -126,12 +123,7 @@ local function create(C, K, ffi, classes, parts)
     local function sub_options(opts)
         local o = ffi.new("jb_client_sub_opts")
         K.jb_client_sub_opts_init(o, ffi.sizeof(o))
-        for name, values in pairs(words) do
-            local word = opts[name]
-            if word ~= nil then
-                o[name] = values[word] or error("no " .. name .. ": " .. tostring(word), 0)
-            end
-        end
+        child.choose(o, words, opts)
         if opts.start_sequence then
             o.start, o.start_sequence = C.JB_CLIENT_FROM_SEQUENCE, opts.start_sequence
         end
@@ -160,14 +152,7 @@ local function create(C, K, ffi, classes, parts)
         if rc < 0 then
             return nil, ffi.string(err.msg), rc
         end
-        local children, id = self.children, #self.children + 1
-        children[id] = ffi.cast("jb_client_sub *", out[0])
-        local handle = ffi.gc(ffi.cast("jb_client_sub *", out[0]), function(p)
-            if children[id] then
-                children[id] = nil
-                K.jb_client_sub_close(p)
-            end
-        end)
+        local handle, id = child.adopt(self.children, out, K.jb_client_sub_close)
         local sub = setmetatable({ handle = handle, client = self, id = id }, Sub)
         self.subs[sub] = true
         return sub

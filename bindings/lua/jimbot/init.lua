@@ -56,8 +56,11 @@ local function prepare(C)
     fill_errors(C, ffi)
     jimbot.version = ffi.string(C.jb_version_string())
     state.encode = require(prefix .. ".encode").create(C, ffi, library.walk())
-    local open_sub, copy_event, type_name = require(prefix .. ".sub").create(C, ffi, state.classes)
+    local child = require(prefix .. ".child").create(ffi)
+    local open_sub, copy_event, type_name =
+        require(prefix .. ".sub").create(C, ffi, state.classes, child)
     parts = {
+        child = child,
         encode = state.encode,
         open_sub = open_sub,
         copy_event = copy_event,

@@ -7,7 +7,7 @@ local BATCH = 16
 local empty = {} -- what poll() returns when nothing has ended: an idle frame makes no garbage
 local NO_DEADLINE = 1e9 -- seconds
 
-local function create(C, ffi, classes, Bus, put, copy_event)
+local function create(C, ffi, classes, Bus, put, copy_event, child)
     local Requester = classes.Requester or {}
     classes.Requester = Requester
     Requester.__index = Requester
@@ -122,12 +122,7 @@ local function create(C, ffi, classes, Bus, put, copy_event)
 
     --- Forget what is in flight. A second close does nothing.
     function Requester:close()
-        local handle = self.handle
-        if handle then
-            self.handle = nil
-            self.bus.askers[self.id] = nil
-            C.jb_requester_close(ffi.gc(handle, nil))
-        end
+        child.close(self, self.bus.askers, C.jb_requester_close)
     end
 
     local function open(bus, opts)
@@ -136,26 +131,6 @@ local function create(C, ffi, classes, Bus, put, copy_event)
         o.max_in_flight = opts.max_in_flight or o.max_in_flight
         o.name = opts.name
         return C.jb_requester_open(bus.handle, o, requester_out, err)
-    end
-
-    -- The bus's finalizer knows the bare pointer, as of subscriptions: not the object that the
-    -- collector looks at.
-    local function adopt(bus)
-        local askers = bus.askers
-        local id = #askers + 1
-        while askers[id] do
-            id = id + 1
-        end
-        askers[id] = ffi.cast("jb_requester *", requester_out[0])
-        local handle = ffi.gc(ffi.cast("jb_requester *", requester_out[0]), function(p)
-            if askers[id] then
-                askers[id] = nil
-                C.jb_requester_close(p)
-            end
-        end)
-        local requester = setmetatable({ handle = handle, bus = bus, id = id }, Requester)
-        bus.subs[requester] = true
-        return requester
     end
 
     --- Get ready to ask.
@@ -171,7 +146,10 @@ local function create(C, ffi, classes, Bus, put, copy_event)
         elseif rc < 0 then
             return nil, ffi.string(err.msg), rc
         end
-        return adopt(self)
+        local handle, id = child.adopt(self.askers, requester_out, C.jb_requester_close)
+        local requester = setmetatable({ handle = handle, bus = self, id = id }, Requester)
+        self.subs[requester] = true
+        return requester
     end
 
     --- Answer a request. The first answer counts.

@@ -10,7 +10,7 @@ local BATCH = 64
 local LOOKS = 8 -- at a subscription that is evicted again and again
 local empty = {} -- what poll() returns when there is nothing: an idle frame makes no garbage
 
-local function create(C, ffi, classes)
+local function create(C, ffi, classes, child)
     local Event = classes.Event or {}
     local Sub = classes.Sub or {}
     classes.Event, classes.Sub = Event, Sub
@@ -177,12 +177,7 @@ local function create(C, ffi, classes)
 
     --- End the subscription. A second close does nothing.
     function Sub:close()
-        local handle = self.handle
-        if handle then
-            self.handle = nil
-            self.bus.children[self.id] = nil
-            C.jb_sub_close(ffi.gc(handle, nil))
-        end
+        child.close(self, self.bus.children, C.jb_sub_close)
     end
 
     local words = {
@@ -198,12 +193,7 @@ local function create(C, ffi, classes)
     local function fill_options(opts)
         local o = ffi.new("jb_sub_opts")
         C.jb_sub_opts_init(o, ffi.sizeof(o))
-        for name, values in pairs(words) do
-            local word = opts[name]
-            if word ~= nil then
-                o[name] = values[word] or error("no " .. name .. ": " .. tostring(word), 0)
-            end
-        end
+        child.choose(o, words, opts)
         o.name = opts.name
         o.spin_ns = opts.spin_ns or o.spin_ns
         o.evict_after_ns = opts.evict_after_ns or 0
@@ -211,8 +201,7 @@ local function create(C, ffi, classes)
         return o
     end
 
-    --- Open a subscription on a bus. `children` holds the bare pointer and not the object,
-    -- so that the bus's finalizer can close it and the collector can still find it lost.
+    --- Open a subscription on a bus.
     local function open(bus, pattern, opts)
         local ok, o = pcall(fill_options, opts or {})
         if not ok then
@@ -222,18 +211,7 @@ local function create(C, ffi, classes)
         if rc < 0 then
             return nil, ffi.string(err.msg), rc
         end
-        local children = bus.children
-        local id = #children + 1
-        while children[id] do
-            id = id + 1
-        end
-        children[id] = ffi.cast("jb_sub *", sub_out[0])
-        local handle = ffi.gc(ffi.cast("jb_sub *", sub_out[0]), function(p)
-            if children[id] then
-                children[id] = nil
-                C.jb_sub_close(p)
-            end
-        end)
+        local handle, id = child.adopt(bus.children, sub_out, C.jb_sub_close)
         local sub = setmetatable({ handle = handle, bus = bus, id = id }, Sub)
         bus.subs[sub] = true
         return sub

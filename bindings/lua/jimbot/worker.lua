@@ -7,7 +7,7 @@
 local BATCH = 64
 local empty = {}
 
-local function create(C, ffi, classes, Bus, copy_event)
+local function create(C, ffi, classes, Bus, copy_event, child)
     local Worker = classes.Worker or {}
     classes.Worker = Worker
     Worker.__index = Worker
@@ -25,8 +25,7 @@ local function create(C, ffi, classes, Bus, copy_event)
     --- Take events that no other worker has. Never blocks; not for a game's thread.
     -- @param max  at most this many, 1 .. 64, default 64
     -- @return a list of events as Sub:poll() makes them, with n_deliveries: more than 1 when a
-    -- worker
-    --         had it before and did not acknowledge it; and one sentence when it cannot go on
+    --         worker had it before and did not acknowledge it; and one sentence when it cannot go on
     function Worker:take(max)
         if not self.handle then
             return empty, "closed"
@@ -82,12 +81,7 @@ local function create(C, ffi, classes, Bus, copy_event)
 
     --- Leave the group; what was not acknowledged goes to another. A second leave does nothing.
     function Worker:leave()
-        local handle = self.handle
-        if handle then
-            self.handle = nil
-            self.bus.workers[self.id] = nil
-            C.jb_worker_leave(ffi.gc(handle, nil))
-        end
+        child.close(self, self.bus.workers, C.jb_worker_leave)
     end
     Worker.close = Worker.leave -- as the bus calls what was opened on it
 
@@ -101,13 +95,10 @@ local function create(C, ffi, classes, Bus, copy_event)
     end
 
     --- Become a worker of a consumer group, which the first one makes: each event of the pattern goes
-    -- to one of its workers. Not for a game's thread. As with subscriptions, bus.workers holds the
-    -- bare pointer and not the object.
+    -- to one of its workers. Not for a game's thread.
     -- @param opts  of the one who makes it; start: "now" (default) or "oldest"; ack_timeout_ns:
-    -- after
-    --              which an event that was not acknowledged goes to another; evict_after_ns: for
-    -- how
-    --              long publishers wait for the group
+    --              after which an event that was not acknowledged goes to another;
+    --              evict_after_ns: for how long publishers wait for the group
     -- @return a worker, or nil, one sentence and a code
     function Bus:join(name, pattern, opts)
         if not self.handle then
@@ -120,15 +111,7 @@ local function create(C, ffi, classes, Bus, copy_event)
         if rc < 0 then
             return nil, ffi.string(err.msg), rc
         end
-        local workers = self.workers
-        local id = #workers + 1
-        workers[id] = ffi.cast("jb_worker *", out[0])
-        local handle = ffi.gc(ffi.cast("jb_worker *", out[0]), function(p)
-            if workers[id] then
-                workers[id] = nil
-                C.jb_worker_leave(p)
-            end
-        end)
+        local handle, id = child.adopt(self.workers, out, C.jb_worker_leave)
         local worker = setmetatable({ handle = handle, bus = self, id = id }, Worker)
         self.subs[worker] = true
         return worker
