@@ -36,7 +36,8 @@ jimbot.warn = jimbot.warn or function(message)
 end
 
 local prepared = false
-local parts, open_bus, open_client, open_coordinator
+local parts, open_client
+local openers = {} -- of a bus, a coordinator, a client, once the library is loaded
 
 local function fill_errors(C, ffi)
     local code, short = ffi.new("int32_t[1]"), ffi.new("const char *[1]")
@@ -71,9 +72,9 @@ local function prepare(C)
         publish = require(prefix .. ".publish"),
         command = require(prefix .. ".command"),
     }
-    open_bus, parts.id_prefix, parts.encoder_options =
+    openers.bus, parts.id_prefix, parts.encoder_options =
         require(prefix .. ".bus").create(C, ffi, state.classes, parts)
-    open_coordinator = require(prefix .. ".quota").create(C, ffi, state.classes)
+    openers.coordinator = require(prefix .. ".quota").create(C, ffi, state.classes)
     prepared = true
 end
 
@@ -111,6 +112,20 @@ function jimbot.path()
     return state.path
 end
 
+-- Load the library and open something; what is thrown comes back as a sentence.
+local function guarded(what, where, opts)
+    opts = opts or {}
+    local ok, why = jimbot.load(opts.library)
+    if not ok then
+        return nil, why
+    end
+    local called, opened, failure, code = pcall(openers[what], where, opts)
+    if not called then
+        return nil, tostring(opened)
+    end
+    return opened, failure, code
+end
+
 --- Open a bus: attach to the one of that name, or create it.
 -- @param bus_name  as jb_bus_open() takes it; nil: a bus of one's own that nobody else can see
 -- @param opts      library: path of the library; mode: "open" (default), "create" or "attach";
@@ -121,16 +136,7 @@ end
 --                  max_peers, max_groups, stall_after_ns, budget_bytes: numbers, as in jb_bus_opts
 -- @return a bus, or nil, one sentence, and a code of jimbot.err when the library answered
 function jimbot.open(bus_name, opts)
-    opts = opts or {}
-    local ok, why = jimbot.load(opts.library)
-    if not ok then
-        return nil, why
-    end
-    local called, bus, failure, code = pcall(open_bus, bus_name, opts)
-    if not called then
-        return nil, tostring(bus)
-    end
-    return bus, failure, code
+    return guarded("bus", bus_name, opts)
 end
 
 --- Attach to a coordinator of resources, or make it; see jimbot.quota.
@@ -140,16 +146,7 @@ end
 --                    weight = }; who attaches may leave both out. peer_name: text; library: a path
 -- @return a coordinator, or nil, one sentence, and a code
 function jimbot.coordinator(coord_name, opts)
-    opts = opts or {}
-    local ok, why = jimbot.load(opts.library)
-    if not ok then
-        return nil, why
-    end
-    local called, coord, failure, code = pcall(open_coordinator, coord_name, opts)
-    if not called then
-        return nil, tostring(coord)
-    end
-    return coord, failure, code
+    return guarded("coordinator", coord_name, opts)
 end
 
 --- Take the name away from a coordinator: who has it open keeps it, the next one makes a new one.
@@ -168,18 +165,17 @@ function jimbot.unlink_coordinator(coord_name)
 end
 
 -- The library of clients is looked for at the first connect().
-local function prepare_client(path)
-    if open_client then
-        return true
+function openers.client(url, opts)
+    if not open_client then
+        local K, why = library.load_client(opts.client_library)
+        if not K then
+            return nil, why
+        end
+        parts.client_open = require(prefix .. ".client_open")
+        open_client = require(prefix .. ".client").create(library.state.C, K, library.ffi,
+            state.classes, parts)
     end
-    local K, why = library.load_client(path)
-    if not K then
-        return nil, why
-    end
-    parts.client_open = require(prefix .. ".client_open")
-    open_client = require(prefix .. ".client").create(library.state.C, K, library.ffi,
-        state.classes, parts)
-    return true
+    return open_client(url, opts)
 end
 
 --- Connect to a bus elsewhere, in the background: "ws://HOST:PORT", "wss://…", "unix:PATH",
@@ -191,22 +187,7 @@ end
 --              connect_timeout, backoff_min, backoff_max, idle, poll. All as in jb_client_opts
 -- @return a client, see jimbot.client; or nil, one sentence, and a code
 function jimbot.connect(url, opts)
-    opts = opts or {}
-    local ok, why = jimbot.load(opts.library)
-    if not ok then
-        return nil, why
-    end
-    local called, client, failure, code = pcall(function()
-        local ready, missing = prepare_client(opts.client_library)
-        if not ready then
-            return nil, missing
-        end
-        return open_client(url, opts)
-    end)
-    if not called then
-        return nil, tostring(client)
-    end
-    return client, failure, code
+    return guarded("client", url, opts)
 end
 
 return jimbot
