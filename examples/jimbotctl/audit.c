@@ -1,20 +1,24 @@
 /*
  * audit.c: reads the lines that coordinatord writes (docs/design/coordinator.md) and keeps books of
  * its own: what each lease has of each resource. Compared are the sums that the coordinator wrote,
- * capacities, that every lease is granted once and ends once, and that tokens grow.
+ * capacities, that every lease is granted once and ends once, that tokens grow, and that the records
+ * are all there, in their order.
  */
 #include "audit.h"
 
 #include "ctl.h"
 #include "holdings.h"
+#include "lines.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { NAME_BYTES = 200, RESOURCES_MAX = 64, PROBLEMS_MAX = 20 };
+enum { NAME_BYTES = 200, RESOURCES_MAX = 64, PROBLEMS_MAX = 20, LINE_BYTES = 8192 };
 
 typedef struct account {
     char name[NAME_BYTES];
@@ -30,6 +34,7 @@ typedef struct books {
     holdings held;
     uint64_t last_token;
     uint64_t sequence; /* that comes next */
+    uint64_t begun_utc_ns;
     uint64_t n_records;
     uint64_t n_granted;
     uint64_t n_ended;
@@ -39,14 +44,18 @@ typedef struct books {
     bool is_torn; /* records were lost: nothing can be said before the next beginning */
 } books;
 
+/* `resource` NULL: it is the line as a whole. */
 static void wrong(books *b, const char *what, const char *resource, uint64_t token)
 {
-    if (b->n_problems++ < PROBLEMS_MAX)
+    if (b->n_problems++ >= PROBLEMS_MAX)
+        return;
+    if (resource)
         complain("%s:%" PRIu64 ": %s (%s, %" PRIu64 ")", b->path, b->line, what, resource, token);
+    else
+        complain("%s:%" PRIu64 ": %s", b->path, b->line, what);
 }
 
 /* --- fields of a line; values are text, names have no quotes in them */
-
 static bool get_text(const char *line, const char *key, char *to, size_t cap)
 {
     char pattern[32];
@@ -78,13 +87,6 @@ static bool get_number(const char *line, const char *key, uint64_t *ret)
     return !*end && !errno;
 }
 
-static void clear(books *b)
-{
-    holdings_drop(&b->held);
-    b->n_accounts = 0;
-    b->is_torn = false;
-}
-
 /* --- lines */
 
 static account *find_account(books *b, const char *name)
@@ -111,9 +113,9 @@ static int take(books *b, account *a, uint64_t token, uint64_t amount, bool is_g
     b->n_granted += is_grant;
     if (token > b->last_token)
         b->last_token = token;
-    a->allocated += amount;
-    if (a->allocated > a->most)
+    if (amount > a->most || a->allocated > a->most - amount)
         wrong(b, "more is leased than there is", a->name, token);
+    a->allocated += amount;
     return 0;
 }
 
@@ -135,17 +137,24 @@ static void give(books *b, account *a, uint64_t token, uint64_t amount, bool is_
     b->n_ended += is_end;
 }
 
-/* Whether the records follow on each other. */
-static void count(books *b, const char *line)
+/* Whether the records follow on each other. False: this one is not to be counted (again). */
+static bool count(books *b, const char *line)
 {
     uint64_t sequence;
 
-    if (!get_number(line, "sequence", &sequence))
-        return;
-    if (sequence != b->sequence && !b->is_torn)
-        wrong(b, "a record is missing before this one", "sequence", sequence);
+    if (!get_number(line, "sequence", &sequence)) {
+        wrong(b, "a record without a sequence", NULL, 0);
+        return false;
+    }
+    if (sequence < b->sequence && !b->is_torn) {
+        wrong(b, "a record that was there already, or out of its order", "sequence", sequence);
+        return false;
+    }
+    if (sequence > b->sequence && !b->is_torn)
+        wrong(b, "records are missing before this one", "sequence", sequence);
     b->sequence = sequence + 1;
     b->n_records++;
+    return true;
 }
 
 static int read_amount(books *b, const char *line, const char *kind)
@@ -155,7 +164,7 @@ static int read_amount(books *b, const char *line, const char *kind)
     account *a;
 
     if (!get_text(line, "resource", name, sizeof(name)) || !get_number(line, "amount", &amount)) {
-        wrong(b, "the line cannot be read", kind, 0);
+        wrong(b, "the line cannot be read", NULL, 0);
         return 0;
     }
     if (!strcmp(kind, "resource") && b->n_accounts < RESOURCES_MAX) {
@@ -165,8 +174,9 @@ static int read_amount(books *b, const char *line, const char *kind)
         return 0;
     }
     a = find_account(b, name);
-    get_number(line, "token", &token);
-    if (!a) {
+    if (strcmp(kind, "books") != 0 && !get_number(line, "token", &token)) {
+        wrong(b, "the line has no token", NULL, 0);
+    } else if (!a) {
         wrong(b, "a resource that is not in the beginning", name, token);
     } else if (!strcmp(kind, "books")) {
         b->n_compared++;
@@ -182,64 +192,105 @@ static int read_amount(books *b, const char *line, const char *kind)
     return 0;
 }
 
+static void begin(books *b, const char *line)
+{
+    uint64_t utc_ns = 0;
+
+    holdings_drop(&b->held);
+    b->n_accounts = 0;
+    b->is_torn = false;
+    b->last_token = 0;
+    b->is_begun = get_number(line, "sequence", &b->sequence);
+    if (!b->is_begun || !get_number(line, "time_utc_ns", &utc_ns))
+        wrong(b, "the line cannot be read", NULL, 0);
+    else if (utc_ns <= b->begun_utc_ns)
+        wrong(b, "a beginning that is not later than the one before", NULL, 0);
+    b->begun_utc_ns = utc_ns;
+}
+
+static bool is_among(const char *kind, const char *kinds)
+{
+    char word[20];
+
+    snprintf(word, sizeof(word), " %s ", kind);
+    return !strchr(kind, ' ') && strstr(kinds, word);
+}
+
 static int read_line(books *b, const char *line)
 {
     char kind[16];
 
     if (!get_text(line, "kind", kind, sizeof(kind))) {
-        wrong(b, "the line cannot be read", "kind", 0);
+        wrong(b, "the line cannot be read", NULL, 0);
         return 0;
     }
-    if (!strcmp(kind, "open")) {
-        clear(b);
-        b->is_begun = get_number(line, "sequence", &b->sequence);
-        b->last_token = 0;
-        return 0;
-    }
-    if (!b->is_begun)
-        wrong(b, "the log has no beginning", kind, 0);
-    if (!strcmp(kind, "memory"))
-        return 0; /* what is used is not in the books */
+    if (!strcmp(kind, "open"))
+        return begin(b, line), 0;
+    if (!b->is_begun && b->line == 1)
+        wrong(b, "the log has no beginning", NULL, 0);
     if (!strcmp(kind, "lost")) {
-        wrong(b, "records were lost here", "lost", 0);
+        wrong(b, "records were lost here", NULL, 0);
         b->is_torn = true;
         return 0;
     }
-    if (strcmp(kind, "books") != 0)
-        count(b, line);
-    return read_amount(b, line, kind);
+    if (is_among(kind, " granted shrunk ended denied waiting left notice taken used "))
+        return b->is_begun && count(b, line) ? read_amount(b, line, kind) : 0;
+    if (is_among(kind, " resource held books "))
+        return b->is_begun ? read_amount(b, line, kind) : 0;
+    if (strcmp(kind, "memory") != 0) /* which is not in the books */
+        wrong(b, "no kind of line that there is", kind, 0);
+    return 0;
 }
 
-static int read_all(books *b, FILE *file)
+/* What comes after the last line that ended is cut off. */
+static int take_line(books *b, const char *line, size_t n, bool is_ended)
 {
-    char *line = NULL;
-    size_t cap = 0;
-    int rc = 0;
+    char text[LINE_BYTES + 1];
 
-    while (rc == 0 && getline(&line, &cap, file) > 0) {
-        b->line++;
-        rc = read_line(b, line);
+    memcpy(text, line, n);
+    text[n] = '\0';
+    if (n && is_ended && text[0] == '{' && text[n - 1] == '}' && !memchr(text, 0, n))
+        return read_line(b, text);
+    wrong(b, is_ended ? "the line is no whole object" : "the log is cut off in this line", NULL, 0);
+    return 0;
+}
+
+static int read_all(books *b, int fd)
+{
+    lines l = {.fd = fd, .max_bytes = LINE_BYTES};
+    char *line;
+    size_t n;
+    int rc = 0, got;
+
+    while (rc == 0 && (got = lines_next(&l, &line, &n)) != 0) {
+        b->line = l.number;
+        if (got == LINES_TOO_LONG)
+            wrong(b, "a line that is too long to be one", NULL, 0);
+        else if (got == LINES_FAILED)
+            rc = complain("%s: %s", b->path, strerror(errno ? errno : ENOMEM));
+        else
+            rc = take_line(b, line, n, line + n < l.buf + l.filled);
     }
-    free(line);
+    lines_fini(&l);
     return rc;
 }
 
 int audit_check(const char *path)
 {
     books b = {.path = path};
-    FILE *file = fopen(path, "re");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     int rc;
 
-    if (!file)
+    if (fd < 0)
         return complain("%s: %s", path, strerror(errno));
-    rc = read_all(&b, file);
-    if (rc == 0 && ferror(file))
-        rc = complain("%s: %s", path, strerror(errno));
-    else if (rc < 0)
+    rc = read_all(&b, fd);
+    close(fd);
+    if (rc < 0)
         rc = complain("%s", jb_strerror(JB_ENOMEM));
-    fclose(file);
-    if (rc == 0 && !b.is_begun)
-        wrong(&b, "the log has no beginning", "", 0);
+    if (rc == 0 && !b.line)
+        wrong(&b, "the log is empty", NULL, 0);
+    if (b.n_problems > PROBLEMS_MAX)
+        complain("%s: and %" PRIu64 " more problems", path, b.n_problems - PROBLEMS_MAX);
     printf("%" PRIu64 " records: %" PRIu64 " granted, %" PRIu64 " ended, %" PRIu64
            " held at the end; %" PRIu64 " sums compared, %" PRIu64 " problems\n",
            b.n_records, b.n_granted, b.n_ended, b.held.n_held, b.n_compared, b.n_problems);

@@ -4,12 +4,20 @@
 #include "holdings.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
+/* With a part that nobody knows: a log is not to choose where its tokens fall. */
 static uint64_t hash_of(uint64_t token, uint32_t resource)
 {
-    uint64_t hash = (token ^ (uint64_t)resource << 56) * UINT64_C(0x9e3779b97f4a7c15);
+    static uint64_t secret;
+    uint64_t hash;
 
-    return hash ^ hash >> 32;
+    if (!secret && getrandom(&secret, sizeof(secret), GRND_NONBLOCK) < 0)
+        secret = (uintptr_t)&hash;
+    hash = (token + secret) ^ (uint64_t)resource << 56;
+    hash = (hash ^ hash >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    hash = (hash ^ hash >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return hash ^ hash >> 33;
 }
 
 /* The place of a holding, or where it would be. */

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { BATCH = 65536 };
 
@@ -230,6 +231,22 @@ static void write_beginning(jb_coord_service *s)
 
 /* --- its life */
 
+/* The one before us died while it wrote a line: ours begins on one of its own. */
+static bool is_cut(const char *path)
+{
+    struct stat info;
+    FILE *file;
+    bool is_cut;
+
+    if (stat(path, &info) < 0 || !S_ISREG(info.st_mode) || !info.st_size)
+        return false;
+    file = fopen(path, "re");
+    is_cut = file && fseek(file, -1, SEEK_END) == 0 && fgetc(file) != '\n';
+    if (file)
+        fclose(file);
+    return is_cut;
+}
+
 int jbi_coord_open_records(jb_coord_service *s, jb_error *err)
 {
     jb_coord_stats stats;
@@ -253,6 +270,8 @@ int jbi_coord_open_records(jb_coord_service *s, jb_error *err)
         }
         return JB_ESYS;
     }
+    if (is_cut(s->opts.audit_path))
+        fputc('\n', s->audit);
     write_beginning(s);
     write_books(s);
     fflush(s->audit);

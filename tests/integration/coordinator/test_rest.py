@@ -190,6 +190,22 @@ class Audit(CoordinatorCase):
         denied = [line for line in self.lines() if line["kind"] == "denied"]
         self.assertEqual([d["reason"] for d in denied], ["BUSY"])
 
+    def test_the_checker_says_where_a_log_is_no_log(self):
+        for _ in range(5):
+            self.release(self.lease(ram=10))
+        self.assertEqual(self.daemon.stop(), 0)
+        with open(os.path.join(self.folder, "audit.jsonl"), "rb") as f:
+            whole = f.read()
+        half = whole.index(b"\n", len(whole) // 2) + 1
+        path = os.path.join(self.folder, "spoilt")
+        for said, text in (("empty", b""), ("cut off", whole[:half + 40]), ("too long", whole[:half] + b"x" * (16 << 20)),
+                           ("too long", whole[:half] + b"x" * (16 << 20) + b"\n" + whole[half:]),
+                           ("no whole object", whole + b"a\0b\n"), ("no beginning", whole[whole.index(b"\n") + 1:])):
+            with open(path, "wb") as f:
+                f.write(text)
+            done = subprocess.run([JIMBOTCTL, "resources", "audit", path], text=True, check=False, capture_output=True)
+            self.assertEqual((done.returncode, said in done.stderr), (1, True), done.stderr)
+
     def check(self, lines=None):
         path = os.path.join(self.folder, "audit.jsonl")
         if lines is not None:
@@ -212,7 +228,13 @@ class Audit(CoordinatorCase):
               for kind in ("granted", "ended", "books")}
         grant, end, book = at["granted"][3], at["ended"][2], at["books"][-2]
         for change, word in ((lambda x: x.pop(grant), "missing"), (lambda x: x.pop(end), "missing"),
-                             (lambda x: x.insert(end, x[end]), "was not held"),
+                             (lambda x: x.insert(end, x[end]), "there already"),
+                             (lambda x: x.extend(list(x)), "not later"),
+                             (lambda x: x.insert(end, x.pop(end + 1)), "out of its order"),
+                             (lambda x: x[grant].pop("sequence"), "without a sequence"),
+                             (lambda x: x[grant].pop("token"), "no token"),
+                             (lambda x: x[grant].update(kind="gifted"), "no kind of line"),
+                             (lambda x: x[grant].update(amount=str((1 << 64) - 1)), "more is leased"),
                              (lambda x: x[grant].update(amount="11"), "another amount"),
                              (lambda x: x[grant].update(token="1"), "does not grow"),
                              (lambda x: x[at["granted"][-1]].update(amount="2000"), "more is leased"),
@@ -250,6 +272,19 @@ class Restart(CoordinatorCase):
         done = subprocess.run([JIMBOTCTL, "resources", "audit", os.path.join(self.folder, "audit.jsonl")], text=True,
                               check=False, capture_output=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_a_log_that_was_cut_goes_on_in_a_line_of_its_own(self):
+        self.lease(ram=300, hold_ns=600 * SECOND)
+        path = os.path.join(self.folder, "audit.jsonl")
+        self.daemon.kill()
+        with open(path, "ab") as f:
+            f.write(b'{"kind":"granted","sequ')
+        self.again()
+        self.lease(ram=1)
+        self.assertEqual(self.daemon.stop(), 0)
+        done = subprocess.run([JIMBOTCTL, "resources", "audit", path], text=True, check=False, capture_output=True)
+        self.assertIn("1 problems", done.stdout, done.stderr)
+        self.assertIn("no whole object", done.stderr)
 
     def test_jimbotctl_shows_it_beside_the_daemon(self):
         self.lease(ram=300, lease_class="critical")
