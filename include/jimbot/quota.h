@@ -61,10 +61,10 @@
  * **The bound.** While every lease lasts at most H (max_hold_ns), a LOW waiter within its
  * component's ceiling, and within what is not in use without a lease, is due after 4 aging_ns. From
  * then on only those who became due before it go first: with n of them it has what it wants after
- * at most 4 aging_ns + (n + 1) H. A lease that is renewed counts as one: while anybody due wants
- * what it has, no renewal goes beyond H from its grant. Who is due goes by age alone: set aging_ns
- * well above what a line takes (its length times how long leases last). Beyond it, weights do not
- * count within a class.
+ * at most 4 aging_ns + (n + 1) H, and one H more where its component's ceiling was in the way. A
+ * lease that is renewed counts as one: while anybody due wants what it has, no renewal goes beyond
+ * H from its grant. Who is due goes by age alone: set aging_ns well above what a line takes (its
+ * length times how long leases last). Beyond it, weights do not count within a class.
  *
  * **Inversion.** With notice_ns a waiter does not have to wait for the end of leases of a lower
  * class, nor one within its guarantee for any of others, if their component keeps what it is

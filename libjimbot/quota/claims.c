@@ -76,7 +76,6 @@ static void insert(struct jbi_claim list[JBI_CLAIMS_MAX], uint32_t *n, const str
     list[at].rank = *rank;
     list[at].component = want->component;
     list[at].n = want->n;
-    list[at].mask = want->mask;
     memcpy(list[at].resource, want->resource, sizeof list[at].resource);
     memcpy(list[at].amount, want->amount, sizeof list[at].amount);
 }
@@ -94,6 +93,25 @@ static bool drop(struct jbi_claim list[JBI_CLAIMS_MAX], uint32_t *n, uint64_t id
     return true;
 }
 
+/* Below the ceiling of its component; UINT64_MAX: that has none. */
+static uint64_t own_room(const struct jbi_books *books, uint32_t component, uint32_t resource)
+{
+    const struct jbi_quota_share *share = jbi_share_get(books, component, resource);
+
+    if (share->ceiling >= jbi_books_limit(&books->resources[resource]))
+        return UINT64_MAX;
+    return share->ceiling > share->allocated ? share->ceiling - share->allocated : 0;
+}
+
+static bool has_ceiling(const struct jbi_books *books, const struct jbi_want *want)
+{
+    for (uint32_t i = 0; i < want->n; i++) {
+        if (own_room(books, want->component, want->resource[i]) != UINT64_MAX)
+            return true;
+    }
+    return false;
+}
+
 /* True when it claims something. */
 static bool add(const struct jbi_books *books, struct jbi_claims *claims,
                 const struct jbi_line_head *head)
@@ -107,11 +125,9 @@ static bool add(const struct jbi_books *books, struct jbi_claims *claims,
     fit = jbi_books_fit(books, &head->want, NULL);
     if (jbi_fit_is_others(fit))
         insert(claims->at, &claims->n, &rank, &head->want);
-    else if (is_due && fit == JBI_FIT_OWN)
+    if (is_due && fit != JBI_FIT_LATER && has_ceiling(books, &head->want))
         insert(claims->own, &claims->n_own, &rank, &head->want);
-    else
-        return false;
-    return true;
+    return jbi_fit_is_others(fit) || (is_due && fit == JBI_FIT_OWN);
 }
 
 void jbi_claims_collect(const struct jbi_books *books, struct jbi_claims *ret_claims)
@@ -152,14 +168,30 @@ const uint64_t *jbi_claims_before(const struct jbi_claims *claims, const struct 
     return kept;
 }
 
-bool jbi_claims_hold_back(const struct jbi_claims *claims, const struct jbi_rank *rank,
+/* Would what is left below the ceiling be too little for the claim? */
+static bool is_in_the_way(const struct jbi_books *books, const struct jbi_claim *claim,
                           const struct jbi_want *want)
+{
+    for (uint32_t i = 0; i < want->n; i++) {
+        uint64_t room = own_room(books, want->component, want->resource[i]);
+
+        for (uint32_t j = 0; j < claim->n; j++) {
+            if (claim->resource[j] == want->resource[i] &&
+                (want->amount[i] > room || claim->amount[j] > room - want->amount[i]))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool jbi_claims_hold_back(const struct jbi_books *books, const struct jbi_claims *claims,
+                          const struct jbi_rank *rank, const struct jbi_want *want)
 {
     for (uint32_t i = 0; i < claims->n_own; i++) {
         const struct jbi_claim *claim = &claims->own[i];
 
-        if (claim->component == want->component && (claim->mask & want->mask) &&
-            jbi_rank_is_before(&claim->rank, rank))
+        if (claim->component == want->component && jbi_rank_is_before(&claim->rank, rank) &&
+            is_in_the_way(books, claim, want))
             return true;
     }
     return false;

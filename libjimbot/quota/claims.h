@@ -2,7 +2,8 @@
  * claims.h: the order of service as one order over all heads of lines, and what is kept for whom.
  *
  * Invariant: what is kept for a claim is kept from whoever comes after it in the order, and from
- * nobody else; of a claim that its own ceiling stops, from its own component alone.
+ * nobody else. Below a ceiling it is kept from the component itself; while the ceiling is in the way
+ * of a claim, it keeps nothing from others.
  */
 #ifndef JBI_QUOTA_CLAIMS_H
 #define JBI_QUOTA_CLAIMS_H
@@ -24,14 +25,13 @@ struct jbi_claim {
     uint32_t n;
     uint32_t resource[JB_QUOTA_AMOUNTS_MAX];
     uint64_t amount[JB_QUOTA_AMOUNTS_MAX];
-    uint64_t mask;
 };
 
 /* In order. Of more there are the first. */
 struct jbi_claims {
     uint32_t n, n_own;
     struct jbi_claim at[JBI_CLAIMS_MAX];
-    struct jbi_claim own[JBI_CLAIMS_MAX]; /* of those whose own ceiling is in the way */
+    struct jbi_claim own[JBI_CLAIMS_MAX]; /* of due ones, below ceilings of their components */
 };
 
 struct jbi_rank jbi_rank_of(const struct jbi_books *books, const struct jbi_line_head *head);
@@ -52,8 +52,8 @@ bool jbi_claims_update(const struct jbi_books *books, struct jbi_claims *claims,
 const uint64_t *jbi_claims_before(const struct jbi_claims *claims, const struct jbi_rank *rank,
                                   uint64_t kept[JB_QUOTA_RESOURCES_MAX]);
 
-/* Does its component have to leave a resource of it to one of its own that is due? */
-bool jbi_claims_hold_back(const struct jbi_claims *claims, const struct jbi_rank *rank,
-                          const struct jbi_want *want);
+/* Does its component have to leave what is below its ceiling to one of its own that is due? */
+bool jbi_claims_hold_back(const struct jbi_books *books, const struct jbi_claims *claims,
+                          const struct jbi_rank *rank, const struct jbi_want *want);
 
 #endif

@@ -73,7 +73,7 @@ uint64_t jbi_queue_choose(const struct jbi_books *books)
 
         if ((best_at && jbi_rank_is_before(&best, &rank)) ||
             jbi_books_fit(books, &head.want, jbi_claims_before(&claims, &rank, kept)) != JBI_FITS ||
-            jbi_claims_hold_back(&claims, &rank, &head.want) ||
+            jbi_claims_hold_back(books, &claims, &rank, &head.want) ||
             (!jbi_rank_is_due(&rank) && is_kept_out(books, &head.want)))
             continue;
         best = rank;

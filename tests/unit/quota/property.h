@@ -137,22 +137,37 @@ static bool is_held_up(uint32_t component, const uint64_t amount[N_RES])
     return false;
 }
 
-static uint32_t mask_of(const uint64_t amount[N_RES])
+/* Below a ceiling of its component, would this one leave too little for that one? */
+static bool is_in_the_way(const struct waiting *one, const struct waiting *due)
 {
-    uint32_t mask = 0;
-
-    for (uint32_t i = 0; i < N_RES; i++)
-        mask |= (uint32_t)(amount[i] != 0) << i;
-    return mask;
+    for (uint32_t i = 0; i < N_RES; i++) {
+        if (one->component == due->component && one->amount[i] && due->amount[i] &&
+            ceiling_of(one->component, i) < limit_of(i) &&
+            sum_of(i, one->component) + one->amount[i] + due->amount[i] >
+                ceiling_of(one->component, i))
+            return true;
+    }
+    return false;
 }
 
-/* No head of a line fits, beside what is kept for those that are due: from everybody, or from its
- * own component alone where that one's ceiling is in the way. One that has to wait for what is
+/* Is it in the way of one that is due, of the first n? */
+static bool is_held_back(const struct waiting *one, const struct waiting *due[IN_LINE], uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_in_the_way(one, due[i]))
+            return true;
+    }
+    return false;
+}
+
+/* No head of a line fits, beside what is kept for those that are due: from everybody, or where their
+ * own ceiling is in the way from their own component alone. One that has to wait for what is
  * foreign is no head. */
 static void check_heads(const bool waits[IN_LINE])
 {
     bool is_head[IN_LINE], is_done[IN_LINE] = {false};
-    uint32_t kept_in[N_COMPONENTS] = {0};
+    const struct waiting *before[IN_LINE];
+    uint32_t n_before = 0;
     uint64_t kept[N_RES] = {0};
 
     for (uint32_t i = 0; i < n_in_line; i++) {
@@ -163,16 +178,14 @@ static void check_heads(const bool waits[IN_LINE])
     for (uint32_t i = next_due(is_head, is_done); i < IN_LINE; i = next_due(is_head, is_done)) {
         const struct waiting *due = &in_line[i];
 
-        must(!fits(due->component, due->amount, kept) ||
-             (kept_in[due->component] & mask_of(due->amount)));
-        if (is_held_up(due->component, due->amount))
-            kept_in[due->component] |= mask_of(due->amount);
+        must(!fits(due->component, due->amount, kept) || is_held_back(due, before, n_before));
+        before[n_before++] = due;
         for (uint32_t j = 0; j < N_RES && !is_held_up(due->component, due->amount); j++)
             kept[j] += due->amount[j];
     }
     for (uint32_t i = 0; i < n_in_line && now_ns >= promised_until_ns; i++)
         must(!is_head[i] || is_done[i] || !fits(in_line[i].component, in_line[i].amount, kept) ||
-             (kept_in[in_line[i].component] & mask_of(in_line[i].amount)));
+             is_held_back(&in_line[i], before, n_before));
 }
 
 #endif
