@@ -259,8 +259,6 @@ static int poll_inside(jb_coord *coord, const jb_ticket *ticket, jb_lease *ret_l
         jbi_queue_serve(books);
         if (waiter->state == JBI_WAITER_WAITING && jbi_coord_bury_inside(coord))
             jbi_queue_serve(books);
-        if (waiter->state == JBI_WAITER_WAITING && waiter->until_ns <= books->head->now_ns)
-            jbi_queue_time_out(books, ticket->slot);
     }
     if (waiter->state == JBI_WAITER_WAITING)
         return 0;

@@ -136,7 +136,8 @@ void jbi_queue_forget(const struct jbi_books *books, uint32_t slot)
     jbi_undo_commit(&books->undo);
 }
 
-void jbi_queue_time_out(const struct jbi_books *books, uint32_t slot)
+/* From its line; its slot stays until somebody asks. */
+static void time_out_one(const struct jbi_books *books, uint32_t slot)
 {
     struct jbi_quota_waiter *waiter = &books->waiters[slot];
     struct jbi_want want;
@@ -216,7 +217,7 @@ static bool time_out(struct jbi_books *books, uint64_t by_ns)
         if (books->waiters[slot].state != JBI_WAITER_WAITING)
             continue;
         if (until_ns <= by_ns && until_ns != UINT64_MAX) {
-            jbi_queue_time_out(books, slot);
+            time_out_one(books, slot);
             ring_bell(books, slot);
             is_any = true;
         } else if (until_ns < soonest) {

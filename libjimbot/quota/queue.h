@@ -34,10 +34,6 @@ uint32_t jbi_queue_cancel(const struct jbi_books *books, uint32_t slot, uint32_t
 /* Give up the slot of one that is in no line any more. One step, committed. */
 void jbi_queue_forget(const struct jbi_books *books, uint32_t slot);
 
-/* Take one whose time ran out from its line; its slot stays until somebody asks. One step,
- * committed. */
-void jbi_queue_time_out(const struct jbi_books *books, uint32_t slot);
-
 /* Grant whatever can be granted, in order; then see who has to be given notice. */
 void jbi_queue_serve(struct jbi_books *books);
 
