@@ -77,6 +77,15 @@ static inline jb_want want_of(uint32_t component, uint32_t lease_class, const jb
         .component = component, .lease_class = lease_class, .n_amounts = 1, .amounts = amount};
 }
 
+static inline int try_as(jb_coord *coord, uint32_t component, uint32_t lease_class, uint64_t n,
+                         jb_lease *ret_lease)
+{
+    jb_amount amount = {.resource = MEM, .amount = n};
+    jb_want want = want_of(component, lease_class, &amount);
+
+    return jb_coord_try(coord, &want, ret_lease);
+}
+
 static inline int try_mem(jb_coord *coord, uint32_t component, uint64_t n, uint64_t hold_ns,
                           jb_lease *ret_lease)
 {

@@ -138,6 +138,107 @@ START_TEST(test_one_served_out_of_order_does_not_change_the_others_parts)
 }
 END_TEST
 
+/* Always in line for the same again. */
+struct stream {
+    jb_want want;
+    jb_ticket ticket;
+};
+
+static void run_for(jb_coord *coord, struct stream *streams, uint32_t n, uint64_t ns)
+{
+    for (uint64_t end_ns = test_now_ns + ns; test_now_ns < end_ns; test_now_ns += MS) {
+        for (uint32_t i = 0; i < n; i++) {
+            jb_lease lease;
+
+            if (streams[i].ticket.id == 0 || jb_coord_poll(coord, &streams[i].ticket, &lease) == 1)
+                must(jb_coord_request(coord, &streams[i].want, &streams[i].ticket) == 0);
+        }
+    }
+}
+
+static uint64_t used_mem(jb_coord *coord, uint32_t component)
+{
+    jb_share_info info;
+
+    must(jb_coord_share_at(coord, component, MEM, &info) == 0);
+    return info.used_ns;
+}
+
+/* Carol waits all along, for more than comes free at a time, or behind all others for what she used
+ * of another resource; alice runs alone, and bob comes. */
+START_TEST(test_who_comes_late_gets_no_more_than_its_share)
+{
+    const jb_component_spec components[] = {{.name = "a"}, {.name = "b"}, {.name = "c"}};
+    const jb_amount half = {.resource = MEM, .amount = 50}, all = {.resource = GPU, .amount = 1000};
+    const jb_amount carols[2][2] = {
+        {{.resource = MEM, .amount = 100}},
+        {{.resource = MEM, .amount = 50}, {.resource = GPU, .amount = 1}}};
+    jb_want used = want_of(CAROL, JB_CLASS_NORMAL, &all);
+    jb_want waits = want_of(CAROL, JB_CLASS_NORMAL, carols[_i]);
+    struct stream streams[4];
+    uint64_t alice;
+    jb_coord_opts opts;
+    jb_coord *coord;
+    jb_ticket ticket;
+    jb_lease lease;
+
+    small_opts(&opts);
+    opts.components = components;
+    opts.aging_ns = 1000000 * S;
+    coord = open_coord(NULL, &opts);
+    must(jb_coord_try(coord, &used, &lease) == 0);
+    test_now_ns += 100 * S;
+    must(jb_lease_release(coord, &lease) == 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        streams[i] = (struct stream){.want = want_of(i / 2, JB_CLASS_NORMAL, &half)};
+        streams[i].want.hold_ns = 10 * MS;
+    }
+    run_for(coord, streams, 1, 5 * MS);
+    run_for(coord, streams, 2, 5 * MS);
+    waits.n_amounts = 1 + (uint32_t)_i;
+    must(jb_coord_request(coord, &waits, &ticket) == 0);
+    run_for(coord, streams, 2, 2 * S);
+    alice = used_mem(coord, ALICE);
+    run_for(coord, streams, 4, S);
+    must(jb_coord_poll(coord, &ticket, &lease) == 0);
+    alice = used_mem(coord, ALICE) - alice;
+    ck_assert_uint_le(used_mem(coord, BOB), alice + 20 * MS);
+    ck_assert_uint_le(alice, used_mem(coord, BOB) + 20 * MS);
+    finish(coord);
+}
+END_TEST
+
+/* Both had leases of 10 ms, and bob one of a nanosecond after it; both want all places. */
+START_TEST(test_a_lease_of_a_moment_does_not_make_the_next_ones_cheap)
+{
+    const jb_component_spec components[] = {{.name = "a"}, {.name = "b"}, {.name = "c"}};
+    uint32_t n[2] = {0, 0};
+    jb_ticket tickets[100][2];
+    jb_coord_opts opts;
+    jb_lease lease, holder;
+    jb_coord *coord;
+
+    small_opts(&opts);
+    opts.components = components;
+    opts.max_leases = opts.max_waiters = 200;
+    coord = open_coord(NULL, &opts);
+    for (uint32_t i = 0; i < 3; i++) {
+        must(try_mem(coord, i ? BOB : ALICE, 1, 0, &lease) == 0);
+        test_now_ns += i < 2 ? 10 * MS : 1;
+        must(jb_lease_release(coord, &lease) == 0);
+    }
+    must(try_mem(coord, CAROL, 100, 0, &holder) == 0);
+    for (uint32_t i = 0; i < 200; i++)
+        tickets[i / 2][i % 2] = ask_mem(coord, i % 2, JB_CLASS_NORMAL, 1);
+    must(jb_lease_release(coord, &holder) == 0);
+    for (uint32_t i = 0; i < 200; i++)
+        n[i % 2] += jb_coord_poll(coord, &tickets[i / 2][i % 2], &lease) == 1;
+    ck_assert_uint_eq(n[ALICE] + n[BOB], 100);
+    ck_assert_uint_ge(n[ALICE], 40);
+    finish(coord);
+}
+END_TEST
+
 /* Others of every higher class without end, each held for up to H; n of them may be due before. */
 START_TEST(test_low_waits_no_longer_than_the_bound)
 {
@@ -190,6 +291,8 @@ int main(void)
     tcase_add_loop_test(tcase, test_any_interval_of_backlog_is_fair_within_a_step_of_each, 0, 4);
     tcase_add_test(tcase, test_leases_side_by_side_go_by_weight_however_short);
     tcase_add_test(tcase, test_one_served_out_of_order_does_not_change_the_others_parts);
+    tcase_add_loop_test(tcase, test_who_comes_late_gets_no_more_than_its_share, 0, 2);
+    tcase_add_test(tcase, test_a_lease_of_a_moment_does_not_make_the_next_ones_cheap);
     tcase_add_loop_test(tcase, test_low_waits_no_longer_than_the_bound, 0, 4);
     return suite_run(suite);
 }

@@ -177,6 +177,24 @@ START_TEST(test_nothing_is_kept_for_one_that_what_is_foreign_makes_impossible)
 }
 END_TEST
 
+START_TEST(test_one_that_what_is_foreign_makes_impossible_holds_up_nobody_in_its_line)
+{
+    jb_coord *coord = small_coord();
+    jb_ticket big, small;
+    jb_lease lease;
+
+    ck_assert_int_eq(jb_coord_set_foreign(coord, MEM, 30), 0);
+    big = ask_mem(coord, ALICE, JB_CLASS_LOW, 80);
+    small = ask_mem(coord, ALICE, JB_CLASS_LOW, 10);
+    ck_assert(is_granted(coord, &small, &lease));
+    ck_assert_int_eq(jb_lease_release(coord, &lease), 0);
+    ck_assert(!is_granted(coord, &big, &lease));
+    ck_assert_int_eq(jb_coord_set_foreign(coord, MEM, 20), 0);
+    ck_assert(is_granted(coord, &big, &lease));
+    finish(coord);
+}
+END_TEST
+
 START_TEST(test_leases_of_one_class_go_by_weight)
 {
     jb_coord *coord = full(small_coord());
@@ -270,6 +288,26 @@ START_TEST(test_nobody_is_granted_anything_after_his_time)
 }
 END_TEST
 
+START_TEST(test_a_clock_at_either_end_times_nobody_out_before_his_time)
+{
+    jb_coord *coord = small_coord();
+    jb_ticket patient, hasty;
+    jb_lease lease;
+
+    test_now_ns = 0;
+    (void)full(coord);
+    patient = ask_for(coord, ALICE, 10, 0);
+    hasty = ask_for(coord, BOB, 10, 5);
+    ck_assert(!is_granted(coord, &patient, &lease));
+    ck_assert(!is_granted(coord, &hasty, &lease));
+    test_now_ns = 5;
+    ck_assert_int_eq(jb_coord_poll(coord, &hasty, &lease), JB_ETIMEDOUT);
+    test_now_ns = UINT64_MAX;
+    ck_assert(!is_granted(coord, &patient, &lease));
+    finish(coord);
+}
+END_TEST
+
 START_TEST(test_cancelling_what_was_granted_meanwhile_gives_it_back)
 {
     jb_coord *coord = full(small_coord());
@@ -322,11 +360,14 @@ int main(void)
     tcase_add_test(tcase, test_low_is_served_within_the_bound_under_endless_high);
     tcase_add_test(tcase, test_what_a_due_one_wants_is_kept_for_it);
     tcase_add_test(tcase, test_nothing_is_kept_for_one_that_what_is_foreign_makes_impossible);
+    tcase_add_test(tcase,
+                   test_one_that_what_is_foreign_makes_impossible_holds_up_nobody_in_its_line);
     tcase_add_test(tcase, test_leases_of_one_class_go_by_weight);
     tcase_add_test(tcase, test_a_guarantee_goes_before_a_class);
     tcase_add_test(tcase, test_a_ceiling_holds_and_keeps_nobody_else_out);
     tcase_add_test(tcase, test_a_waiter_leaves_when_its_time_is_over_or_it_says_so);
     tcase_add_test(tcase, test_nobody_is_granted_anything_after_his_time);
+    tcase_add_test(tcase, test_a_clock_at_either_end_times_nobody_out_before_his_time);
     tcase_add_test(tcase, test_cancelling_what_was_granted_meanwhile_gives_it_back);
     tcase_add_test(tcase, test_dominant_shares_are_levelled);
     return suite_run(suite);
