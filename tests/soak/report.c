@@ -102,8 +102,7 @@ void report_totals(struct soak *soak)
            ul(deeds->n_recovered), ul(deeds->n_kill_rounds), deeds->n_timed);
     if (deeds->n_halts)
         printf("  the machine gave the soak no turn %u times, for %.1f s at most; what was awaited "
-               "then "
-               "is not timed\n",
+               "then is not timed\n",
                deeds->n_halts, (double)deeds->longest_halt_ns / 1e9);
     print_times("kill to the next event read:", deeds->first_us, deeds->n_timed);
     print_times("kill to two rings read:", deeds->lap_us, deeds->n_timed);

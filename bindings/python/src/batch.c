@@ -358,10 +358,8 @@ static void batch_dealloc(jbpy_batch *self)
     Py_DECREF(type);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef batch_methods[] = {
-    {"column", METHOD(batch_column), METH_VARARGS | METH_KEYWORDS,
+    {"column", METHOD(batch_column), KEYWORDS,
      "One field of every event as an array, dtype 'f8' (NaN where absent) or 'i8' (0 where absent);"
      " with_valid=True: (values, mask)."},
     {"strings", METHOD(batch_strings), METH_O,

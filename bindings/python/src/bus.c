@@ -221,22 +221,15 @@ static void bus_dealloc(jbpy_bus *self)
     Py_DECREF(type);
 }
 
-#define KEYWORDS   (METH_VARARGS | METH_KEYWORDS)
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef bus_methods[] = {
     {"open", METHOD(bus_open), KEYWORDS | METH_CLASS,
      "Attach to the bus of that name, or create it. None: an anonymous bus.\n"
      "\n"
-     "capacity (bytes), max_topics, max_subs, max_peers, mode and stall_after_ns matter to who "
-     "creates it;\n"
-     "stall_after_ns: how long a live publisher may stand between claim and commit before its "
-     "event is\n"
-     "cancelled, 0 for ever. budget_bytes: of this handle, the most bytes of its events that wait "
-     "for\n"
-     "lossless subscriptions (jimbot.Full beyond it), 0 no limit. keep: it outlives its last "
-     "peer.\n"
-     "Layout, Permission, NotFound, Limit, Timeout, System, Invalid."},
+     "capacity (bytes), max_topics, max_subs, max_peers, mode and stall_after_ns matter to who\n"
+     "creates it; stall_after_ns: how long a live publisher may stand between claim and commit\n"
+     "before its event is cancelled, 0 for ever. budget_bytes: of this handle, the most bytes of\n"
+     "its events that wait for lossless subscriptions (jimbot.Full beyond it), 0 no limit. keep:\n"
+     "it outlives its last peer. Layout, Permission, NotFound, Limit, Timeout, System, Invalid."},
     {"create", METHOD(bus_create), KEYWORDS | METH_CLASS, "Create a bus that must not exist yet."},
     {"attach", METHOD(bus_attach), KEYWORDS | METH_CLASS, "Attach to a bus that must exist."},
     {"close", METHOD(bus_close), METH_NOARGS,
@@ -244,31 +237,24 @@ static PyMethodDef bus_methods[] = {
     {"publish", METHOD(jbpy_bus_publish), KEYWORDS,
      "Publish one event: a payload under a type name, or a whole event on a topic or None.\n"
      "\n"
-     "key: what it is about within its topic, 32 bits. timeout: seconds to wait for room, None for "
-     "ever.\n"
-     "Full (nothing was published), TooBig, Parse, EventError, Proto, Limit, Invalid; TypeError "
-     "and\n"
-     "ValueError name the place in the value."},
+     "key: what it is about within its topic, 32 bits. timeout: seconds to wait for room, None\n"
+     "for ever. Full (nothing was published), TooBig, Parse, EventError, Proto, Limit, Invalid;\n"
+     "TypeError and ValueError name the place in the value."},
     {"publish_many", METHOD(jbpy_bus_publish_many), KEYWORDS,
      "Publish the events of an iterable and return how many.\n"
      "\n"
-     "Each item is what publish() takes; keys: an iterable of as many integers of 32 bits. They go "
-     "in\n"
-     "batches of at most 4096 events and a quarter of the ring, each visible as a whole or not at "
-     "all.\n"
-     "timeout: seconds for the whole call. As publish(); the exception's n_published says how many "
-     "went\n"
-     "before, in order, so items[n_published:] is what remains."},
+     "Each item is what publish() takes; keys: an iterable of as many integers of 32 bits. They\n"
+     "go in batches of at most 4096 events and a quarter of the ring, each visible as a whole or\n"
+     "not at all. timeout: seconds for the whole call. As publish(); the exception's n_published\n"
+     "says how many went before, in order, so items[n_published:] is what remains."},
     {"publish_columns", METHOD(jbpy_bus_publish_columns), KEYWORDS,
      "Publish one event for each row of some arrays and return how many.\n"
      "\n"
-     "columns: member of the payload -> an array of one dimension (bool, integers, float32, "
-     "float64, native\n"
-     "byte order), a list, or one value for all rows; all of one length. keys: an array of "
-     "integers below\n"
-     "2**32. priority, source, subtype: of each event. Batches, timeout and n_published as "
-     "publish_many().\n"
-     "TypeError or ValueError: a column is none. OverflowError: a number needs more than 63 bits."},
+     "columns: member of the payload -> an array of one dimension (bool, integers, float32,\n"
+     "float64, native byte order), a list, or one value for all rows; all of one length. keys:\n"
+     "an array of integers below 2**32. priority, source, subtype: of each event. Batches,\n"
+     "timeout and n_published as publish_many(). TypeError or ValueError: a column is none.\n"
+     "OverflowError: a number needs more than 63 bits."},
     {"request", METHOD(jbpy_bus_request), KEYWORDS,
      "Ask, wait without the GIL up to timeout seconds (default 1; None: for ever), and return the "
      "reply, an Event; or jimbot.Timeout."},
@@ -279,15 +265,12 @@ static PyMethodDef bus_methods[] = {
     {"subscribe", METHOD(jbpy_bus_subscribe), KEYWORDS,
      "Subscribe to a pattern or several, and return a Subscription.\n"
      "\n"
-     "policy: 'lossless' (publishers wait for it), 'latest' (it is overtaken and told n_missed) "
-     "or\n"
-     "'conflate' (the newest of each topic and key). start: 'now' or 'oldest'. high_first: "
-     "lossless only,\n"
-     "events of high priority before all others. evict_after_ns: lossless only, how long "
-     "publishers wait\n"
-     "for one that stands still, 0 for ever. wait: 'block', 'spin' (for spin_ns, then it sleeps) "
-     "or\n"
-     "'busy'. name: shown in statistics. Invalid: not a pattern; Limit: max_subs are open."},
+     "policy: 'lossless' (publishers wait for it), 'latest' (it is overtaken and told n_missed)\n"
+     "or 'conflate' (the newest of each topic and key). start: 'now' or 'oldest'. high_first:\n"
+     "lossless only, events of high priority before all others. evict_after_ns: lossless only,\n"
+     "how long publishers wait for one that stands still, 0 for ever. wait: 'block', 'spin' (for\n"
+     "spin_ns, then it sleeps) or 'busy'. name: shown in statistics. Invalid: not a pattern;\n"
+     "Limit: max_subs are open."},
     {"join", METHOD(jbpy_bus_join), KEYWORDS,
      "Become a Worker of a consumer group, which the first one makes: each event of the pattern "
      "goes to one of its workers, which acknowledges it."},

@@ -293,22 +293,20 @@ static PyObject *coord_get_closed(jbpy_coord *self, void *ignored)
     return PyBool_FromLong(self->coord == NULL);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef coord_methods[] = {
-    {"acquire", METHOD(coord_acquire), METH_VARARGS | METH_KEYWORDS,
+    {"acquire", METHOD(coord_acquire), KEYWORDS,
      "A Lease on {resource: amount}, waiting up to timeout seconds (None: for ever). None when "
      "timeout is 0 and it is not free. Timeout, TooBig (never), Limit, NotFound, Invalid."},
-    {"request", METHOD(coord_request), METH_VARARGS | METH_KEYWORDS,
+    {"request", METHOD(coord_request), KEYWORDS,
      "Stand in line and return the Ticket; timeout is how long to stay (None or 0: without end)."},
-    {"take", METHOD(jbpy_coord_take), METH_VARARGS | METH_KEYWORDS,
+    {"take", METHOD(jbpy_coord_take), KEYWORDS,
      "Reserve {resource: amount} of rates: a Usage; None when taken for good; or the nanoseconds "
      "to wait when the limits did not allow it within timeout seconds."},
-    {"request_take", METHOD(jbpy_coord_request_take), METH_VARARGS | METH_KEYWORDS,
+    {"request_take", METHOD(jbpy_coord_request_take), KEYWORDS,
      "Stand in line for {resource: amount} of rates for timeout seconds (None: without end), and "
      "return the UsageTicket."},
     {"limits", METHOD(jbpy_coord_limits), METH_NOARGS, "Every limit, as a list of dicts."},
-    {"correct", METHOD(jbpy_coord_correct), METH_VARARGS | METH_KEYWORDS,
+    {"correct", METHOD(jbpy_coord_correct), KEYWORDS,
      "What the service says of a limit, by its place in limits()."},
     {"block", METHOD(jbpy_coord_block), METH_VARARGS,
      "Give nothing of a resource for so many nanoseconds."},

@@ -19,6 +19,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "method.h"
+
 enum {
     JBPY_N_ENCODERS = 4,     /* kept for reuse; more are made when more are in use at once */
     JBPY_N_ERRORS = 64,      /* status codes are -1 .. -63 */

@@ -277,11 +277,10 @@ static void event_dealloc(jbpy_event *self)
 }
 
 static PyMethodDef event_methods[] = {
-    {"to_dict", (PyCFunction)(void (*)(void))event_to_dict, METH_NOARGS,
+    {"to_dict", METHOD(event_to_dict), METH_NOARGS,
      "The whole event as its client sent it, as a dict."},
-    {"to_json", (PyCFunction)(void (*)(void))event_to_json, METH_VARARGS | METH_KEYWORDS,
-     "The whole event as JSON text, in a dialect."},
-    {"to_command", (PyCFunction)(void (*)(void))event_to_command, METH_NOARGS,
+    {"to_json", METHOD(event_to_json), KEYWORDS, "The whole event as JSON text, in a dialect."},
+    {"to_command", METHOD(event_to_command), METH_NOARGS,
      "The command it is, or jimbot.EventError."},
     {NULL, NULL, 0, NULL},
 };

@@ -323,19 +323,17 @@ static void ticket_dealloc(ticket_object *self)
     Py_DECREF(type);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef lease_methods[] = {
     {"release", METHOD(lease_release), METH_NOARGS,
      "End it. NotFound when it had ended: somebody else may have what it stood for."},
-    {"renew", METHOD(lease_renew), METH_VARARGS | METH_KEYWORDS,
+    {"renew", METHOD(lease_renew), KEYWORDS,
      "Move the deadline to hold_ns nanoseconds from now; 0: as long as at first. NotFound (it has "
      "ended), State (it was given notice)."},
     {"shrink", METHOD(lease_shrink), METH_VARARGS,
      "Keep so much of a resource and give the rest back. NotFound, Invalid."},
     {"check", METHOD(lease_check), METH_NOARGS,
      "True: it goes on. False: it was given notice, finish. NotFound: it has ended."},
-    {"next", METHOD(lease_next), METH_VARARGS | METH_KEYWORDS,
+    {"next", METHOD(lease_next), KEYWORDS,
      "End this slice of a resource and begin another of so much of it. Timeout, NotFound; there is "
      "no slice then."},
     {"is_due", METHOD(lease_is_due), METH_O,
@@ -374,7 +372,7 @@ PyType_Spec jbpy_lease_spec = {
 static PyMethodDef ticket_methods[] = {
     {"poll", METHOD(ticket_poll), METH_NOARGS,
      "The Lease when it is our turn, else None; never waits. Timeout, NotFound."},
-    {"wait", METHOD(ticket_wait), METH_VARARGS | METH_KEYWORDS,
+    {"wait", METHOD(ticket_wait), KEYWORDS,
      "As poll(), after up to timeout seconds (None, the default: for ever)."},
     {"cancel", METHOD(ticket_cancel), METH_NOARGS,
      "Leave the line; a lease that was granted meanwhile is released."},

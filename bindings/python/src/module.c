@@ -430,9 +430,8 @@ static const char to_json_doc[] =
     "for events of this type), ValueError (no such dialect).";
 
 static PyMethodDef core_methods[] = {
-    {"encode", (PyCFunction)(void (*)(void))core_encode, METH_VARARGS | METH_KEYWORDS, encode_doc},
-    {"to_json", (PyCFunction)(void (*)(void))core_to_json, METH_VARARGS | METH_KEYWORDS,
-     to_json_doc},
+    {"encode", METHOD(core_encode), KEYWORDS, encode_doc},
+    {"to_json", METHOD(core_to_json), KEYWORDS, to_json_doc},
     {"canonical", core_canonical, METH_O,
      "The one form of a serialised jimbot.v1.Event: equal events, equal bytes."},
     {"unlink", core_unlink, METH_O, "Remove the name of a bus."},

@@ -252,8 +252,6 @@ static void client_dealloc(jbpy_client *self)
     Py_DECREF(type);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef client_methods[] = {
     {"publish", METHOD(client_publish), METH_VARARGS, "publish(data, topic, key)"},
     {"send_command", METHOD(client_send_command), METH_VARARGS, "send_command(name, id, *params)"},
@@ -333,7 +331,7 @@ static void remote_free(void *module)
 }
 
 static PyMethodDef remote_methods[] = {
-    {"open", METHOD(remote_open), METH_VARARGS | METH_KEYWORDS,
+    {"open", METHOD(remote_open), KEYWORDS,
      "open(url, **options) -> Client; the options of jb_client_opts, 0: the default"},
     {NULL, NULL, 0, NULL},
 };

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "method.h"
+
 typedef struct jbpy_remote_state {
     PyTypeObject *client_type;
     PyTypeObject *sub_type;

@@ -211,8 +211,6 @@ static void sub_dealloc(jbpy_client_sub *self)
     Py_DECREF(type);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef sub_methods[] = {
     {"poll", METHOD(sub_poll), METH_VARARGS, "poll(n_max) -> list of tuples"},
     {"wait", METHOD(sub_wait), METH_VARARGS, "wait(timeout_ns) -> whether to look"},

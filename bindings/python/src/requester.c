@@ -186,9 +186,6 @@ static void requester_dealloc(jbpy_requester *self)
     Py_DECREF(type);
 }
 
-#define KEYWORDS   (METH_VARARGS | METH_KEYWORDS)
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef requester_methods[] = {
     {"send", METHOD(requester_send), KEYWORDS,
      "Publish a request and return its id; it has its outcome within timeout seconds (default 1; "
@@ -196,12 +193,10 @@ static PyMethodDef requester_methods[] = {
      "unanswered."},
     {"request", METHOD(requester_request), KEYWORDS,
      "Ask, wait without the GIL, and return the reply, an Event; or jimbot.Timeout. Nothing else "
-     "may "
-     "be in flight."},
+     "may be in flight."},
     {"poll", METHOD(requester_poll), KEYWORDS,
      "Take the outcomes there are, in their order, as a list of Outcome; wait up to timeout "
-     "seconds "
-     "(None: for ever) for the first."},
+     "seconds (None: for ever) for the first."},
     {"cancel", METHOD(requester_cancel), METH_O,
      "Have no more interest in a request: no outcome. False when it was not in flight."},
     {"stats", METHOD(requester_stats), METH_NOARGS,

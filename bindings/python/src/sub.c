@@ -288,16 +288,13 @@ static void sub_dealloc(jbpy_sub *self)
     Py_DECREF(type);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef sub_methods[] = {
-    {"poll", METHOD(sub_poll), METH_VARARGS | METH_KEYWORDS,
+    {"poll", METHOD(sub_poll), KEYWORDS,
      "Take up to max_events as a Batch; wait up to timeout seconds (None: for ever) for the "
      "first."},
     {"fileno", METHOD(sub_fileno), METH_NOARGS,
      "A descriptor for selectors and asyncio: readable until a poll() finds nothing. Wait on it, "
-     "do "
-     "not read or close it. -1 once closed."},
+     "do not read or close it. -1 once closed."},
     {"stats", METHOD(jbpy_sub_stats), METH_NOARGS, "Counters, as a dict."},
     {"close", METHOD(sub_close), METH_NOARGS,
      "End it; a thread that waits in it gets jimbot.Closed."},

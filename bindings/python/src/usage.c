@@ -318,8 +318,6 @@ static void usage_dealloc(usage_object *self)
     Py_DECREF(type);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef usage_methods[] = {
     {"commit", METHOD(usage_commit), METH_VARARGS,
      "Say what was used, {resource: amount}; what is not named was used as reserved. NotFound: it "

@@ -100,13 +100,10 @@ static void usage_ticket_dealloc(usage_ticket_object *self)
     Py_DECREF(type);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef usage_ticket_methods[] = {
     {"poll", METHOD(usage_ticket_poll), METH_NOARGS,
      "The Usage, when it is our turn; else nanoseconds, before which it is not. Timeout, TooBig: "
-     "it "
-     "is over."},
+     "it is over."},
     {"cancel", METHOD(usage_ticket_cancel), METH_NOARGS,
      "Leave the line; what was reserved meanwhile is given back."},
     {NULL, NULL, 0, NULL},

@@ -364,10 +364,8 @@ static void worker_dealloc(jbpy_worker *self)
     Py_DECREF(type);
 }
 
-#define METHOD(fn) ((PyCFunction)(void (*)(void))(fn))
-
 static PyMethodDef worker_methods[] = {
-    {"take", METHOD(worker_take), METH_VARARGS | METH_KEYWORDS,
+    {"take", METHOD(worker_take), KEYWORDS,
      "Take up to max_events that no other worker has as a Batch; wait up to timeout seconds (None: "
      "for ever) for the first."},
     {"ack", METHOD(worker_ack), METH_O,
