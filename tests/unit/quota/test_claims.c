@@ -97,6 +97,31 @@ START_TEST(test_a_due_one_at_its_ceiling_holds_up_its_component_in_what_it_wants
 }
 END_TEST
 
+/* What alice waits for beside it is bob's: while her others went on below her ceiling, it would be
+ * in the way when he gives back. */
+START_TEST(test_what_is_below_its_ceiling_is_kept_while_a_due_one_waits_for_others)
+{
+    jb_share_spec share = {.component = ALICE, .resource = MEM, .ceiling = 50};
+    jb_coord *coord = bound_coord(&share, 0);
+    jb_amount both[] = {{.resource = GPU, .amount = 1000}, {.resource = MEM, .amount = 40}};
+    jb_want gpu = want_of(BOB, JB_CLASS_NORMAL, both);
+    jb_want want = want_of(ALICE, JB_CLASS_LOW, both);
+    jb_lease of_bob, lease;
+    jb_ticket low;
+
+    want.n_amounts = 2;
+    ck_assert_int_eq(jb_coord_try(coord, &gpu, &of_bob), 0);
+    ck_assert_int_eq(jb_coord_request(coord, &want, &low), 0);
+    test_now_ns += LOW_IS_DUE_NS;
+    ck_assert_int_eq(try_as(coord, ALICE, JB_CLASS_CRITICAL, 11, &lease), JB_EAGAIN);
+    ck_assert_int_eq(try_as(coord, ALICE, JB_CLASS_CRITICAL, 10, &lease), 0);
+    ck_assert_int_eq(try_as(coord, BOB, JB_CLASS_LOW, 50, &lease), 0);
+    ck_assert_int_eq(jb_lease_release(coord, &of_bob), 0);
+    ck_assert_int_eq(jb_coord_poll(coord, &low, &lease), 1);
+    finish(coord);
+}
+END_TEST
+
 START_TEST(test_renewals_give_way_to_a_due_one_at_the_ceiling_of_their_component)
 {
     jb_share_spec share = {.component = ALICE, .resource = MEM, .ceiling = 50};
@@ -173,6 +198,7 @@ int main(void)
     tcase_add_test(tcase, test_low_is_served_within_the_bound_under_high_of_its_own_component);
     tcase_add_test(tcase, test_a_low_at_its_ceiling_is_served_within_the_bound_under_its_own_high);
     tcase_add_test(tcase, test_a_due_one_at_its_ceiling_holds_up_its_component_in_what_it_wants);
+    tcase_add_test(tcase, test_what_is_below_its_ceiling_is_kept_while_a_due_one_waits_for_others);
     tcase_add_test(tcase, test_renewals_give_way_to_a_due_one_at_the_ceiling_of_their_component);
     tcase_add_test(tcase, test_lines_at_their_own_ceiling_take_no_other_claims_place);
     return suite_run(suite);
