@@ -154,8 +154,7 @@ static int in_component(reader *r, const char *name, const char *key, const char
 {
     config *c = r->c;
     int i = section(c->component_names, &c->coord.n_components, JB_QUOTA_COMPONENTS_MAX, name);
-    bool is_known = true;
-    bool is_set;
+    bool is_known = true, is_set;
 
     if (i < 0)
         return refuse(r, "[component %.40s]: no name, or too many", name);
@@ -267,6 +266,8 @@ int config_load(config *c, const char *path, jb_error *err)
     else if (line > 0)
         snprintf(err->msg, sizeof(err->msg), "%.60s:%d: %.150s", path, line,
                  r.problem[0] ? r.problem : "the line is no `key = value`");
+    else if ((line = value_empty_section(path)) > 0)
+        snprintf(err->msg, sizeof(err->msg), "%.60s:%d: a section without a setting", path, line);
     else if (c->service.hold_ns > c->service.max_hold_ns || !c->service.hold_ns)
         snprintf(err->msg, sizeof(err->msg), "%.60s: hold is more than max_hold, or 0", path);
     else

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,4 +77,26 @@ bool value_text(const char *text, char *to, size_t cap)
         return false;
     strcpy(to, strcmp(text, "none") ? text : "");
     return true;
+}
+
+int value_empty_section(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    int line = 0, section = 0, empty = 0;
+    char text[256];
+
+    while (file && !empty && fgets(text, sizeof(text), file)) {
+        const char *at = text + strspn(text, " \t");
+
+        line++;
+        if (*at == '[') {
+            empty = section;
+            section = strchr(at, ' ') ? line : 0;
+        } else if (!strchr("\r\n;#", *at)) {
+            section = 0;
+        }
+    }
+    if (file)
+        fclose(file);
+    return empty ? empty : section;
 }

@@ -24,4 +24,8 @@ bool value_switch(const char *text, uint32_t bit, uint32_t *flags);
 /* A text; "none" is "". */
 bool value_text(const char *text, char *to, size_t cap);
 
+/* The line of a section with a name and no setting, which inih steps over without a word; 0: there
+ * is none. */
+int value_empty_section(const char *path);
+
 #endif

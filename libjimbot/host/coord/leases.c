@@ -14,21 +14,28 @@ enum { ID_BYTES = 40 };
 
 /* --- reading */
 
+static void put_id(char to[ID_BYTES], uint32_t slot, unsigned long long granted_ns)
+{
+    snprintf(to, ID_BYTES, "%u.%llx", slot, granted_ns);
+}
+
 bool jbi_coord_read_lease(jbi_slice m, jb_lease *ret)
 {
     jbi_slice id = jbi_msg_bytes(m, 1);
-    char text[ID_BYTES];
+    char text[ID_BYTES], same[ID_BYTES];
     unsigned long long granted_ns;
     unsigned slot;
-    int n = 0;
 
     *ret = (jb_lease){.token = jbi_msg_value(m, 2, 0), .deadline_ns = UINT64_MAX};
     if (!id.data || id.len >= sizeof(text) || !ret->token)
         return false;
     memcpy(text, id.data, id.len);
     text[id.len] = '\0';
-    if (sscanf(text, "%10u.%16llx%n", &slot, &granted_ns, &n) != 2 || (size_t)n != id.len)
+    if (sscanf(text, "%10u.%16llx", &slot, &granted_ns) != 2)
         return false;
+    put_id(same, slot, granted_ns);
+    if (strlen(same) != id.len || memcmp(same, id.data, id.len) != 0)
+        return false; /* it was given in one way only */
     ret->slot = slot;
     ret->granted_ns = granted_ns;
     return true;
@@ -137,7 +144,7 @@ void jbi_coord_put_lease(jb_coord_service *s, uint32_t number, const jb_lease *l
     size_t mark = jbi_msg_open(&s->out, number);
     char text[ID_BYTES];
 
-    snprintf(text, sizeof(text), "%u.%llx", lease->slot, (unsigned long long)lease->granted_ns);
+    put_id(text, lease->slot, lease->granted_ns);
     jbi_msg_put_text(&s->out, 1, text);
     jbi_msg_put_value(&s->out, 2, lease->token);
     if (g) {

@@ -214,7 +214,6 @@ static bool read_page(jbi_slice m, uint64_t *ret_size, uint32_t *ret_cursor)
 {
     jbi_slice token = jbi_msg_bytes(m, 3);
     char text[12] = "0";
-    char *end;
 
     *ret_size = jbi_msg_value(m, 2, PAGE_DEFAULT);
     if (token.len >= sizeof(text))
@@ -223,8 +222,8 @@ static bool read_page(jbi_slice m, uint64_t *ret_size, uint32_t *ret_cursor)
         memcpy(text, token.data, token.len);
         text[token.len] = '\0';
     }
-    *ret_cursor = (uint32_t)strtoul(text, &end, 10);
-    return *end == '\0' && *ret_size >= 1 && *ret_size <= PAGE_MAX;
+    *ret_cursor = (uint32_t)strtoul(text, NULL, 10);
+    return strspn(text, "0123456789") == strlen(text) && *ret_size >= 1 && *ret_size <= PAGE_MAX;
 }
 
 void jbi_coord_list(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, jbi_slice m)

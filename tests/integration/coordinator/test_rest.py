@@ -59,6 +59,15 @@ class Leases(CoordinatorCase):
             self.assertIn(word, answer["error"])
         self.assertEqual(self.daemon.post("/api/v1/leases/release", {"lease_id": "x", "token": 1})[0], 400)
 
+    def test_an_id_is_good_as_it_was_given_only(self):
+        lease = self.lease(ram=10)
+        for spoilt in (" {}", "{} ", "+{}", "0{}", "{}.0", "4294967296{}"):
+            spoilt = {**lease, "lease_id": spoilt.format(lease["lease_id"])}
+            self.assertEqual((self.release(spoilt)[0], self.allocated()), (400, 10), spoilt)
+        for page in ("-1", "%201", "x", "99999999999999"):
+            self.assertEqual(self.get("/api/v1/leases?page_token=" + page)[0], 400, page)
+        self.assertEqual(self.release(lease)[0], 200)
+
     def test_what_a_holder_says_it_used_is_not_taken(self):
         lease = self.lease(gpu=90)
         key = {k: lease[k] for k in ("lease_id", "token")}
@@ -346,7 +355,8 @@ class Settings(unittest.TestCase):
         for text, word in (("[resource ram]\nkind = rum\n", ":2: \"rum\""), ("[resource]\nkind = cpu\n", "section"),
                            (good + "disk = 1\n", "disk"), (good + "ram = 5..\n", "5.."), ("[host]\nhttq = 1\n", "httq"),
                            ("[coordinator]\nhold = 0\n", "hold"), (good + "ram = 11\n", "guaranteed"),
-                           ("", "resources")):
+                           (good + "weight = 1\n[component b]\n; nothing\n[component c]\nweight = 1\n", ":6: a section without"),
+                           (good + "weight = 1\n[component b]\n", ":6: a section without"), ("", "resources")):
             code, said = self.check(text)
             self.assertEqual(code, 2, said)
             self.assertIn(word, said)
