@@ -11,7 +11,7 @@
 
 #include "jimbot/quota.h"
 
-enum { VIEW_UNKNOWN = UINT32_MAX };
+#define VIEW_UNKNOWN UINT32_MAX
 
 typedef struct view_list {
     jb_lease_info *items;

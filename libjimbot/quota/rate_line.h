@@ -18,7 +18,7 @@
 
 #include "quota/limits.h"
 
-enum { JBI_RATE_NOBODY = UINT32_MAX };
+#define JBI_RATE_NOBODY UINT32_MAX
 
 /* Where a want stands. */
 struct jbi_standing {
