@@ -417,7 +417,7 @@ void jbi_books_notice(const struct jbi_books *books, uint32_t slot, uint64_t not
     struct jbi_happening what = {.kind = JB_RECORD_NOTICE, .slot = slot, .token = lease->token};
     uint64_t now = books->head->now_ns;
     uint64_t end_ns = notice_ns < UINT64_MAX - now ? now + notice_ns : UINT64_MAX - 1;
-    struct jbi_want held;
+    struct jbi_want held = {0};
     bool is_soon;
 
     jbi_lease_unpack(books, lease, &held);

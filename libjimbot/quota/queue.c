@@ -16,9 +16,49 @@ struct jbi_quota_waiter *jbi_queue_find(const struct jbi_books *books, uint64_t 
     return books->waiters[slot].state != JBI_WAITER_FREE ? &books->waiters[slot] : NULL;
 }
 
+static uint64_t earlier_after(uint64_t now, uint64_t a, uint64_t b)
+{
+    return b > now && b < a ? b : a;
+}
+
+/* When time alone may change what the head of a line gets. */
+static uint64_t head_next_ns(const struct jbi_books *books, const struct jbi_line_head *head)
+{
+    const struct jbi_quota_waiter *waiter = &books->waiters[head->slot];
+    uint64_t now = books->head->now_ns;
+    uint64_t next_ns = earlier_after(now, UINT64_MAX, jbi_due_ns(books, &head->want));
+
+    next_ns = earlier_after(now, next_ns, jbi_queue_promised_until(books, waiter));
+    next_ns = earlier_after(now, next_ns, jbi_queue_asks_again_ns(books, waiter));
+    for (uint32_t i = 0; i < head->want.n; i++) {
+        uint32_t idx = head->want.resource[i];
+
+        next_ns = earlier_after(now, next_ns, books->resources[idx].linger_until_ns);
+        next_ns =
+            earlier_after(now, next_ns, jbi_share_get(books, head->want.component, idx)->ready_ns);
+    }
+    return next_ns;
+}
+
+/* Whoever comes and does not fit changes nothing for the others. */
+static void stay_settled(const struct jbi_books *books, uint64_t settled_ns, uint32_t slot,
+                         const struct jbi_want *want)
+{
+    struct jbi_line_head head = {.want = *want, .id = books->waiters[slot].id, .slot = slot};
+    uint64_t next_ns;
+
+    if (settled_ns <= books->head->now_ns || books->head->notice_ns > 0 ||
+        jbi_books_fit(books, want, NULL) == JBI_FITS)
+        return;
+    next_ns = head_next_ns(books, &head);
+    jbi_undo_set(&books->undo, &books->head->settled_ns,
+                 next_ns < settled_ns ? next_ns : settled_ns);
+}
+
 static int64_t enter(const struct jbi_books *books, const struct jbi_want *want, uint64_t until_ns,
                      bool is_recorded)
 {
+    uint64_t settled_ns = books->head->n_waiting > 0 ? books->head->settled_ns : 0;
     int64_t slot = jbi_line_slot_take(books);
     struct jbi_happening what = {.kind = JB_RECORD_WAITING};
     struct jbi_quota_waiter *waiter;
@@ -54,6 +94,7 @@ static int64_t enter(const struct jbi_books *books, const struct jbi_want *want,
         jbi_undo_commit(&books->undo);
         return JB_ELIMIT;
     }
+    stay_settled(books, settled_ns, (uint32_t)slot, want);
     if (is_recorded)
         jbi_record_want(books, &what, want);
     jbi_undo_commit(&books->undo);
@@ -237,30 +278,6 @@ static void serve_all(struct jbi_books *books)
         if (!next || !serve_one(books, (uint32_t)(next - 1)))
             break;
     }
-}
-
-static uint64_t earlier_after(uint64_t now, uint64_t a, uint64_t b)
-{
-    return b > now && b < a ? b : a;
-}
-
-/* When time alone may change what the head of a line gets. */
-static uint64_t head_next_ns(const struct jbi_books *books, const struct jbi_line_head *head)
-{
-    const struct jbi_quota_waiter *waiter = &books->waiters[head->slot];
-    uint64_t now = books->head->now_ns;
-    uint64_t next_ns = earlier_after(now, UINT64_MAX, jbi_due_ns(books, &head->want));
-
-    next_ns = earlier_after(now, next_ns, jbi_queue_promised_until(books, waiter));
-    next_ns = earlier_after(now, next_ns, jbi_queue_asks_again_ns(books, waiter));
-    for (uint32_t i = 0; i < head->want.n; i++) {
-        uint32_t idx = head->want.resource[i];
-
-        next_ns = earlier_after(now, next_ns, books->resources[idx].linger_until_ns);
-        next_ns =
-            earlier_after(now, next_ns, jbi_share_get(books, head->want.component, idx)->ready_ns);
-    }
-    return next_ns;
 }
 
 /* Everything that could be granted is: until something changes, or it is later. */

@@ -31,7 +31,7 @@ struct row {
 };
 
 extern const struct row gcra_allowed, gcra_denied, gcra_two_threads, window_hundred;
-extern const struct row lease_alone, lease_shared, lease_100k, usage_alone;
+extern const struct row lease_alone, lease_shared, lease_100k, lease_lines, usage_alone;
 
 /* How long one operation took, of a row with latencies; the harness keeps the times. */
 void took(uint64_t ns);

@@ -1,6 +1,7 @@
 /*
  * lease.c: a lease that is acquired and released again while nobody else wants it: in one process,
- * through shared memory, and among a hundred thousand others with deadlines.
+ * through shared memory, and among a hundred thousand others with deadlines. And what a look at one
+ * costs while ten thousand lines of others stand there.
  */
 #include "bench.h"
 #include "jimbot/quota.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { N_LIVE = 100000 };
+enum { N_LIVE = 100000, N_LINES = 10000, N_DISKS = 64 };
 
 static const jb_resource_spec resources[] = {
     {.name = "vram", .kind = JB_RESOURCE_GPU_MEMORY, .capacity = UINT64_C(24) << 30}};
@@ -119,6 +120,74 @@ static void replace(uint64_t n)
     }
 }
 
+static void open_with_disks(void)
+{
+    static jb_resource_spec disks[N_DISKS];
+    static char names[N_DISKS][16];
+    jb_coord_opts opts;
+    jb_error err;
+
+    for (int i = 0; i < N_DISKS; i++) {
+        snprintf(names[i], sizeof names[i], "disk%d", i);
+        disks[i] = (jb_resource_spec){.name = names[i], .kind = JB_RESOURCE_MEMORY, .capacity = 1};
+    }
+    jb_error_init(&err);
+    jb_coord_opts_init(&opts, sizeof opts);
+    opts.resources = disks;
+    opts.n_resources = N_DISKS;
+    opts.components = components;
+    opts.n_components = 2;
+    opts.max_waiters = N_LINES;
+    opts.aging_ns = UINT64_C(1) << 59;
+    if (jb_coord_open(NULL, &opts, &coord, &err) != 0)
+        die(err.msg);
+}
+
+/* Each line is of one class and one set of disks, all of which the first lease has. */
+static void fill_lines(void)
+{
+    jb_amount amounts[3] = {{.amount = 1}, {.amount = 1}, {.amount = 1}};
+    jb_want want = {.n_amounts = 1, .amounts = amounts};
+    uint32_t n = 0;
+    jb_ticket ticket;
+    jb_lease lease;
+
+    open_with_disks();
+    live = calloc(1, sizeof *live);
+    if (!live)
+        die("no memory");
+    for (uint32_t i = 0; i < N_DISKS; i++) {
+        amounts[0].resource = i;
+        if (jb_coord_acquire(coord, &want, 0, i ? &lease : live) != 0)
+            die("what is free was not given");
+    }
+    want.n_amounts = 3;
+    for (uint32_t i = 0; n < N_LINES; i++) {
+        amounts[0].resource = i % N_DISKS;
+        amounts[1].resource = (i + 1 + i / N_DISKS % 32) % N_DISKS;
+        amounts[2].resource = (i + 33 + i / N_DISKS / 32 % 31) % N_DISKS;
+        want.lease_class = JB_CLASS_LOW + i % 4;
+        if (amounts[1].resource == amounts[2].resource)
+            continue;
+        if (jb_coord_request(coord, &want, &ticket) != 0)
+            die("somebody could not wait");
+        n++;
+    }
+}
+
+static void look(uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t begin = now_ns();
+
+        if (jb_lease_check(coord, live, NULL) != JB_LEASE_GOOD)
+            die("a lease is gone");
+        took(now_ns() - begin);
+    }
+}
+
+static const struct entry among_lines = {
+    .name = "check one", .prepare = fill_lines, .work = look, .end = empty};
 static const struct entry alone = {
     .name = "acquire and release", .prepare = open_alone, .work = pairs, .end = close_it};
 static const struct entry shared = {
@@ -143,3 +212,8 @@ const struct row lease_100k = {.name = "lease_100k",
                                .n = 100000,
                                .is_latency = true,
                                .entries = {&among_many}};
+const struct row lease_lines = {.name = "lease_lines",
+                                .title = "a look at a lease while 10,000 lines wait",
+                                .n = 100000,
+                                .is_latency = true,
+                                .entries = {&among_lines}};

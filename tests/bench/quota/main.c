@@ -285,7 +285,7 @@ int main(int argc, char **argv)
 {
     static const struct row *const rows[] = {&gcra_allowed,   &gcra_denied, &gcra_two_threads,
                                              &window_hundred, &lease_alone, &lease_shared,
-                                             &lease_100k,     &usage_alone};
+                                             &lease_100k,     &lease_lines, &usage_alone};
     int first = options(argc, argv);
 
     if (json != stdout)
