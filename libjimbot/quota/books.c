@@ -417,20 +417,20 @@ void jbi_books_notice(const struct jbi_books *books, uint32_t slot, uint64_t not
     struct jbi_happening what = {.kind = JB_RECORD_NOTICE, .slot = slot, .token = lease->token};
     uint64_t now = books->head->now_ns;
     uint64_t end_ns = notice_ns < UINT64_MAX - now ? now + notice_ns : UINT64_MAX - 1;
-    struct jbi_want held = {0};
-    bool is_soon;
+    struct jbi_want held;
+    bool is_new;
 
     jbi_lease_unpack(books, lease, &held);
     what.value_ns = notice_ns;
     if (end_ns > lease->deadline_ns)
         end_ns = lease->deadline_ns;
-    is_soon = end_ns - now <= books->head->notice_ns;
-    for (uint32_t i = 0; i < held.n && is_soon && !held.is_noticed; i++)
+    is_new = !held.is_noticed && end_ns - now <= books->head->notice_ns;
+    for (uint32_t i = 0; i < (is_new ? held.n : 0); i++)
         jbi_undo_add(&books->undo, &jbi_share_get(books, held.component, held.resource[i])->noticed,
                      held.amount[i]);
     if (!held.is_noticed)
         jbi_undo_set(&books->undo, &lease->has_notice,
-                     is_soon ? JBI_NOTICE_COUNTED : JBI_NOTICE_GIVEN);
+                     is_new ? JBI_NOTICE_COUNTED : JBI_NOTICE_GIVEN);
     if (end_ns < lease->deadline_ns)
         jbi_books_set_deadline(books, slot, end_ns);
     jbi_record_one(books, &what, &held, 0, 0);
