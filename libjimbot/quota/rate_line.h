@@ -7,9 +7,9 @@
  *    anything changed or became due.
  *
  * The order is decided when it is looked at (rate_order.c): who is due first, then the higher
- * class, then whose component had least of its weight; of one component and class those who share a
- * resource in the order of coming. What a waiter wants is kept for it from whoever comes after it in
- * this order, up to the moment when it can go.
+ * class, then whose component had least of its weight; of one component and class those who share
+ * a resource in the order of coming. What a waiter wants is kept for it from whoever comes after it
+ * in this order, up to the moment when it can go.
  *
  * The caller of everything here holds the lock.
  */

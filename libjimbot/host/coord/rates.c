@@ -183,12 +183,14 @@ static void wait_in_line(jb_coord_service *s, const jbi_coord_op *op, jb_call *c
                          const jbi_coord_grant *g, uint64_t wait_ns)
 {
     jbi_coord_taker *t = jbi_hmem_zalloc(s->alloc, sizeof(*t));
+    const jb_denial denial = {.limit = 0};
+    const jb_usage usage = {.token = 0};
     jb_take take = take_of(g);
     int rc = t ? jb_usage_request(s->coord, &take, wait_ns, &t->ticket) : JB_ELIMIT;
 
     if (rc < 0) {
         jbi_hmem_free(s->alloc, t, sizeof(*t));
-        answer(s, op, call, rc, g, NULL, NULL);
+        answer(s, op, call, rc, g, &usage, &denial);
         return;
     }
     t->service = s;

@@ -61,7 +61,7 @@ START_TEST(test_a_try_goes_past_lower_classes_only)
 }
 END_TEST
 
-/* HIGH wants more than there is, always; LOW is due after 4 s, and has its 5 half a second after. */
+/* HIGH wants more than there is, always; LOW is due after 4 s, and has its 5 in half a second. */
 START_TEST(test_low_has_what_it_wants_within_the_bound_under_endless_high)
 {
     uint64_t from, n_high = 0;
