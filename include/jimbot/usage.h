@@ -46,8 +46,8 @@
  *  1. who is *due*, as of leases: who has waited aging_ns once as CRITICAL, twice as HIGH, three
  *     times as NORMAL, four times as LOW. In the order of becoming due.
  *  2. the others by class, and within a class whoever had least of its weight: what is taken while
- *     others wait counts as the time that a limit takes to give it (of a JB_LIMIT_OPEN: a second by
- *     its amount), of several limits the one counts that says most.
+ *     others wait for it counts as the time that a limit takes to give it (of a JB_LIMIT_OPEN: a
+ *     second by its amount), of several limits the one counts that says most.
  *
  * What an earlier one wants is kept for it: a later one goes past only if the earlier one, when its
  * time comes as things stand, still finds what it wants. So who wants much gets its turn among many

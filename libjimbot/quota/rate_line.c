@@ -202,11 +202,10 @@ uint32_t jbi_rate_n_waiting(const struct jbi_books *books, uint32_t resource, ui
     at = limits.head->line.first;
     for (uint32_t i = 0; i < limits.n_waiters && jbi_rate_get(&limits, at); i++) {
         const struct jbi_rate_waiter *waiter = jbi_rate_get(&limits, at);
-        struct jbi_usage usage;
+        uint64_t who = waiter->who, mask = jbi_rate_mask(who, waiter->resources);
 
-        jbi_rate_unpack(&limits, waiter, &usage);
-        n += (component == JB_LIMIT_ALL || component == usage.component) &&
-             (resource == JB_LIMIT_ALL || (jbi_rate_mask(&usage) >> resource & 1) != 0);
+        n += (component == JB_LIMIT_ALL || component == (who & 0xffff)) &&
+             (resource == JB_LIMIT_ALL || (mask >> resource & 1) != 0);
         at = waiter->next;
     }
     return n;

@@ -88,12 +88,13 @@ static inline struct jbi_rate_waiter *jbi_rate_get(const struct jbi_limits *limi
 }
 
 /* The resources that are wanted, as bits. */
-static inline uint64_t jbi_rate_mask(const struct jbi_usage *usage)
+static inline uint64_t jbi_rate_mask(uint64_t who, uint64_t resources)
 {
+    uint32_t n = (uint32_t)(who >> 16) & 0xff;
     uint64_t mask = 0;
 
-    for (uint32_t i = 0; i < usage->n; i++)
-        mask |= UINT64_C(1) << (usage->resource[i] % JB_QUOTA_RESOURCES_MAX);
+    for (uint32_t i = 0; i < n && i < JB_QUOTA_AMOUNTS_MAX; i++)
+        mask |= UINT64_C(1) << ((resources >> (8 * i)) % JB_QUOTA_RESOURCES_MAX);
     return mask;
 }
 

@@ -37,6 +37,7 @@ struct head {
 struct heads {
     struct head at[HEADS_MAX];
     uint64_t seen[JB_QUOTA_COMPONENTS_MAX][JBI_QUOTA_CLASSES]; /* resources that are wanted */
+    uint64_t wanted;                                           /* by anybody */
     uint64_t next_ns; /* when somebody becomes due or has to leave */
     uint32_t n;
     bool is_cut; /* there are more */
@@ -109,22 +110,31 @@ static uint64_t charge_for(const struct jbi_limits *limits, const struct jbi_lim
 
 /* --- heads */
 
+/* How long each class waits until it is due. */
+static void bounds_of(const struct jbi_limits *limits, uint64_t ret_bounds[JBI_QUOTA_CLASSES])
+{
+    for (uint64_t i = 0; i < JBI_QUOTA_CLASSES; i++) {
+        if (__builtin_mul_overflow(JBI_QUOTA_CLASSES - i, limits->books->head->aging_ns,
+                                   &ret_bounds[i]))
+            ret_bounds[i] = UINT64_MAX;
+    }
+}
+
 /* Where somebody has his place who came then. */
 static struct head head_of(const struct jbi_limits *limits, const struct jbi_usage *usage,
                            uint64_t id, uint32_t slot)
 {
     const struct jbi_quota_head *books = limits->books->head;
-    uint64_t steps = JBI_QUOTA_CLASSES - usage->class_idx, bound_ns;
+    uint64_t bounds[JBI_QUOTA_CLASSES];
     struct head head = {.due_ns = UINT64_MAX,
                         .id = id,
                         .component = usage->component,
                         .class_idx = usage->class_idx,
                         .slot = slot};
 
-    if (__builtin_mul_overflow(steps, books->aging_ns, &bound_ns))
-        bound_ns = UINT64_MAX;
-    if (usage->waited_ns >= bound_ns)
-        head.due_ns = plus(books->now_ns - usage->waited_ns, bound_ns);
+    bounds_of(limits, bounds);
+    if (usage->waited_ns >= bounds[usage->class_idx])
+        head.due_ns = plus(books->now_ns - usage->waited_ns, bounds[usage->class_idx]);
     for (uint32_t i = 0; i < limits->n_limits; i++) {
         if (taken_of(&limits->limits[i], usage) != 0)
             head.tag = later(head.tag, start_tag(limits, i, usage->component, usage->class_idx));
@@ -159,44 +169,52 @@ static void heads_add(struct heads *heads, const struct head *head)
     heads->at[at] = *head;
 }
 
-/* When time alone changes its place: it becomes due, or has to leave. */
-static uint64_t change_ns(const struct jbi_limits *limits, const struct jbi_rate_waiter *waiter,
-                          const struct jbi_usage *usage)
+/* One more of the line. */
+static void heads_look(const struct jbi_limits *limits, struct heads *heads, uint32_t slot)
 {
-    const struct jbi_quota_head *books = limits->books->head;
-    uint64_t steps = JBI_QUOTA_CLASSES - usage->class_idx, bound_ns, due_ns;
+    const struct jbi_rate_waiter *waiter = &limits->waiters[slot];
+    uint64_t who = waiter->who, mask = jbi_rate_mask(who, waiter->resources);
+    uint64_t component = (who & 0xffff) < limits->n_components ? who & 0xffff : 0;
+    uint64_t *seen = &heads->seen[component][who >> 24 & (JBI_QUOTA_CLASSES - 1)];
+    struct jbi_usage usage;
+    struct head head;
 
-    if (__builtin_mul_overflow(steps, books->aging_ns, &bound_ns))
-        bound_ns = UINT64_MAX;
-    due_ns = plus(books->now_ns - usage->waited_ns, bound_ns);
-    return sooner(waiter->until_ns, due_ns > books->now_ns ? due_ns : UINT64_MAX);
+    if ((*seen & mask) == 0) {
+        jbi_rate_unpack(limits, waiter, &usage);
+        head = head_of(limits, &usage, waiter->id, slot);
+        heads_add(heads, &head);
+    }
+    *seen |= mask;
+    heads->wanted |= mask;
 }
 
 static void heads_find(const struct jbi_limits *limits, struct heads *heads)
 {
+    uint64_t now_ns = limits->books->head->now_ns;
     uint64_t at = limits->head->line.first;
+    uint64_t bounds[JBI_QUOTA_CLASSES];
 
     heads->n = 0;
     heads->is_cut = false;
+    heads->wanted = 0;
     heads->next_ns = UINT64_MAX;
     memset(heads->seen, 0, limits->n_components * sizeof heads->seen[0]);
+    bounds_of(limits, bounds);
     for (uint32_t i = 0; i < limits->n_waiters && jbi_rate_get(limits, at); i++) {
         const struct jbi_rate_waiter *waiter = jbi_rate_get(limits, at);
-        uint64_t mask, *seen;
-        struct jbi_usage usage;
-        struct head head;
+        uint64_t due_ns =
+            plus(waiter->since_ns, bounds[waiter->who >> 24 & (JBI_QUOTA_CLASSES - 1)]);
 
-        jbi_rate_unpack(limits, waiter, &usage);
-        mask = jbi_rate_mask(&usage);
-        seen = &heads->seen[usage.component][usage.class_idx];
-        if ((*seen & mask) == 0) {
-            head = head_of(limits, &usage, waiter->id, (uint32_t)at - 1);
-            heads_add(heads, &head);
-        }
-        *seen |= mask;
-        heads->next_ns = sooner(heads->next_ns, change_ns(limits, waiter, &usage));
+        heads_look(limits, heads, (uint32_t)at - 1);
+        heads->next_ns = sooner(heads->next_ns, waiter->until_ns);
+        heads->next_ns = sooner(heads->next_ns, due_ns > now_ns ? due_ns : UINT64_MAX);
         at = waiter->next;
     }
+}
+
+static uint64_t mask_of(const struct jbi_usage *usage)
+{
+    return jbi_rate_mask(jbi_usage_who(usage), jbi_usage_resources(usage));
 }
 
 /* --- what is kept */
@@ -274,9 +292,12 @@ static void judge(const struct jbi_limits *limits, const struct jbi_usage *usage
 static void charge(const struct jbi_limits *limits, const struct jbi_usage *usage)
 {
     uint64_t least[JB_QUOTA_LIMITS_MAX];
+    uint64_t mask = mask_of(usage);
     struct heads heads;
 
     heads_find(limits, &heads);
+    if ((heads.wanted & mask) == 0)
+        return;
     for (uint32_t i = 0; i < limits->n_limits; i++)
         least[i] = start_tag(limits, i, usage->component, usage->class_idx);
     for (uint32_t k = 0; k < heads.n; k++) {
@@ -287,6 +308,8 @@ static void charge(const struct jbi_limits *limits, const struct jbi_usage *usag
         if (head->class_idx != usage->class_idx)
             continue;
         jbi_rate_unpack(limits, &limits->waiters[head->slot], &other);
+        if ((mask_of(&other) & mask) == 0)
+            continue;
         jbi_limits_reach(limits, &other, &reach);
         for (uint32_t i = 0; i < limits->n_limits && reach.own_ns <= reach.shared_ns; i++) {
             if (taken_of(&limits->limits[i], &other) != 0)
@@ -502,6 +525,10 @@ void jbi_rate_ask(const struct jbi_limits *limits, const struct jbi_usage *usage
         return;
     }
     heads_find(limits, &heads);
+    if (!is_there && (heads.wanted & mask_of(usage)) == 0) {
+        judge(limits, usage, NULL, ret_standing);
+        return;
+    }
     self = head_of(limits, usage, UINT64_MAX, slot);
     for (uint32_t i = 0; i < heads.n && !is_found; i++) {
         is_found = is_there ? heads.at[i].slot == slot : is_before(&self, &heads.at[i]);
@@ -514,7 +541,7 @@ void jbi_rate_ask(const struct jbi_limits *limits, const struct jbi_usage *usage
     }
     judge(limits, usage, &kept, ret_standing);
     if (is_there ? !is_found
-                 : (heads.seen[usage->component][usage->class_idx] & jbi_rate_mask(usage)) != 0 ||
+                 : (heads.seen[usage->component][usage->class_idx] & mask_of(usage)) != 0 ||
                        (heads.is_cut && !is_found))
         hold(limits, &heads, usage, ret_standing);
 }
