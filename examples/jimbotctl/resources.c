@@ -68,14 +68,27 @@ static void put_amount(amounts *a, const jb_resource_info *r, uint64_t amount)
     a->n += len > 0 ? (size_t)len : 0;
 }
 
+/* "260.0 MiB of 200.0 MiB, shrink by 100.0 MiB" */
+static void put_memory(table *t, const jb_component_memory *m)
+{
+    static const char *const words[] = {"", ", near its end", ", beyond it: shrink by "};
+
+    if (m->n_processes)
+        table_cell(t, "%s of %s%s%s", human_bytes((double)m->used_bytes).text,
+                   human_bytes((double)m->granted_bytes).text, words[m->state],
+                   m->state == JB_MEMORY_OVER ? human_bytes((double)m->shrink_bytes).text : "");
+    else
+        table_cell(t, "-");
+}
+
 static int put_components(FILE *out, const view *v)
 {
     static const char *const titles[] = {"COMPONENT", ">WEIGHT", ">LEASES",  ">WAITING",
                                          ">GRANTED",  ">DENIED", ">EXPIRED", ">REVOKED",
-                                         ">DIED",     "HAS"};
+                                         ">DIED",     "HAS",     "USES"};
     table t;
 
-    if (table_begin(&t, titles, sizeof(titles) / sizeof(*titles)) < 0)
+    if (table_begin(&t, titles, sizeof(titles) / sizeof(*titles) - !v->has_memory) < 0)
         return -1;
     for (uint32_t i = 0; i < v->n_components; i++) {
         const jb_component_info *c = &v->components[i];
@@ -95,6 +108,8 @@ static int put_components(FILE *out, const view *v)
                 put_amount(&has, &v->resources[k], v->allocated[i][k]);
         }
         table_cell(&t, "%s", has.text);
+        if (v->has_memory)
+            put_memory(&t, &v->memory[i]);
     }
     table_end(&t, out, 1);
     return 0;

@@ -9,6 +9,7 @@
 
 #include "ctl.h"
 
+#include "jimbot/observe.h"
 #include "jimbot/quota.h"
 
 #define VIEW_UNKNOWN UINT32_MAX
@@ -32,6 +33,8 @@ typedef struct view {
     jb_resource_info resources[JB_QUOTA_RESOURCES_MAX];
     jb_component_info components[JB_QUOTA_COMPONENTS_MAX];
     uint64_t allocated[JB_QUOTA_COMPONENTS_MAX][JB_QUOTA_RESOURCES_MAX];
+    jb_component_memory memory[JB_QUOTA_COMPONENTS_MAX]; /* without a process: not known */
+    bool has_memory;                                     /* of any */
     view_list waiting;
     view_list leases;
     int exit_code;     /* after a failure */

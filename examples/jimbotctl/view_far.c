@@ -45,6 +45,28 @@ static int get_amount(far *f, const json_t *item, uint32_t *ret_resource, uint64
     return 0;
 }
 
+/* What a component uses, where an observer knows it. */
+static int read_memory(far *f, const json_t *item)
+{
+    static const char *const states[] = {"FINE", "WARN", "OVER"};
+    jb_component_memory *m = &f->v->memory[f->v->n_components];
+    const json_t *memory = json_object_get(item, "memory");
+    const char *state = json_string_value(json_object_get(memory, "state"));
+
+    *m = (jb_component_memory){.size = sizeof(*m)};
+    if (far_small(f, memory, "n_processes", &m->n_processes) < 0 ||
+        far_number(f, memory, "granted_bytes", UINT64_MAX, &m->granted_bytes) < 0 ||
+        far_number(f, memory, "used_bytes", UINT64_MAX, &m->used_bytes) < 0 ||
+        far_number(f, memory, "shrink_bytes", UINT64_MAX, &m->shrink_bytes) < 0)
+        return -1;
+    for (uint32_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+        if (state && !strncmp(state, "MEMORY_STATE_", 13) && !strcmp(state + 13, states[i]))
+            m->state = i;
+    }
+    f->v->has_memory |= m->n_processes > 0;
+    return 0;
+}
+
 static int read_component(far *f, const json_t *item)
 {
     uint32_t idx = f->v->n_components, resource;
@@ -62,7 +84,8 @@ static int read_component(far *f, const json_t *item)
         far_number(f, item, "n_denied", UINT64_MAX, &c->n_denied) < 0 ||
         far_number(f, item, "n_expired", UINT64_MAX, &c->n_ended[JB_LEASE_EXPIRED]) < 0 ||
         far_number(f, item, "n_revoked", UINT64_MAX, &c->n_ended[JB_LEASE_REVOKED]) < 0 ||
-        far_number(f, item, "n_died", UINT64_MAX, &c->n_ended[JB_LEASE_HOLDER_DIED]) < 0)
+        far_number(f, item, "n_died", UINT64_MAX, &c->n_ended[JB_LEASE_HOLDER_DIED]) < 0 ||
+        read_memory(f, item) < 0)
         return -1;
     json_array_foreach(json_object_get(item, "allocated"), i, amount)
     {
@@ -135,6 +158,7 @@ static int fetch_status(far *f)
     if (!root)
         return -1;
     f->v->n_resources = f->v->n_components = 0;
+    f->v->has_memory = false;
     if (far_each(f, root, "resources", JB_QUOTA_RESOURCES_MAX, read_resource) == 0 &&
         far_each(f, root, "components", JB_QUOTA_COMPONENTS_MAX, read_component) == 0)
         rc = 0;

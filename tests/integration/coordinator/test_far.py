@@ -157,6 +157,7 @@ class Fake(unittest.TestCase):
                              ("resources[1].name", {"name": "x" * 32}), ("resources[1].headroom", {"headroom": 1001}),
                              ("resources[1].n_leases", {"n_leases": 1 << 40})):
             self.refused(hint, resources={"resources": [RAM, {**RAM, **change}]})
+        self.refused("components[0].used_bytes", resources={"components": [{"name": "a", "memory": {"used_bytes": -1}}]})
         self.refused("resources[0]", resources={"resources": [5]})
         self.refused("resources is no list", resources={"resources": {}})
         self.refused("longer", resources={"resources": [RAM] * 65})
