@@ -63,33 +63,34 @@ bool jbi_rank_is_due(const struct jbi_rank *rank)
 }
 
 /* Put one in its place; the last falls out of a full list. */
-static void insert(struct jbi_claim list[JBI_CLAIMS_MAX], uint32_t *n, const struct jbi_rank *rank,
+static void insert(struct jbi_claims *claims, const struct jbi_rank *rank,
                    const struct jbi_want *want)
 {
-    uint32_t at = *n;
+    struct jbi_claim *list = claims->at;
+    uint32_t at = claims->n;
 
     if (at == JBI_CLAIMS_MAX && !jbi_rank_is_before(rank, &list[--at].rank))
         return;
-    *n = at + 1;
+    claims->n = at + 1;
     for (; at > 0 && jbi_rank_is_before(rank, &list[at - 1].rank); at--)
         list[at] = list[at - 1];
     list[at].rank = *rank;
-    list[at].component = want->component;
     list[at].n = want->n;
     memcpy(list[at].resource, want->resource, sizeof list[at].resource);
     memcpy(list[at].amount, want->amount, sizeof list[at].amount);
 }
 
 /* True when it was there. */
-static bool drop(struct jbi_claim list[JBI_CLAIMS_MAX], uint32_t *n, uint64_t id)
+static bool drop(struct jbi_claims *claims, uint64_t id)
 {
+    struct jbi_claim *list = claims->at;
     uint32_t at = 0;
 
-    while (at < *n && list[at].rank.id != id)
+    while (at < claims->n && list[at].rank.id != id)
         at++;
-    if (at == *n)
+    if (at == claims->n)
         return false;
-    memmove(&list[at], &list[at + 1], (--*n - at) * sizeof list[0]);
+    memmove(&list[at], &list[at + 1], (--claims->n - at) * sizeof list[0]);
     return true;
 }
 
@@ -112,7 +113,7 @@ static bool has_ceiling(const struct jbi_books *books, const struct jbi_want *wa
     return false;
 }
 
-/* True when it claims something. */
+/* True when it claims something from others. */
 static bool add(const struct jbi_books *books, struct jbi_claims *claims,
                 const struct jbi_line_head *head)
 {
@@ -123,11 +124,12 @@ static bool add(const struct jbi_books *books, struct jbi_claims *claims,
     if (!is_due && !jbi_queue_promised_until(books, &books->waiters[head->slot]))
         return false;
     fit = jbi_books_fit(books, &head->want, NULL);
-    if (jbi_fit_is_others(fit))
-        insert(claims->at, &claims->n, &rank, &head->want);
     if (is_due && fit != JBI_FIT_LATER && has_ceiling(books, &head->want))
-        insert(claims->own, &claims->n_own, &rank, &head->want);
-    return jbi_fit_is_others(fit) || (is_due && fit == JBI_FIT_OWN);
+        claims->has_own = true;
+    if (!jbi_fit_is_others(fit))
+        return false;
+    insert(claims, &rank, &head->want);
+    return true;
 }
 
 void jbi_claims_collect(const struct jbi_books *books, struct jbi_claims *ret_claims)
@@ -135,7 +137,8 @@ void jbi_claims_collect(const struct jbi_books *books, struct jbi_claims *ret_cl
     struct jbi_heads heads = {0};
     struct jbi_line_head head;
 
-    ret_claims->n = ret_claims->n_own = 0;
+    ret_claims->n = 0;
+    ret_claims->has_own = false;
     while (jbi_heads_next(books, &heads, &head))
         (void)add(books, ret_claims, &head);
 }
@@ -143,8 +146,7 @@ void jbi_claims_collect(const struct jbi_books *books, struct jbi_claims *ret_cl
 bool jbi_claims_update(const struct jbi_books *books, struct jbi_claims *claims,
                        const struct jbi_line_head *head)
 {
-    bool was_any =
-        drop(claims->at, &claims->n, head->id) || drop(claims->own, &claims->n_own, head->id);
+    bool was_any = drop(claims, head->id);
 
     return !add(books, claims, head) && was_any;
 }
@@ -168,16 +170,16 @@ const uint64_t *jbi_claims_before(const struct jbi_claims *claims, const struct 
     return kept;
 }
 
-/* Would what is left below the ceiling be too little for the claim? */
-static bool is_in_the_way(const struct jbi_books *books, const struct jbi_claim *claim,
+/* Would what is left below the ceiling be too little for one that is due? */
+static bool is_in_the_way(const struct jbi_books *books, const struct jbi_want *due,
                           const struct jbi_want *want)
 {
     for (uint32_t i = 0; i < want->n; i++) {
         uint64_t room = own_room(books, want->component, want->resource[i]);
 
-        for (uint32_t j = 0; j < claim->n; j++) {
-            if (claim->resource[j] == want->resource[i] &&
-                (want->amount[i] > room || claim->amount[j] > room - want->amount[i]))
+        for (uint32_t j = 0; j < due->n; j++) {
+            if (due->resource[j] == want->resource[i] &&
+                (want->amount[i] > room || due->amount[j] > room - want->amount[i]))
                 return true;
         }
     }
@@ -187,11 +189,19 @@ static bool is_in_the_way(const struct jbi_books *books, const struct jbi_claim 
 bool jbi_claims_hold_back(const struct jbi_books *books, const struct jbi_claims *claims,
                           const struct jbi_rank *rank, const struct jbi_want *want)
 {
-    for (uint32_t i = 0; i < claims->n_own; i++) {
-        const struct jbi_claim *claim = &claims->own[i];
+    struct jbi_heads heads = {0};
+    struct jbi_line_head head;
 
-        if (claim->component == want->component && jbi_rank_is_before(&claim->rank, rank) &&
-            is_in_the_way(books, claim, want))
+    if (!claims->has_own)
+        return false;
+    while (jbi_heads_next(books, &heads, &head)) {
+        struct jbi_rank its_rank;
+
+        if (head.want.component != want->component || !is_in_the_way(books, &head.want, want))
+            continue;
+        its_rank = jbi_rank_of(books, &head);
+        if (jbi_rank_is_due(&its_rank) && jbi_rank_is_before(&its_rank, rank) &&
+            jbi_books_fit(books, &head.want, NULL) != JBI_FIT_LATER)
             return true;
     }
     return false;

@@ -21,17 +21,16 @@ struct jbi_rank {
 
 struct jbi_claim {
     struct jbi_rank rank;
-    uint32_t component;
     uint32_t n;
     uint32_t resource[JB_QUOTA_AMOUNTS_MAX];
     uint64_t amount[JB_QUOTA_AMOUNTS_MAX];
 };
 
-/* In order. Of more there are the first. */
+/* In order. Of more there are the first: those behind them are in the list when these are served. */
 struct jbi_claims {
-    uint32_t n, n_own;
+    uint32_t n;
+    bool has_own; /* somebody due may be held up by a ceiling of its component */
     struct jbi_claim at[JBI_CLAIMS_MAX];
-    struct jbi_claim own[JBI_CLAIMS_MAX]; /* of due ones, below ceilings of their components */
 };
 
 struct jbi_rank jbi_rank_of(const struct jbi_books *books, const struct jbi_line_head *head);

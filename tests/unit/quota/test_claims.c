@@ -147,11 +147,13 @@ START_TEST(test_renewals_give_way_to_a_due_one_at_the_ceiling_of_their_component
 END_TEST
 
 /* Carol has all she may of one resource, and a line for it, for each class, with each of the others:
- * as many as there may be claims at a time. All of them have been due for longer. */
+ * as many as there may be claims at a time. All of them have been due for longer than bob's, or than
+ * another of alice's at her own ceiling. */
 START_TEST(test_lines_at_their_own_ceiling_take_no_other_claims_place)
 {
     enum { CALLS = N_RESOURCES, FIRST, N = FIRST + 16 };
-    const jb_share_spec share = {.component = CAROL, .resource = CALLS, .ceiling = 10};
+    const jb_share_spec shares[] = {{.component = CAROL, .resource = CALLS, .ceiling = 10},
+                                    {.component = ALICE, .resource = MEM, .ceiling = 80}};
     const jb_amount calls = {.resource = CALLS, .amount = 10};
     const jb_want all = want_of(CAROL, JB_CLASS_NORMAL, &calls);
     jb_resource_spec resources[N];
@@ -166,7 +168,8 @@ START_TEST(test_lines_at_their_own_ceiling_take_no_other_claims_place)
         resources[i] =
             (jb_resource_spec){.name = names[i], .kind = JB_RESOURCE_MEMORY, .capacity = 100};
     }
-    bound_opts(&opts, &share, 0);
+    bound_opts(&opts, shares, 0);
+    opts.n_shares = 2;
     opts.resources = resources;
     opts.n_resources = N;
     opts.max_waiters = 80;
@@ -183,9 +186,11 @@ START_TEST(test_lines_at_their_own_ceiling_take_no_other_claims_place)
     }
     test_now_ns += LOW_IS_DUE_NS;
     ck_assert_int_eq(try_mem(coord, ALICE, 50, 0, &lease), 0);
-    ticket = ask_mem(coord, BOB, JB_CLASS_LOW, 100);
+    ticket = ask_mem(coord, _i ? ALICE : BOB, JB_CLASS_LOW, 80);
+    ck_assert_int_eq(try_as(coord, ALICE, JB_CLASS_CRITICAL, 20, &lease), 0);
+    ck_assert_int_eq(jb_lease_release(coord, &lease), 0);
     test_now_ns += LOW_IS_DUE_NS;
-    ck_assert_int_eq(try_as(coord, ALICE, JB_CLASS_CRITICAL, 50, &lease), JB_EAGAIN);
+    ck_assert_int_eq(try_as(coord, ALICE, JB_CLASS_CRITICAL, 20, &lease), JB_EAGAIN);
     finish(coord);
 }
 END_TEST
@@ -200,6 +205,6 @@ int main(void)
     tcase_add_test(tcase, test_a_due_one_at_its_ceiling_holds_up_its_component_in_what_it_wants);
     tcase_add_test(tcase, test_what_is_below_its_ceiling_is_kept_while_a_due_one_waits_for_others);
     tcase_add_test(tcase, test_renewals_give_way_to_a_due_one_at_the_ceiling_of_their_component);
-    tcase_add_test(tcase, test_lines_at_their_own_ceiling_take_no_other_claims_place);
+    tcase_add_loop_test(tcase, test_lines_at_their_own_ceiling_take_no_other_claims_place, 0, 2);
     return suite_run(suite);
 }
