@@ -135,7 +135,8 @@ typedef struct jb_resource_spec {
     uint64_t capacity;   /**< 1 .. 2^62 */
     uint64_t headroom;   /**< of it, never given out; less than the capacity */
     uint64_t quantum_ns; /**< of GPU time: how long a slice lasts when others wait; at most a day;
-                              0: 10 ms */
+                              0: 10 ms. With JB_RESOURCE_STRICT no less than the longest step:
+                              who has to wait for longer ones loses what it missed beyond it */
     uint64_t linger_ns;  /**< when a lease ends and it is still its component's turn, keep the
                              resource for it so long if only others wait; at most a day; 0: not at
                              all */
@@ -223,7 +224,8 @@ typedef struct jb_want {
 
 /** Flags of jb_want. */
 enum jb_want_flags {
-    JB_WANT_DETACHED = 1 /**< the lease does not end with this handle's process; needs hold_ns */
+    JB_WANT_DETACHED = 1 /**< the lease does not end with this handle's process; needs a hold_ns,
+                              and less than UINT64_MAX */
 };
 
 /** A lease as its holder keeps it. A copy is as good as the original. */

@@ -102,7 +102,9 @@ int jbi_coord_want_take(const jb_coord *coord, const jb_want *given, struct jbi_
     if (given->component >= books->n_components || lease_class > JB_CLASS_CRITICAL ||
         (given->flags & ~(uint32_t)JB_WANT_DETACHED))
         return JB_EINVAL;
-    if ((given->flags & JB_WANT_DETACHED) && given->hold_ns == 0)
+    /* Nobody's death would end it, so time has to. */
+    if ((given->flags & JB_WANT_DETACHED) &&
+        (given->hold_ns == 0 || hold_cut(books, given->hold_ns) == UINT64_MAX))
         return JB_EINVAL;
     *ret_want = (struct jbi_want){
         .component = given->component,

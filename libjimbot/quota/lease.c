@@ -64,6 +64,8 @@ static int renew_inside(jb_coord *coord, jb_lease *lease, uint64_t hold_ns)
     if (hold_ns > most)
         hold_ns = most;
     deadline_ns = hold_ns < UINT64_MAX - now ? now + hold_ns : UINT64_MAX;
+    if (deadline_ns == UINT64_MAX && jbi_who_peer(found->who) == 0)
+        return JB_EINVAL;
     if (is_too_late(books, found, deadline_ns))
         return JB_ESTATE;
     jbi_books_set_deadline(books, lease->slot, deadline_ns);

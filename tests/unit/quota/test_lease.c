@@ -93,6 +93,30 @@ START_TEST(test_renewing_moves_the_deadline)
 }
 END_TEST
 
+START_TEST(test_a_detached_lease_has_an_end)
+{
+    const jb_amount amount = {.resource = MEM, .amount = 1};
+    jb_want want = want_of(ALICE, JB_CLASS_NORMAL, &amount);
+    jb_coord_opts opts;
+    jb_coord *coord;
+    jb_lease lease;
+
+    small_opts(&opts);
+    coord = open_coord(NULL, &opts);
+    want.flags = JB_WANT_DETACHED;
+    ck_assert_int_eq(jb_coord_try(coord, &want, &lease), JB_EINVAL);
+    want.hold_ns = UINT64_MAX;
+    ck_assert_int_eq(jb_coord_try(coord, &want, &lease), JB_EINVAL);
+    want.hold_ns = S;
+    ck_assert_int_eq(jb_coord_try(coord, &want, &lease), 0);
+    ck_assert_int_eq(jb_lease_renew(coord, &lease, UINT64_MAX), JB_EINVAL);
+    ck_assert_uint_eq(lease.deadline_ns, test_now_ns + S);
+    test_now_ns += S;
+    ck_assert_int_eq(jb_lease_release(coord, &lease), JB_ENOENT);
+    finish(coord);
+}
+END_TEST
+
 START_TEST(test_shrinking_gives_back_a_part)
 {
     jb_coord *coord = small_coord();
@@ -299,6 +323,7 @@ int main(void)
     tcase_add_test(tcase, test_several_resources_are_granted_together_or_not_at_all);
     tcase_add_test(tcase, test_a_lease_ends_at_its_deadline_and_not_before);
     tcase_add_test(tcase, test_renewing_moves_the_deadline);
+    tcase_add_test(tcase, test_a_detached_lease_has_an_end);
     tcase_add_test(tcase, test_shrinking_gives_back_a_part);
     tcase_add_test(tcase, test_a_notice_ends_a_lease_and_no_renewal_helps);
     tcase_add_test(tcase, test_a_clock_that_jumps_back_stands_still);
