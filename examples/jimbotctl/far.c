@@ -5,6 +5,7 @@
 
 #include "jimbot/client.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -55,9 +56,9 @@ static int64_t get(far *f, const char *path, uint32_t *ret_status)
     if (rc == 0)
         return (int64_t)answer.len_bytes;
     return far_fail(f,
-                    rc == JB_EINVAL                    ? EXIT_WRONG_USAGE
-                    : rc == JB_ESYS || rc == JB_ENOENT ? EXIT_NO_BUS
-                                                       : EXIT_FAILURE,
+                    rc == JB_EINVAL                                   ? EXIT_WRONG_USAGE
+                    : rc == JB_ENOENT || err.os_errno == ECONNREFUSED ? EXIT_NO_BUS
+                                                                      : EXIT_FAILURE,
                     err.msg[0] ? err.msg : jb_strerror(rc));
 }
 

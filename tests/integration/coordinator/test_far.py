@@ -135,6 +135,7 @@ class Fake(unittest.TestCase):
         code, said = look(url)
         self.assertEqual((code, "refused" in said, url in said), (2, True, True), said)
         self.assertEqual(look("http://no-such-host.invalid")[0], 2)
+        self.assertEqual(look(url.replace("http", "https"), "--ca", "/nonexistent")[0], 1)
 
     def test_one_that_is_no_coordinator(self):
         gone = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found"
