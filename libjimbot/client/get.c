@@ -87,10 +87,10 @@ static void on_lost(void *userdata, const jb_error *why)
         finish(a, 0, NULL);
         return;
     }
-    a->why.os_errno = why->os_errno;
     finish(a, why->code,
            why->code == JB_ECLOSED ? "the server closed the connection before its answer was whole"
                                    : why->msg);
+    a->why.os_errno = why->os_errno;
 }
 
 static void on_time(uv_timer_t *timer)

@@ -38,8 +38,8 @@ static void end_uv(jbi_line *l, const char *what, int status)
     jb_error why;
 
     jb_error_init(&why);
-    why.os_errno = -status;
     jbi_error_set(&why, JB_ESYS, "%s: %s", what, uv_strerror(status));
+    why.os_errno = -status;
     end(l, &why);
 }
 
