@@ -3,10 +3,10 @@
  * between two steps leaves consistent books, and who dies within one leaves its log.
  *
  * What is charged for fairness is the time a lease was held, times its part of the capacity. A
- * grant charges in advance what the component's last leases lasted, at most one quantum, so that one
- * that gets many leases at once is not taken for one that had nothing; the end corrects it to what
- * was measured. More than what a lease lasts would weigh as much as the weights where many run side
- * by side.
+ * grant charges in advance what the component's last leases lasted, at most one quantum, so that
+ * one that gets many leases at once is not taken for one that had nothing; the end corrects it to
+ * what was measured. More than what a lease lasts would weigh as much as the weights where many run
+ * side by side.
  */
 #include "quota/books.h"
 

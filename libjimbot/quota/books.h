@@ -153,8 +153,9 @@ static inline uint32_t jbi_who_class(uint64_t who)
     return (uint32_t)(who >> 16) & (JBI_QUOTA_CLASSES - 1);
 }
 
-/* Something changed that may let somebody in line go: an end, a new head of a line, what is foreign.
- * A grant is none: whoever grants serves on until nobody can go. Part of the caller's step. */
+/* Something changed that may let somebody in line go: an end, a new head of a line, what is
+ * foreign. A grant is none: whoever grants serves on until nobody can go. Part of the caller's
+ * step. */
 static inline void jbi_books_unsettle(const struct jbi_books *books)
 {
     if (books->head->settled_ns != 0)

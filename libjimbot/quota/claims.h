@@ -2,8 +2,8 @@
  * claims.h: the order of service as one order over all heads of lines, and what is kept for whom.
  *
  * Invariant: what is kept for a claim is kept from whoever comes after it in the order, and from
- * nobody else. Below a ceiling it is kept from the component itself; while the ceiling is in the way
- * of a claim, it keeps nothing from others.
+ * nobody else. Below a ceiling it is kept from the component itself; while the ceiling is in the
+ * way of a claim, it keeps nothing from others.
  */
 #ifndef JBI_QUOTA_CLAIMS_H
 #define JBI_QUOTA_CLAIMS_H
@@ -26,7 +26,7 @@ struct jbi_claim {
     uint64_t amount[JB_QUOTA_AMOUNTS_MAX];
 };
 
-/* In order. Of more there are the first: those behind them are in the list when these are served. */
+/* In order. Of more there are the first: those behind them come in when these are served. */
 struct jbi_claims {
     uint32_t n;
     bool has_own; /* somebody due may be held up by a ceiling of its component */

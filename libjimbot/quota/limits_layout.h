@@ -2,8 +2,8 @@
  * limits_layout.h: what lies in the limits' part of a coordinator's block: the limits, what is
  * reserved of them, and who waits for them.
  *
- * Invariant: as of quota_layout.h: sizes are fixed at creation, places in tables are index + 1 and 0
- * is none, and what a step changes goes through the undo log unless it says otherwise.
+ * Invariant: as of quota_layout.h: sizes are fixed at creation, places in tables are index + 1 and
+ * 0 is none, and what a step changes goes through the undo log unless it says otherwise.
  */
 #ifndef JBI_QUOTA_LIMITS_LAYOUT_H
 #define JBI_QUOTA_LIMITS_LAYOUT_H

@@ -160,8 +160,8 @@ static bool is_held_back(const struct waiting *one, const struct waiting *due[IN
     return false;
 }
 
-/* No head of a line fits, beside what is kept for those that are due: from everybody, or where their
- * own ceiling is in the way from their own component alone. One that has to wait for what is
+/* No head of a line fits, beside what is kept for those that are due: from everybody, or where
+ * their own ceiling is in the way from their own component alone. One that has to wait for what is
  * foreign is no head. */
 static void check_heads(const bool waits[IN_LINE])
 {

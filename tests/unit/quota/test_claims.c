@@ -122,6 +122,36 @@ START_TEST(test_what_is_below_its_ceiling_is_kept_while_a_due_one_waits_for_othe
 }
 END_TEST
 
+START_TEST(test_nothing_is_kept_for_a_due_one_before_its_pace_lets_it_go)
+{
+    const jb_share_spec shares[] = {{.component = ALICE, .resource = GPU, .ceiling = 250},
+                                    {.component = ALICE, .resource = MEM, .ceiling = 50}};
+    jb_amount both[] = {{.resource = GPU, .amount = 1000}, {.resource = MEM, .amount = 40}};
+    jb_want want = want_of(ALICE, JB_CLASS_LOW, both);
+    jb_coord_opts opts;
+    jb_lease lease, other;
+    jb_coord *coord;
+    jb_ticket low;
+
+    bound_opts(&opts, shares, 0);
+    opts.n_shares = 2;
+    coord = open_coord(NULL, &opts);
+    ck_assert_int_eq(jb_coord_try(coord, &want, &lease), 0);
+    test_now_ns += S;
+    ck_assert_int_eq(jb_lease_release(coord, &lease), 0);
+    want.n_amounts = 2;
+    ck_assert_int_eq(jb_coord_request(coord, &want, &low), 0);
+    test_now_ns += LOW_IS_DUE_NS;
+    ck_assert_int_eq(try_as(coord, ALICE, JB_CLASS_CRITICAL, 50, &lease), 0);
+    ck_assert_int_eq(try_as(coord, BOB, JB_CLASS_CRITICAL, 50, &other), 0);
+    ck_assert_int_eq(jb_lease_release(coord, &other), 0);
+    ck_assert_int_eq(jb_lease_release(coord, &lease), 0);
+    test_now_ns += 3 * S;
+    ck_assert_int_eq(jb_coord_poll(coord, &low, &lease), 1);
+    finish(coord);
+}
+END_TEST
+
 START_TEST(test_renewals_give_way_to_a_due_one_at_the_ceiling_of_their_component)
 {
     jb_share_spec share = {.component = ALICE, .resource = MEM, .ceiling = 50};
@@ -146,9 +176,9 @@ START_TEST(test_renewals_give_way_to_a_due_one_at_the_ceiling_of_their_component
 }
 END_TEST
 
-/* Carol has all she may of one resource, and a line for it, for each class, with each of the others:
- * as many as there may be claims at a time. All of them have been due for longer than bob's, or than
- * another of alice's at her own ceiling. */
+/* Carol has all she may of one resource, and a line for it, for each class, with each of the
+ * others: as many as there may be claims at a time. All of them have been due for longer than
+ * bob's, or than another of alice's at her own ceiling. */
 START_TEST(test_lines_at_their_own_ceiling_take_no_other_claims_place)
 {
     enum { CALLS = N_RESOURCES, FIRST, N = FIRST + 16 };
@@ -204,6 +234,7 @@ int main(void)
     tcase_add_test(tcase, test_a_low_at_its_ceiling_is_served_within_the_bound_under_its_own_high);
     tcase_add_test(tcase, test_a_due_one_at_its_ceiling_holds_up_its_component_in_what_it_wants);
     tcase_add_test(tcase, test_what_is_below_its_ceiling_is_kept_while_a_due_one_waits_for_others);
+    tcase_add_test(tcase, test_nothing_is_kept_for_a_due_one_before_its_pace_lets_it_go);
     tcase_add_test(tcase, test_renewals_give_way_to_a_due_one_at_the_ceiling_of_their_component);
     tcase_add_loop_test(tcase, test_lines_at_their_own_ceiling_take_no_other_claims_place, 0, 2);
     return suite_run(suite);
