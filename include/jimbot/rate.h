@@ -119,7 +119,9 @@ JB_API int jb_gcra_peek(const jb_gcra *cell, uint64_t n, uint64_t now_ns,
                         uint64_t *ret_retry_after_ns);
 
 /**
- * Give n units back that were taken and not used. What would be more than the burst is lost.
+ * Give n units back that were taken and not used. What would be more than the burst is lost; what
+ * came back by itself since they were taken is not taken off, so that what is *used* in one moment
+ * may be more than the burst by as much.
  *
  * Threads: any, on the same cell. Blocks: never. Allocates: never. Game thread: yes.
  * Since: 0.1

@@ -38,7 +38,9 @@
  *    whenever the call is made: reservations stay within the rate and its burst, calls only as far
  *    as they follow their reservations at once. Calls that all wait up to a time T come in bursts
  *    that are larger by what the rate gives in T.
- *  - A JB_LIMIT_OPEN counts reservations, and so holds for those only.
+ *  - A JB_LIMIT_OPEN counts reservations. A take for good has to find room among them, and is none.
+ *  - What a refund or a commit gives back to a JB_LIMIT_RATE is there at once, beside what came back
+ *    by itself since it was reserved: calls made then may be more than the burst by as much.
  *
  * **Order.** Who waits stands in line, in all programs in the same one; who only tries does not go
  * past it. Of those who share a resource, first come, first served within a component and class;

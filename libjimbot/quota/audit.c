@@ -4,6 +4,7 @@
  */
 #include "base/error.h"
 #include "quota/coord.h"
+#include "quota/rate_line.h"
 
 #include <inttypes.h>
 
@@ -188,6 +189,8 @@ static int audit_all(const struct jbi_books *books, jb_error *err)
         rc = audit_lines(books, err);
     if (!rc)
         rc = audit_slots(books, err);
+    if (!rc && !jbi_rate_is_sound(books))
+        rc = jbi_error_set(err, JB_ECORRUPT, "the line for rates is broken");
     if (!rc && jbi_queue_somebody_could_go(books))
         rc = jbi_error_set(err, JB_ECORRUPT, "somebody waits who could be served");
     return rc;

@@ -91,22 +91,28 @@ int jbi_limit_decide(const struct jbi_limits *limits, struct jbi_limit *limit, u
     return window_decide(limits, limit, n, now_ns, ret_retry_ns);
 }
 
-/* When to ask again: where reservations are in a window's way, the end of one is the time to. */
-static uint64_t ask_again_ns(const struct jbi_limits *limits, const struct jbi_limit *limit,
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* When to ask again: where reservations are in a window's way, the end of one is the time to, but
+ * not before it would be there without any. */
+static uint64_t ask_again_ns(const struct jbi_limits *limits, struct jbi_limit *limit, uint64_t n,
                              uint64_t retry_ns, uint64_t now_ns)
 {
     const struct jbi_reservation *first = oldest(limits);
     uint64_t end_ns = first ? first->deadline_ns : UINT64_MAX;
+    uint64_t alone_ns = 0;
+    struct jbi_window window;
 
-    if (limit->kind == JB_LIMIT_WINDOW && limit->open > 0 && end_ns != UINT64_MAX &&
-        end_ns > now_ns && retry_ns > end_ns - now_ns)
-        return end_ns - now_ns;
-    return retry_ns;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
+    if (limit->kind != JB_LIMIT_WINDOW || limit->open == 0 || end_ns == UINT64_MAX ||
+        end_ns <= now_ns || retry_ns <= end_ns - now_ns)
+        return retry_ns;
+    window = jbi_limit_window(limits, limit);
+    if (jbi_window_decide(&window, n, jbi_limit_time(now_ns), &alone_ns) == 0)
+        alone_ns = 0;
+    return later(alone_ns, end_ns - now_ns);
 }
 
 /* What one more limit says, beside the others. */
@@ -129,7 +135,7 @@ static void reach_add(const struct jbi_limits *limits, uint32_t idx, uint64_t n,
         reach->own_ns = later(reach->own_ns, surely_ns);
     else
         reach->shared_ns = later(reach->shared_ns, retry_ns == UINT64_MAX ? blocked_ns : surely_ns);
-    retry_ns = later(blocked_ns, ask_again_ns(limits, limit, retry_ns, now_ns));
+    retry_ns = later(blocked_ns, ask_again_ns(limits, limit, n, retry_ns, now_ns));
     if (rc == JB_ETOOBIG || reach->rc == 0 || retry_ns > reach->denial.retry_after_ns) {
         reach->denial.limit = idx;
         reach->denial.retry_after_ns = rc == JB_ETOOBIG ? 0 : retry_ns;

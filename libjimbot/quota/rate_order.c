@@ -287,6 +287,20 @@ static void judge(const struct jbi_limits *limits, const struct jbi_usage *usage
 
 /* --- going */
 
+/* One that waits for an hour's calls does not keep the virtual time of tokens where it came. */
+static bool is_what_it_waits_for(const struct jbi_limits *limits, uint32_t idx,
+                                 const struct jbi_usage *usage, uint64_t go_ns)
+{
+    struct jbi_limit *limit = &limits->limits[idx];
+    uint64_t n = taken_of(limit, usage), retry_ns = 0;
+
+    if (n == 0)
+        return false;
+    if (jbi_limit_decide(limits, limit, n, limits->books->head->now_ns, &retry_ns) == 0)
+        return go_ns == 0;
+    return retry_ns >= go_ns;
+}
+
 /* The charge, and virtual time: the start tag of who goes, but never beyond that of one who waits
  * and could go as far as its own limits say. Who goes out of order does not take it along. */
 static void charge(const struct jbi_limits *limits, const struct jbi_usage *usage)
@@ -312,7 +326,7 @@ static void charge(const struct jbi_limits *limits, const struct jbi_usage *usag
             continue;
         jbi_limits_reach(limits, &other, &reach);
         for (uint32_t i = 0; i < limits->n_limits && reach.own_ns <= reach.shared_ns; i++) {
-            if (taken_of(&limits->limits[i], &other) != 0)
+            if (is_what_it_waits_for(limits, i, &other, reach.shared_ns))
                 least[i] = sooner(least[i], start_tag(limits, i, head->component, head->class_idx));
         }
     }
