@@ -287,18 +287,32 @@ static void judge(const struct jbi_limits *limits, const struct jbi_usage *usage
 
 /* --- going */
 
-/* One that waits for an hour's calls does not keep the virtual time of tokens where it came. */
-static bool is_what_it_waits_for(const struct jbi_limits *limits, uint32_t idx,
-                                 const struct jbi_usage *usage, uint64_t go_ns)
+/* How long a limit makes it wait; UINT64_MAX: until a reservation ends. */
+static uint64_t wait_ns(const struct jbi_limits *limits, uint32_t idx,
+                        const struct jbi_usage *usage)
 {
     struct jbi_limit *limit = &limits->limits[idx];
     uint64_t n = taken_of(limit, usage), retry_ns = 0;
 
-    if (n == 0)
-        return false;
-    if (jbi_limit_decide(limits, limit, n, limits->books->head->now_ns, &retry_ns) == 0)
-        return go_ns == 0;
-    return retry_ns >= go_ns;
+    if (n == 0 || jbi_limit_decide(limits, limit, n, limits->books->head->now_ns, &retry_ns) == 0)
+        return 0;
+    return retry_ns;
+}
+
+/* Virtual time of the limit that it waits for longest goes no further than where it stands. Of the
+ * others it is not held back: who waits an hour for a call would keep the time of tokens where it
+ * came, and whoever comes late would have them all. */
+static void hold_time(const struct jbi_limits *limits, const struct head *head,
+                      const struct jbi_usage *usage, uint64_t least[JB_QUOTA_LIMITS_MAX])
+{
+    uint64_t longest_ns = 0;
+
+    for (uint32_t i = 0; i < limits->n_limits; i++)
+        longest_ns = later(longest_ns, wait_ns(limits, i, usage));
+    for (uint32_t i = 0; i < limits->n_limits; i++) {
+        if (taken_of(&limits->limits[i], usage) != 0 && wait_ns(limits, i, usage) == longest_ns)
+            least[i] = sooner(least[i], start_tag(limits, i, head->component, head->class_idx));
+    }
 }
 
 /* The charge, and virtual time: the start tag of who goes, but never beyond that of one who waits
@@ -325,10 +339,8 @@ static void charge(const struct jbi_limits *limits, const struct jbi_usage *usag
         if ((mask_of(&other) & mask) == 0)
             continue;
         jbi_limits_reach(limits, &other, &reach);
-        for (uint32_t i = 0; i < limits->n_limits && reach.own_ns <= reach.shared_ns; i++) {
-            if (is_what_it_waits_for(limits, i, &other, reach.shared_ns))
-                least[i] = sooner(least[i], start_tag(limits, i, head->component, head->class_idx));
-        }
+        if (reach.own_ns <= reach.shared_ns)
+            hold_time(limits, head, &other, least);
     }
     for (uint32_t i = 0; i < limits->n_limits; i++) {
         const struct jbi_limit *limit = &limits->limits[i];

@@ -116,6 +116,35 @@ START_TEST(test_components_share_by_weight)
 }
 END_TEST
 
+/* Of tokens, beside one that waits for something else and some tokens. */
+START_TEST(test_who_comes_late_has_no_more_than_its_share)
+{
+    const jb_amount one = {.resource = OTHER, .amount = 1};
+    const jb_amount both[] = {{.resource = OTHER, .amount = 1},
+                              {.resource = TOKENS, .amount = 100}};
+    jb_take take = take_of(CAROL, 0, &one);
+    jb_ticket tickets[3];
+    uint32_t n[2] = {0, 0};
+    jb_usage open;
+
+    ck_assert_int_eq(jb_usage_try(coord, &take, &open, NULL), 0);
+    take.amounts = both;
+    take.n_amounts = 2;
+    ck_assert_int_eq(jb_usage_request(coord, &take, NEVER, &tickets[2]), 0);
+    for (int i = 0; i < 600; i++) {
+        test_now_ns += 100 * MS;
+        for (uint32_t who = 0; who < (i < 300 ? 1u : 2u); who++) {
+            if (i == 0 || (i == 300 && who == 1) || poll(&tickets[who]) == 1) {
+                n[who] += i > 300;
+                tickets[who] = ask(who, 0, TOKENS, 100);
+            }
+        }
+    }
+    ck_assert_uint_ge(n[ALICE], 210); /* three fourths */
+    ck_assert_uint_ge(n[BOB], 70);
+}
+END_TEST
+
 START_TEST(test_what_nobody_else_wanted_is_not_held_against_anybody)
 {
     jb_ticket alice, carol;
@@ -211,6 +240,7 @@ int main(void)
     tcase_add_test(tc, test_a_try_goes_past_lower_classes_only);
     tcase_add_test(tc, test_low_has_what_it_wants_within_the_bound_under_endless_high);
     tcase_add_loop_test(tc, test_components_share_by_weight, 0, 4);
+    tcase_add_test(tc, test_who_comes_late_has_no_more_than_its_share);
     tcase_add_test(tc, test_what_nobody_else_wanted_is_not_held_against_anybody);
     tcase_add_test(tc, test_first_come_first_served_within_a_component);
     tcase_add_test(tc, test_a_limit_of_its_own_holds_up_nobody_else);

@@ -71,6 +71,24 @@ START_TEST(test_what_is_reserved_counts_until_it_is_used)
 }
 END_TEST
 
+START_TEST(test_what_is_reserved_and_not_in_the_way_changes_no_time)
+{
+    jb_coord *coord = open_long(NULL);
+    const jb_amount nine = {.resource = CALLS, .amount = 9};
+    jb_take take = {.component = ALICE, .n_amounts = 1, .amounts = &nine};
+    jb_usage usage;
+
+    ck_assert_int_eq(jb_usage_try(coord, &take, NULL, &denial), 0);
+    ck_assert_int_eq(one_call(coord, &usage), 0);
+    test_now_ns += HOUR - 10 * S;
+    ck_assert_int_eq(jb_usage_try(coord, &take, NULL, &denial), 0);
+    test_now_ns += S;
+    ck_assert_int_eq(jb_usage_try(coord, &take, NULL, &denial), JB_EAGAIN);
+    ck_assert_uint_eq(denial.retry_after_ns, MINUTE - S);
+    jb_coord_close(coord);
+}
+END_TEST
+
 START_TEST(test_another_handle_does_not_end_it)
 {
     char name[64];
@@ -98,6 +116,7 @@ int main(void)
     TCase *tc = suite_case(suite, "open");
 
     tcase_add_test(tc, test_what_is_reserved_counts_until_it_is_used);
+    tcase_add_test(tc, test_what_is_reserved_and_not_in_the_way_changes_no_time);
     tcase_add_test(tc, test_another_handle_does_not_end_it);
     return suite_run(suite);
 }
