@@ -14,6 +14,8 @@
 
 #include "host/coord/shape.h"
 #include "host/coord/slots.h"
+#include "host/coord/uses.h"
+#include "host/coord/waiters.h"
 #include "host/service/histogram.h"
 #include "jimbot/coordinator.h"
 #include "jimbot/usage.h"
@@ -30,27 +32,6 @@ enum {
     JBI_COORD_ENDS = 5
 };
 
-struct jbi_coord_op;
-
-/* What was asked for and given, as far as an answer names it. */
-typedef struct jbi_coord_grant {
-    uint32_t component;
-    uint32_t lease_class;
-    uint32_t n_amounts;
-    jb_amount amounts[JB_QUOTA_AMOUNTS_MAX];
-} jbi_coord_grant;
-
-typedef struct jbi_coord_waiter {
-    struct jbi_coord_waiter *next;
-    struct jbi_coord_waiter *prev;
-    jb_coord_service *service;
-    const struct jbi_coord_op *op;
-    jb_call *call;
-    jb_ticket ticket;
-    jbi_coord_grant grant;
-    uint64_t begun_ns;
-} jbi_coord_waiter;
-
 typedef struct jbi_coord_watch {
     struct jbi_coord_watch *next;
     struct jbi_coord_watch *prev;
@@ -62,17 +43,6 @@ typedef struct jbi_coord_watch {
     uint32_t end;  /* how it ended, as a record said; 0: it goes on, as far as is known */
     bool is_kept;
 } jbi_coord_watch;
-
-/* One who waits for a rate. */
-typedef struct jbi_coord_taker {
-    struct jbi_coord_taker *next;
-    struct jbi_coord_taker *prev;
-    jb_coord_service *service;
-    const struct jbi_coord_op *op;
-    jb_call *call;
-    jb_ticket ticket;
-    jbi_coord_grant grant;
-} jbi_coord_taker;
 
 typedef struct jbi_coord_stream {
     struct jbi_coord_stream *next;
@@ -94,13 +64,6 @@ typedef struct jbi_coord_figures {
     uint64_t n_ended[JBI_COORD_ENDS];
 } jbi_coord_figures;
 
-/* What an observer told last. */
-typedef struct jbi_coord_uses {
-    bool is_known;
-    jb_component_memory memory[JB_QUOTA_COMPONENTS_MAX];
-    jb_vram_books vram[JB_QUOTA_RESOURCES_MAX]; /* size 0: not known */
-} jbi_coord_uses;
-
 struct jb_coord_service {
     const jb_alloc *alloc; /* points to alloc_copy */
     jb_alloc alloc_copy;
@@ -110,10 +73,10 @@ struct jb_coord_service {
     jb_service_entry entries[2 * JBI_COORD_OPS];
     const struct jbi_coord_op *entry_ops[2 * JBI_COORD_OPS]; /* of each entry */
     uint32_t n_entries;
-    jbi_coord_waiter *waiters;
+    jbi_coord_waiter *waiters; /* for leases */
     jbi_coord_watch *watches;
     jbi_coord_stream *streams;
-    jbi_coord_taker *takers;
+    jbi_coord_waiter *takers;          /* of rates */
     jbi_htext request;                 /* made of JSON */
     jbi_htext out;                     /* the answer being made */
     jbi_htext json;                    /* its other form; a record as JSON */
@@ -236,14 +199,5 @@ void jbi_coord_tell_line(jb_coord_service *s, uint32_t topic);
 /* notices.c: the same on a bus. */
 int jbi_coord_open_notices(jb_coord_service *s, jb_error *err);
 void jbi_coord_publish(jb_coord_service *s, uint32_t topic, const jbi_htext *json);
-
-/* uses.c: what is really used. */
-int jbi_coord_open_uses(jb_coord_service *s);
-void jbi_coord_close_uses(jb_coord_service *s);
-/* Tell who nears the end of its memory. Returns nanoseconds until it is to be called again. */
-uint64_t jbi_coord_tell_uses(jb_coord_service *s);
-/* Append a MemoryUse; append two numbers of a resource, `number` and the next. */
-void jbi_coord_put_component_use(jb_coord_service *s, uint32_t number, uint32_t component);
-void jbi_coord_put_resource_use(jb_coord_service *s, uint32_t number, uint32_t resource);
 
 #endif

@@ -7,7 +7,6 @@
  */
 #include "host/coord/coord_service.h"
 
-#include "host/text/hmem.h"
 #include "host/text/msgfield.h"
 
 enum { ID_BYTES = 40 };
@@ -162,19 +161,6 @@ void jbi_coord_put_lease(jb_coord_service *s, uint32_t number, const jb_lease *l
 
 /* --- in line */
 
-static void forget(jbi_coord_waiter *w)
-{
-    jb_coord_service *s = w->service;
-
-    if (w->prev)
-        w->prev->next = w->next;
-    else
-        s->waiters = w->next;
-    if (w->next)
-        w->next->prev = w->prev;
-    jbi_hmem_free(s->alloc, w, sizeof(*w));
-}
-
 /* The client has gone. */
 static void on_gone(jb_call *call, void *userdata)
 {
@@ -182,7 +168,7 @@ static void on_gone(jb_call *call, void *userdata)
     jb_coord_service *s = w->service;
 
     jb_coord_cancel(s->coord, &w->ticket);
-    forget(w);
+    jbi_coord_waiter_free(w);
     jbi_coord_due_in(s, 0);
 }
 
@@ -210,7 +196,7 @@ static bool serve(jbi_coord_waiter *w)
 
     if (rc == 0)
         return false;
-    forget(w);
+    jbi_coord_waiter_free(w);
     if (rc > 0)
         answer(s, was.op, was.call, &lease, &was.grant, jb_clock_now_ns() - was.begun_ns);
     else
@@ -229,24 +215,15 @@ void jbi_coord_serve_waiters(jb_coord_service *s)
 static void wait_in_line(jb_coord_service *s, const jbi_coord_op *op, jb_call *call,
                          const jbi_coord_grant *g, const jb_want *want)
 {
-    jbi_coord_waiter *w = jbi_hmem_zalloc(s->alloc, sizeof(*w));
+    jbi_coord_waiter *w = jbi_coord_waiter_new(s, op, call, g);
     int rc = w ? jb_coord_request(s->coord, want, &w->ticket) : JB_ELIMIT;
 
     if (rc < 0) {
-        jbi_hmem_free(s->alloc, w, sizeof(*w));
+        jbi_coord_waiter_free(w);
         jbi_coord_refuse(s, call, rc);
         return;
     }
-    w->service = s;
-    w->op = op;
-    w->call = call;
-    w->grant = *g;
-    w->begun_ns = jb_clock_now_ns();
-    w->next = s->waiters;
-    if (w->next)
-        w->next->prev = w;
-    s->waiters = w;
-    jb_call_on_close(call, on_gone, w);
+    jbi_coord_waiter_join(w, &s->waiters, on_gone);
     if (!serve(w))
         jbi_coord_due_in(s, want->wait_ns);
 }

@@ -10,7 +10,6 @@
  */
 #include "host/coord/coord_service.h"
 
-#include "host/text/hmem.h"
 #include "host/text/msgfield.h"
 
 enum { ID_BYTES = 80, AGAIN_NS = 5000000, BUSY_NS = 100000 };
@@ -116,43 +115,30 @@ static void answer(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, i
 
 /* --- in line */
 
-static void forget(jbi_coord_taker *t)
-{
-    jb_coord_service *s = t->service;
-
-    if (t->prev)
-        t->prev->next = t->next;
-    else
-        s->takers = t->next;
-    if (t->next)
-        t->next->prev = t->prev;
-    jbi_hmem_free(s->alloc, t, sizeof(*t));
-}
-
 /* The client has gone. */
 static void on_gone(jb_call *call, void *userdata)
 {
-    jbi_coord_taker *t = userdata;
+    jbi_coord_waiter *t = userdata;
     jb_coord_service *s = t->service;
 
     jb_usage_cancel(s->coord, &t->ticket);
-    forget(t);
+    jbi_coord_waiter_free(t);
     jbi_coord_due_in(s, 0);
 }
 
 /* Whether it is our turn. Returns nanoseconds until to ask again, should nothing happen; the taker
  * may be gone. */
-static uint64_t serve(jbi_coord_taker *t)
+static uint64_t serve(jbi_coord_waiter *t)
 {
     jb_coord_service *s = t->service;
-    jbi_coord_taker was = *t;
+    jbi_coord_waiter was = *t;
     jb_denial denial = {.limit = 0};
     jb_usage usage;
     int rc = jb_usage_poll(s->coord, &t->ticket, &usage, &denial);
 
     if (rc == 0)
         return denial.limit == UINT32_MAX ? BUSY_NS : UINT64_MAX;
-    forget(t);
+    jbi_coord_waiter_free(t);
     answer(s, was.op, was.call, rc, &was.grant, &usage, &denial);
     return UINT64_MAX;
 }
@@ -161,7 +147,7 @@ uint64_t jbi_coord_serve_takers(jb_coord_service *s)
 {
     uint64_t next_ns = UINT64_MAX;
 
-    for (jbi_coord_taker *t = s->takers, *next; t; t = next) {
+    for (jbi_coord_waiter *t = s->takers, *next; t; t = next) {
         uint64_t ns;
 
         next = t->next;
@@ -182,26 +168,18 @@ static void ask_all_again(jb_coord_service *s)
 static void wait_in_line(jb_coord_service *s, const jbi_coord_op *op, jb_call *call,
                          const jbi_coord_grant *g, uint64_t wait_ns)
 {
-    jbi_coord_taker *t = jbi_hmem_zalloc(s->alloc, sizeof(*t));
+    jbi_coord_waiter *t = jbi_coord_waiter_new(s, op, call, g);
     const jb_denial denial = {.limit = 0};
     const jb_usage usage = {.token = 0};
     jb_take take = take_of(g);
     int rc = t ? jb_usage_request(s->coord, &take, wait_ns, &t->ticket) : JB_ELIMIT;
 
     if (rc < 0) {
-        jbi_hmem_free(s->alloc, t, sizeof(*t));
+        jbi_coord_waiter_free(t);
         answer(s, op, call, rc, g, &usage, &denial);
         return;
     }
-    t->service = s;
-    t->op = op;
-    t->call = call;
-    t->grant = *g;
-    t->next = s->takers;
-    if (t->next)
-        t->next->prev = t;
-    s->takers = t;
-    jb_call_on_close(call, on_gone, t);
+    jbi_coord_waiter_join(t, &s->takers, on_gone);
     (void)serve(t);
     ask_all_again(s);
 }
