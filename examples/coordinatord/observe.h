@@ -27,8 +27,8 @@ typedef struct observe {
 /* Set coord, service and log before. Returns 0, or below 0 with err->msg. */
 int observe_start(observe *o, jb_error *err);
 
-/* Have the thread let the driver go and wait for it, for a second. Returns 0; or -1: the driver does
- * not answer, and the thread, which has the coordinator open, is left behind. */
+/* Have the thread let the driver go and wait for it, for a second. Returns 0; or -1: the driver
+ * does not answer, and the thread, which has the coordinator open, is left behind. */
 int observe_stop(observe *o);
 
 #endif

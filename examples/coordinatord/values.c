@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Digits, then perhaps K, M, G or T; returns what follows, or NULL. */
 const char *value_amount_of(const char *text, uint64_t *ret)
@@ -81,7 +82,9 @@ bool value_text(const char *text, char *to, size_t cap)
 
 int value_empty_section(const char *path)
 {
-    FILE *file = fopen(path, "re");
+    struct stat info;
+    /* What is no file has been read once, and cannot be again. */
+    FILE *file = stat(path, &info) == 0 && S_ISREG(info.st_mode) ? fopen(path, "re") : NULL;
     int line = 0, section = 0, empty = 0;
     char text[256];
 
@@ -91,7 +94,7 @@ int value_empty_section(const char *path)
         line++;
         if (*at == '[') {
             empty = section;
-            section = strchr(at, ' ') ? line : 0;
+            section = strcspn(at, " ") < strcspn(at, "]") ? line : 0;
         } else if (!strchr("\r\n;#", *at)) {
             section = 0;
         }

@@ -1,8 +1,8 @@
 /*
  * audit.c: reads the lines that coordinatord writes (docs/design/coordinator.md) and keeps books of
  * its own: what each lease has of each resource. Compared are the sums that the coordinator wrote,
- * capacities, that every lease is granted once and ends once, that tokens grow, and that the records
- * are all there, in their order.
+ * capacities, that every lease is granted once and ends once, that tokens grow, and that the
+ * records are all there, in their order.
  */
 #include "audit.h"
 

@@ -204,8 +204,9 @@ static int check_fit(const ctl_command *command, const int *codes, int n_codes, 
 int options_parse(int argc, char **argv, ctl_opts *ret_opts, const ctl_command **ret_command)
 {
     const char *bus = getenv("JIMBOT_BUS");
+    const char *token = getenv("JIMBOT_TOKEN");
     ctl_opts o = {.bus = bus && *bus ? bus : "jimbot",
-                  .token = getenv("JIMBOT_TOKEN"),
+                  .token = token && *token ? token : NULL,
                   .n_max = UINT64_MAX,
                   .interval_ns = UINT64_C(1000000000),
                   .timeout_ns = UINT64_C(5000000000)};

@@ -195,11 +195,11 @@ static int fetch_leases(far *f, uint32_t n_max)
     list->n = list->n_more = 0;
     f->v->now_ns = jb_clock_utc_ns();
     do {
-        uint32_t n_left = n_max - list->n;
+        uint32_t n_left = n_max - list->n, n_before = list->n;
 
         before = page;
         rc = n_left ? fetch_page(f, n_left < PAGE_MAX ? n_left : PAGE_MAX, &page) : 0;
-        if (rc == 0 && page && (page <= before || list->n > LEASES_MAX))
+        if (rc == 0 && page && (page <= before || list->n == n_before || list->n > LEASES_MAX))
             rc = far_fail(f, EXIT_FAILURE, "the list of leases has no end");
     } while (rc == 0 && page && list->n < n_max);
     if (page && f->v->n_leases > list->n)

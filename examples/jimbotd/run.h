@@ -9,8 +9,8 @@
 
 #include "jimbot/host.h"
 
-/* Say on standard output that a host is `ready`, run it until it has stopped, and destroy it. Whoever
- * has read that may send signals. Returns what jb_host_run() did. */
+/* Say on standard output that a host is `ready`, run it until it has stopped, and destroy it.
+ * Whoever has read that may send signals. Returns what jb_host_run() did. */
 int run_host(jb_host *host, const char *ready);
 
 #endif

@@ -38,13 +38,15 @@
  *    whenever the call is made: reservations stay within the rate and its burst, calls only as far
  *    as they follow their reservations at once. Calls that all wait up to a time T come in bursts
  *    that are larger by what the rate gives in T.
- *  - A JB_LIMIT_OPEN counts reservations. A take for good has to find room among them, and is none.
- *  - What a refund or a commit gives back to a JB_LIMIT_RATE is there at once, beside what came back
- *    by itself since it was reserved: calls made then may be more than the burst by as much.
+ *  - A JB_LIMIT_OPEN counts reservations. A take for good has to find room among them.
+ *  - An amount of 0, to be committed later, takes nothing. It is denied while a limit is owed more
+ *    than it holds, and in line it counts as 1.
+ *  - What a refund or a commit gives back to a JB_LIMIT_RATE is there at once, beside what came
+ *    back by itself since it was reserved: calls made then may be more than the burst by as much.
  *
- * **Order.** Who waits stands in line, in all programs in the same one; who only tries does not go
- * past it. Of those who share a resource, first come, first served within a component and class;
- * between these, in this order:
+ * **Order.** Who waits stands in line, in all programs in the same one; who only tries is judged as
+ * if it came to its end that moment. Of those who share a resource, first come, first served within
+ * a component and class; between these, in this order:
  *  1. who is *due*, as of leases: who has waited aging_ns once as CRITICAL, twice as HIGH, three
  *     times as NORMAL, four times as LOW. In the order of becoming due.
  *  2. the others by class, and within a class whoever had least of its weight: what is taken while
@@ -59,7 +61,9 @@
  *
  * **The bound.** A LOW waiter within its component's limits is due after 4 aging_ns. From then on
  * only those who became due before it go first: it has what it wants, at the latest, as soon as its
- * limits have let through what those want, what was reserved at that moment, and its own.
+ * limits have let through what those want, what was reserved at that moment, and its own. It holds
+ * for the first of its component and class that wants any of its resources, and for the first 128
+ * such; the others come after them.
  *
  * Threads: as jimbot/quota.h: any, at once.
  */

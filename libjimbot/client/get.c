@@ -10,7 +10,9 @@
 #include "client/client_internal.h"
 #include "host/text/hmem.h"
 
+#include <signal.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct asking {
     uv_loop_t loop;
@@ -112,6 +114,22 @@ static void run(asking *a, SSL_CTX *tls)
     jbi_line_fini(&a->line);
 }
 
+/* SIGPIPE of a socket that the server closed is nobody's, also not the caller's. */
+static void run_quietly(asking *a, SSL_CTX *tls)
+{
+    const struct timespec now = {0};
+    sigset_t pipe, before, pending;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    run(a, tls);
+    if (!sigismember(&pending, SIGPIPE))
+        (void)sigtimedwait(&pipe, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static int hand_over(const asking *a, jb_client_answer *answer, jb_error *err)
 {
     if (!a->is_answered) {
@@ -168,7 +186,7 @@ int jb_client_get(const char *url, const jb_client_opts *opts, jb_client_answer 
     if (rc == 0 && uv_loop_init(&a->loop) < 0)
         rc = jbi_error_set(err, JB_ESYS, "no loop to be had");
     if (rc == 0) {
-        run(a, tls);
+        run_quietly(a, tls);
         uv_loop_close(&a->loop);
         rc = hand_over(a, answer, err);
     }

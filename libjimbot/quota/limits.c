@@ -82,8 +82,7 @@ int jbi_limit_decide(const struct jbi_limits *limits, struct jbi_limit *limit, u
         *ret_retry_ns = UINT64_MAX;
         return limit->open < limit->in_force ? 0 : JB_EAGAIN;
     }
-    if (n == 0)
-        return 0;
+    /* What is to be committed later takes nothing now, but not from one that owes already. */
     if (limit->kind == JB_LIMIT_RATE)
         return jbi_gcra_decide(&terms, limit->gcra.paid_ticks,
                                jbi_gcra_ticks(limit->gcra.epoch_ns, now_ns), n, &paid,
@@ -388,6 +387,8 @@ void jbi_limits_settle(const struct jbi_limits *limits, uint32_t slot, const uin
         if (place >= 0)
             settle_one(limits, limit, usage.amount[place], used[place], now_ns);
     }
+    if (usage.component < limits->n_components)
+        jbi_rate_charge_more(limits, &usage, used);
     for (uint32_t i = 0; i < usage.n; i++)
         usage.amount[i] = used[i];
     jbi_usage_record(limits, &what, &usage);

@@ -211,6 +211,24 @@ uint32_t jbi_rate_n_waiting(const struct jbi_books *books, uint32_t resource, ui
     return n;
 }
 
+void jbi_rate_refuse(const struct jbi_limits *limits)
+{
+    uint64_t at = limits->head->line.first;
+
+    for (uint32_t i = 0; i < limits->n_waiters && jbi_rate_get(limits, at); i++) {
+        const struct jbi_rate_waiter *waiter = jbi_rate_get(limits, at);
+        uint32_t slot = (uint32_t)at - 1;
+        struct jbi_reach reach;
+        struct jbi_usage usage;
+
+        at = waiter->next;
+        jbi_rate_unpack(limits, waiter, &usage);
+        jbi_limits_reach(limits, &usage, &reach);
+        if (waiter->state == JBI_RATE_WAITING && reach.rc == JB_ETOOBIG)
+            jbi_rate_end(limits, slot, JBI_RATE_TOO_BIG);
+    }
+}
+
 bool jbi_rate_is_sound(const struct jbi_books *books)
 {
     struct jbi_limits limits;

@@ -25,7 +25,6 @@ struct jbi_standing {
     int rc; /* 0: it can go; or JB_EAGAIN, JB_ETOOBIG */
     struct jbi_denial denial;
     bool is_held;      /* others before it are in the way */
-    bool is_keeping;   /* what it wants is kept for it */
     bool is_own;       /* a limit of its component alone is in the way */
     uint64_t go_ns;    /* until it can go, by time alone and as things stand */
     uint64_t sleep_ns; /* until it is worth while to look again; UINT64_MAX: when others went */
@@ -43,6 +42,9 @@ void jbi_rate_forget(const struct jbi_limits *limits, uint32_t slot);
 
 /* Leave the line, with that result, and hear of it. One step, committed. */
 void jbi_rate_end(const struct jbi_limits *limits, uint32_t slot, enum jbi_rate_state how);
+
+/* End whoever never can go any more, after a correction. A step each, committed. */
+void jbi_rate_refuse(const struct jbi_limits *limits);
 
 /* Take it out of the line. Part of the caller's step. */
 void jbi_rate_unlink(const struct jbi_limits *limits, uint32_t slot);
@@ -77,6 +79,10 @@ void jbi_rate_ask(const struct jbi_limits *limits, const struct jbi_usage *usage
  * the caller's step. */
 int64_t jbi_rate_give(const struct jbi_limits *limits, const struct jbi_usage *usage,
                       uint64_t *ret_token);
+
+/* More was used than was taken: that counts as well. Part of the caller's step. */
+void jbi_rate_charge_more(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                          const uint64_t *used);
 
 /* Somebody joins: what was had while nobody waited for it is not held against who had it. Part of
  * the caller's step. */

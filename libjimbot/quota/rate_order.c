@@ -4,25 +4,21 @@
  * What an earlier one wants is **kept**: a later one goes past it only if at the moment when the
  * earlier one can go, as things stand, there is still what it wants. So one who wants much comes to
  * it however many there are who want little, and one who waits for an hour's calls does not keep
- * tokens idle that are back by then. One whose own component's limit is in the way keeps nothing.
+ * tokens idle that are back by then. One whose own component's limit is in the way keeps that one
+ * from its component, and nothing from others.
  *
- * What a component had of a limit is counted as the time that the limit takes to give it, by the
- * component's weight (start-time fair queueing, as of leases), and only while others wait: what
- * nobody else wanted is not held against anybody.
+ * What a component had is counted (rate_tags.h) only while others wait: what nobody else wanted is
+ * not held against anybody.
  *
  * Heads of lines are looked at, not everybody: of one component and class whoever shares a resource
  * with one that came before is no head. Of more than HEADS_MAX the rest wait until those have gone.
  */
 #include "quota/rate_line.h"
+#include "quota/rate_tags.h"
 
 #include <string.h>
 
 enum { HEADS_MAX = 128 };
-
-#define TAG_SCALE UINT64_C(64)
-#define SECOND_NS UINT64_C(1000000000)
-
-__extension__ typedef unsigned __int128 jbi_u128;
 
 struct head {
     uint64_t due_ns; /* UINT64_MAX: not yet */
@@ -64,50 +60,6 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* --- what was had */
-
-/* How much of a limit of all components a want takes; 0: nothing of it. */
-static uint64_t taken_of(const struct jbi_limit *limit, const struct jbi_usage *usage)
-{
-    int place = jbi_limit_place_in(limit, usage);
-
-    if (place < 0 || limit->component != JB_LIMIT_ALL)
-        return 0;
-    return limit->kind == JB_LIMIT_OPEN ? 1 : usage->amount[place];
-}
-
-static uint64_t *virtual_time(const struct jbi_limits *limits, uint32_t idx, uint32_t class_idx)
-{
-    return &limits->tags[(size_t)idx * (limits->n_components + 1)].of[class_idx];
-}
-
-static uint64_t *finish_tag(const struct jbi_limits *limits, uint32_t idx, uint32_t component,
-                            uint32_t class_idx)
-{
-    return &limits->tags[(size_t)idx * (limits->n_components + 1) + 1 + component].of[class_idx];
-}
-
-static uint64_t start_tag(const struct jbi_limits *limits, uint32_t idx, uint32_t component,
-                          uint32_t class_idx)
-{
-    return later(*virtual_time(limits, idx, class_idx),
-                 *finish_tag(limits, idx, component, class_idx));
-}
-
-static uint64_t charge_for(const struct jbi_limits *limits, const struct jbi_limit *limit,
-                           uint32_t component, uint64_t n)
-{
-    uint64_t weight = limits->books->components[component].weight;
-    uint64_t period_ns = limit->kind == JB_LIMIT_OPEN ? SECOND_NS : limit->period_ns;
-    jbi_u128 time_ns = (jbi_u128)n * period_ns / (limit->amount ? limit->amount : 1);
-    jbi_u128 charge;
-
-    if (time_ns > UINT64_MAX)
-        return UINT64_MAX;
-    charge = time_ns * TAG_SCALE / (weight ? weight : 1) + 1;
-    return charge < UINT64_MAX ? (uint64_t)charge : UINT64_MAX;
-}
-
 /* --- heads */
 
 /* How long each class waits until it is due. */
@@ -136,8 +88,9 @@ static struct head head_of(const struct jbi_limits *limits, const struct jbi_usa
     if (usage->waited_ns >= bounds[usage->class_idx])
         head.due_ns = plus(books->now_ns - usage->waited_ns, bounds[usage->class_idx]);
     for (uint32_t i = 0; i < limits->n_limits; i++) {
-        if (taken_of(&limits->limits[i], usage) != 0)
-            head.tag = later(head.tag, start_tag(limits, i, usage->component, usage->class_idx));
+        if (jbi_rate_taken(&limits->limits[i], usage) != 0)
+            head.tag =
+                later(head.tag, jbi_rate_lead(limits, i, usage->component, usage->class_idx));
     }
     return head;
 }
@@ -219,27 +172,51 @@ static uint64_t mask_of(const struct jbi_usage *usage)
 
 /* --- what is kept */
 
-static void keep(const struct jbi_limits *limits, const struct jbi_usage *usage, uint64_t go_ns,
-                 struct kept *kept)
+static void keep(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                 const struct jbi_standing *standing, struct kept *kept)
 {
     for (uint32_t i = 0; i < limits->n_limits; i++) {
-        uint64_t n = taken_of(&limits->limits[i], usage);
+        const struct jbi_limit *limit = &limits->limits[i];
+        uint64_t n = jbi_rate_counted(limit, usage);
 
-        if (n == 0)
+        /* Whom its own component's limits stand in the way of keeps those alone. */
+        if (n == 0 || (standing->is_own && limit->component == JB_LIMIT_ALL))
             continue;
-        kept->until_ns[i] = kept->amount[i] ? sooner(kept->until_ns[i], go_ns) : go_ns;
+        kept->until_ns[i] =
+            kept->amount[i] ? sooner(kept->until_ns[i], standing->go_ns) : standing->go_ns;
         kept->amount[i] = plus(kept->amount[i], n);
     }
 }
 
-/* Would it take of a limit what has to be there for others? */
+/* When a rate has what is kept, if that much goes before. */
+static uint64_t kept_after_ns(const struct jbi_limits *limits, const struct jbi_limit *limit,
+                              uint64_t n, uint64_t theirs)
+{
+    struct jbi_gcra_terms terms = jbi_limit_terms(limit);
+    uint64_t at = jbi_gcra_ticks(limit->gcra.epoch_ns, limits->books->head->now_ns);
+    uint64_t paid = jbi_gcra_charged(&terms, limit->gcra.paid_ticks, at, n), next, retry_ns = 0;
+
+    /* More than there ever is at once: a full one misses nothing. */
+    if (jbi_gcra_decide(&terms, paid, at, sooner(theirs, terms.burst), &next, &retry_ns) == 0)
+        return 0;
+    return retry_ns;
+}
+
+/* Would it take of a limit what has to be there for others? What it has is back in time, should
+ * they come that late. */
 static bool is_in_the_way(const struct jbi_limits *limits, uint32_t idx, uint64_t n,
                           const struct kept *kept)
 {
     struct jbi_limit *limit = &limits->limits[idx];
     uint64_t theirs = kept->amount[idx], retry_ns = 0;
+    uint64_t back_ns =
+        plus(limits->head->hold_ns, limit->kind == JB_LIMIT_OPEN ? 0 : limit->period_ns);
 
     if (theirs == 0 || n == 0)
+        return false;
+    if (limit->kind == JB_LIMIT_RATE)
+        return kept_after_ns(limits, limit, n, theirs) > kept->until_ns[idx];
+    if (back_ns <= kept->until_ns[idx])
         return false;
     if (limit->kind == JB_LIMIT_OPEN)
         return limit->open >= limit->in_force || theirs >= limit->in_force - limit->open;
@@ -265,53 +242,63 @@ static void judge(const struct jbi_limits *limits, const struct jbi_usage *usage
     *ret = (struct jbi_standing){.rc = reach.rc, .denial = reach.denial};
     if (reach.rc == JB_ETOOBIG)
         return;
-    ret->is_own = reach.own_ns > reach.shared_ns;
-    ret->go_ns = later(reach.shared_ns, reach.own_ns);
     for (uint32_t i = 0; kept && i < limits->n_limits; i++) {
-        if (!is_in_the_way(limits, i, taken_of(&limits->limits[i], usage), kept))
+        const struct jbi_limit *limit = &limits->limits[i];
+
+        if (!is_in_the_way(limits, i, jbi_rate_counted(limit, usage), kept))
             continue;
         ret->is_held = true;
         line_ns = later(line_ns, kept->until_ns[i]);
+        if (limit->component == JB_LIMIT_ALL)
+            reach.shared_ns = later(reach.shared_ns, kept->until_ns[i]);
+        else
+            reach.own_ns = later(reach.own_ns, kept->until_ns[i]);
         if (ret->rc == 0)
             ret->denial.limit = i;
         ret->rc = JB_EAGAIN;
     }
-    ret->is_keeping = ret->rc != 0 && !ret->is_own;
-    ret->go_ns = later(ret->go_ns, line_ns);
+    ret->is_own = reach.own_ns > reach.shared_ns;
+    ret->go_ns = later(reach.shared_ns, reach.own_ns == UINT64_MAX ? 0 : reach.own_ns);
     if (ret->is_held)
         ret->denial.retry_after_ns = later(ret->denial.retry_after_ns, line_ns);
     if (ret->is_held && ret->denial.retry_after_ns == 0)
         ret->denial.retry_after_ns = UINT64_MAX;
-    ret->sleep_ns = ret->is_held ? UINT64_MAX : ret->denial.retry_after_ns;
+    /* Who can go and does not waits for a place in the table. */
+    ret->sleep_ns = ret->is_held || ret->rc == 0 ? UINT64_MAX : ret->denial.retry_after_ns;
 }
 
 /* --- going */
 
-/* How long a limit makes it wait; UINT64_MAX: until a reservation ends. */
+/* How long a limit makes it wait, alone or for those before it; UINT64_MAX: until a reservation
+ * ends. */
 static uint64_t wait_ns(const struct jbi_limits *limits, uint32_t idx,
-                        const struct jbi_usage *usage)
+                        const struct jbi_usage *usage, const struct kept *kept)
 {
     struct jbi_limit *limit = &limits->limits[idx];
-    uint64_t n = taken_of(limit, usage), retry_ns = 0;
+    uint64_t n = jbi_rate_taken(limit, usage), now_ns = limits->books->head->now_ns, retry_ns = 0;
 
-    if (n == 0 || jbi_limit_decide(limits, limit, n, limits->books->head->now_ns, &retry_ns) == 0)
-        return 0;
-    return retry_ns;
+    if (n == 0 || jbi_limit_decide(limits, limit, n, now_ns, &retry_ns) == 0)
+        retry_ns = 0;
+    if (n != 0 && limit->blocked_until_ns > now_ns)
+        retry_ns = later(retry_ns, limit->blocked_until_ns - now_ns);
+    return is_in_the_way(limits, idx, n, kept) ? later(retry_ns, kept->until_ns[idx]) : retry_ns;
 }
 
 /* Virtual time of the limit that it waits for longest goes no further than where it stands. Of the
  * others it is not held back: who waits an hour for a call would keep the time of tokens where it
  * came, and whoever comes late would have them all. */
-static void hold_time(const struct jbi_limits *limits, const struct head *head,
-                      const struct jbi_usage *usage, uint64_t least[JB_QUOTA_LIMITS_MAX])
+static void hold_time(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                      const struct kept *kept, uint64_t least[JB_QUOTA_LIMITS_MAX])
 {
     uint64_t longest_ns = 0;
 
     for (uint32_t i = 0; i < limits->n_limits; i++)
-        longest_ns = later(longest_ns, wait_ns(limits, i, usage));
+        longest_ns = later(longest_ns, wait_ns(limits, i, usage, kept));
     for (uint32_t i = 0; i < limits->n_limits; i++) {
-        if (taken_of(&limits->limits[i], usage) != 0 && wait_ns(limits, i, usage) == longest_ns)
-            least[i] = sooner(least[i], start_tag(limits, i, head->component, head->class_idx));
+        if (jbi_rate_taken(&limits->limits[i], usage) != 0 &&
+            wait_ns(limits, i, usage, kept) == longest_ns)
+            least[i] =
+                sooner(least[i], jbi_rate_start_tag(limits, i, usage->component, usage->class_idx));
     }
 }
 
@@ -321,37 +308,42 @@ static void charge(const struct jbi_limits *limits, const struct jbi_usage *usag
 {
     uint64_t least[JB_QUOTA_LIMITS_MAX];
     uint64_t mask = mask_of(usage);
+    struct kept kept = {.amount = {0}};
     struct heads heads;
 
     heads_find(limits, &heads);
     if ((heads.wanted & mask) == 0)
         return;
     for (uint32_t i = 0; i < limits->n_limits; i++)
-        least[i] = start_tag(limits, i, usage->component, usage->class_idx);
+        least[i] = jbi_rate_start_tag(limits, i, usage->component, usage->class_idx);
     for (uint32_t k = 0; k < heads.n; k++) {
-        const struct head *head = &heads.at[k];
-        struct jbi_reach reach;
+        struct jbi_standing standing;
         struct jbi_usage other;
+        bool is_sharing;
 
-        if (head->class_idx != usage->class_idx)
+        jbi_rate_unpack(limits, &limits->waiters[heads.at[k].slot], &other);
+        is_sharing = (mask_of(&other) & mask) != 0;
+        /* The one that goes, still in the line. */
+        if (is_sharing && other.component == usage->component &&
+            other.class_idx == usage->class_idx)
             continue;
-        jbi_rate_unpack(limits, &limits->waiters[head->slot], &other);
-        if ((mask_of(&other) & mask) == 0)
+        judge(limits, &other, &kept, &standing);
+        if (standing.rc == JB_ETOOBIG)
             continue;
-        jbi_limits_reach(limits, &other, &reach);
-        if (reach.own_ns <= reach.shared_ns)
-            hold_time(limits, head, &other, least);
+        if (is_sharing && other.class_idx == usage->class_idx && !standing.is_own)
+            hold_time(limits, &other, &kept, least);
+        keep(limits, &other, &standing, &kept);
     }
     for (uint32_t i = 0; i < limits->n_limits; i++) {
         const struct jbi_limit *limit = &limits->limits[i];
-        uint64_t n = taken_of(limit, usage);
+        uint64_t n = jbi_rate_taken(limit, usage);
 
         if (n == 0)
             continue;
-        jbi_limits_set(limits, finish_tag(limits, i, usage->component, usage->class_idx),
-                       plus(start_tag(limits, i, usage->component, usage->class_idx),
-                            charge_for(limits, limit, usage->component, n)));
-        jbi_limits_set(limits, virtual_time(limits, i, usage->class_idx), least[i]);
+        jbi_limits_set(limits, jbi_rate_finish_tag(limits, i, usage->component, usage->class_idx),
+                       plus(jbi_rate_start_tag(limits, i, usage->component, usage->class_idx),
+                            jbi_rate_charge(limits, limit, usage->component, n)));
+        jbi_limits_set(limits, jbi_rate_virtual_time(limits, i, usage->class_idx), least[i]);
     }
 }
 
@@ -365,6 +357,30 @@ int64_t jbi_rate_give(const struct jbi_limits *limits, const struct jbi_usage *u
     return slot;
 }
 
+void jbi_rate_charge_more(const struct jbi_limits *limits, const struct jbi_usage *usage,
+                          const uint64_t *used)
+{
+    struct heads heads;
+
+    if (limits->head->line.n_waiting == 0)
+        return;
+    heads_find(limits, &heads);
+    for (uint32_t i = 0; i < limits->n_limits; i++) {
+        const struct jbi_limit *limit = &limits->limits[i];
+        int place = jbi_limit_place_in(limit, usage);
+        uint64_t *finish;
+
+        if (place < 0 || limit->component != JB_LIMIT_ALL || limit->kind == JB_LIMIT_OPEN ||
+            used[place] <= usage->amount[place] || (heads.wanted & mask_of(usage)) == 0)
+            continue;
+        finish = jbi_rate_finish_tag(limits, i, usage->component, usage->class_idx);
+        jbi_limits_set(limits, finish,
+                       plus(jbi_rate_start_tag(limits, i, usage->component, usage->class_idx),
+                            jbi_rate_charge(limits, limit, usage->component,
+                                            used[place] - usage->amount[place])));
+    }
+}
+
 /* Does somebody of that class wait for what this limit counts? */
 static bool is_wanted(const struct jbi_limits *limits, const struct jbi_limit *limit,
                       uint32_t class_idx)
@@ -376,7 +392,7 @@ static bool is_wanted(const struct jbi_limits *limits, const struct jbi_limit *l
         struct jbi_usage usage;
 
         jbi_rate_unpack(limits, waiter, &usage);
-        if (usage.class_idx == class_idx && taken_of(limit, &usage) != 0)
+        if (usage.class_idx == class_idx && jbi_rate_taken(limit, &usage) != 0)
             return true;
         at = waiter->next;
     }
@@ -389,11 +405,11 @@ void jbi_rate_catch_up(const struct jbi_limits *limits, const struct jbi_usage *
         const struct jbi_limit *limit = &limits->limits[i];
         uint64_t latest = 0;
 
-        if (taken_of(limit, usage) == 0 || is_wanted(limits, limit, usage->class_idx))
+        if (jbi_rate_taken(limit, usage) == 0 || is_wanted(limits, limit, usage->class_idx))
             continue;
         for (uint32_t c = 0; c < limits->n_components; c++)
-            latest = later(latest, start_tag(limits, i, c, usage->class_idx));
-        jbi_limits_set(limits, virtual_time(limits, i, usage->class_idx), latest);
+            latest = later(latest, jbi_rate_start_tag(limits, i, c, usage->class_idx));
+        jbi_limits_set(limits, jbi_rate_virtual_time(limits, i, usage->class_idx), latest);
     }
 }
 
@@ -442,8 +458,7 @@ static bool serve_one(const struct jbi_limits *limits)
             jbi_rate_end(limits, slot, JBI_RATE_TOO_BIG);
             return true;
         }
-        if (standing.is_keeping || standing.rc == 0)
-            keep(limits, &usage, standing.go_ns, &kept);
+        keep(limits, &usage, &standing, &kept);
         if (standing.rc == 0 || standing.sleep_ns == UINT64_MAX)
             continue;
         heads.next_ns = sooner(heads.next_ns, plus(limits->books->head->now_ns, standing.sleep_ns));
@@ -522,6 +537,7 @@ static void hold(const struct jbi_limits *limits, const struct heads *heads,
 {
     uint64_t line_ns = fellow_ns(limits, heads, usage);
 
+    standing->sleep_ns = UINT64_MAX;
     if (standing->rc == JB_ETOOBIG)
         return;
     for (uint32_t i = 0; standing->rc == 0 && i < limits->n_limits; i++) {
@@ -531,7 +547,6 @@ static void hold(const struct jbi_limits *limits, const struct heads *heads,
         }
     }
     standing->is_held = true;
-    standing->sleep_ns = UINT64_MAX;
     standing->denial.retry_after_ns = later(standing->denial.retry_after_ns, line_ns);
     if (standing->denial.retry_after_ns == 0)
         standing->denial.retry_after_ns = UINT64_MAX;
@@ -562,8 +577,8 @@ void jbi_rate_ask(const struct jbi_limits *limits, const struct jbi_usage *usage
             break;
         jbi_rate_unpack(limits, &limits->waiters[heads.at[i].slot], &other);
         judge(limits, &other, &kept, ret_standing);
-        if (ret_standing->is_keeping || ret_standing->rc == 0)
-            keep(limits, &other, ret_standing->go_ns, &kept);
+        if (ret_standing->rc != JB_ETOOBIG)
+            keep(limits, &other, ret_standing, &kept);
     }
     judge(limits, usage, &kept, ret_standing);
     if (is_there ? !is_found

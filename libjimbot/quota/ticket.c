@@ -93,6 +93,9 @@ static int poll_inside(jb_coord *coord, const struct jbi_limits *limits, const j
     if (ret_standing && state != JBI_RATE_GRANTED)
         jbi_rate_ask(limits, &usage, state == JBI_RATE_WAITING ? ticket->slot : JBI_RATE_NOBODY,
                      ret_standing);
+    /* The limits allow it: it waits for a place among the reservations. */
+    if (state == JBI_RATE_WAITING && ret_standing && ret_standing->rc == 0)
+        ret_standing->denial.retry_after_ns = UINT64_MAX;
     if (state == JBI_RATE_WAITING)
         return 0;
     rc = state == JBI_RATE_TIMED_OUT ? JB_ETIMEDOUT : JB_ETOOBIG;

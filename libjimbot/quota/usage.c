@@ -229,6 +229,7 @@ int jb_usage_correct(jb_coord *coord, uint32_t limit, const jb_correction *corre
         jbi_limits_correct(&limits, limit, correction, coord->books.head->now_ns);
     else
         rc = JB_EINVAL;
+    jbi_rate_refuse(&limits);
     jbi_rate_serve(&limits);
     jbi_coord_leave(coord);
     return rc;

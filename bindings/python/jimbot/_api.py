@@ -7,7 +7,7 @@ import collections.abc
 from types import TracebackType
 
 from ._ask import class_of
-from ._core import Coord, Full, NotFound, Timeout, Usage, rate_answer
+from ._core import Coord, Error, Full, Timeout, Usage, rate_answer
 
 _SHORTEST_NAP = 0.0002  # seconds
 _LONGEST_NAP = 0.01
@@ -144,7 +144,7 @@ class Api:
         except asyncio.CancelledError:
             try:
                 ticket.cancel()
-            except NotFound:
+            except Error:
                 pass
             raise
         return Reservation(self, usage)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import typing
 
-from ._core import Coord, Lease, NotFound, Ticket, Timeout
+from ._core import Coord, Error, Lease, Ticket, Timeout
 
 _FIRST_NAP = 0.0002  # seconds
 _LONGEST_NAP = 0.004
@@ -57,7 +57,8 @@ class Ask(typing.NamedTuple):
 
     async def lease_async(self) -> Lease:
         """As lease(); who is cancelled leaves the line."""
-        if self.terms["timeout"] == 0:
+        timeout = self.terms["timeout"]
+        if timeout is not None and 0 <= timeout < 1e-9:  # a ticket of 0 ns is one without end
             return self.lease()
         ticket = self.ticket()
         try:
@@ -65,7 +66,7 @@ class Ask(typing.NamedTuple):
         except asyncio.CancelledError:
             try:
                 ticket.cancel()
-            except NotFound:
+            except Error:
                 pass
             raise
 

@@ -19,6 +19,10 @@ from ._core import Lease, now_ns
 _P = typing.ParamSpec("_P")
 _T = typing.TypeVar("_T")
 
+# Of the thread or task: what it holds by ``with``, of all turns, the innermost last. One variable
+# for all of them: a context keeps each that was ever set in it.
+_inside: contextvars.ContextVar[tuple[Held, ...]] = contextvars.ContextVar("inside", default=())
+
 
 class Held:
     """A lease while it is used, as ``with`` hands it out."""
@@ -71,19 +75,20 @@ class Turn:
         self._ask = ask
         self._gpu = gpu
         self._ms = ms
-        # Of the thread or task that is inside: what it holds, the innermost last.
-        self._inside: contextvars.ContextVar[tuple[Held, ...]] = contextvars.ContextVar(
-            "inside", default=()
-        )
+        self._helds: list[Held] = []  # all that are inside
 
     def _enter(self, lease: Lease) -> Held:
         held = Held(self, lease)
-        self._inside.set((*self._inside.get(), held))
+        self._helds.append(held)
+        _inside.set((*_inside.get(), held))
         return held
 
     def _leave(self, exc: BaseException | None) -> None:
-        *outer, held = self._inside.get()
-        self._inside.set(tuple(outer))
+        # A generator may be closed in another context than the one that ran it.
+        ours = [held for held in _inside.get() if held in self._helds]
+        held = (ours or self._helds)[-1]
+        self._helds.remove(held)
+        _inside.set(tuple(other for other in _inside.get() if other is not held))
         held.lease.__exit__(None if exc is None else type(exc), exc, None)
 
     def __enter__(self) -> Held:

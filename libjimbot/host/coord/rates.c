@@ -93,7 +93,8 @@ static void answer(jb_coord_service *s, const jbi_coord_op *op, jb_call *call, i
     bool is_denied = rc == JB_EAGAIN || rc == JB_ETIMEDOUT;
 
     if (rc == JB_ENOENT) {
-        jb_call_fail(call, JB_CALL_NOT_FOUND, "there are no limits on rates");
+        jb_call_fail(call, JB_CALL_NOT_FOUND,
+                     "there are no limits on rates, or what was given has ended meanwhile");
         return;
     }
     if (rc < 0 && !is_denied && rc != JB_ETOOBIG) {
@@ -328,7 +329,7 @@ static int correct(jb_coord_service *s, jbi_slice state, int *ret_resource)
     c.flags = (has_value(state, 2) ? JB_CORRECT_LIMIT : 0u) |
               (has_value(state, 3) ? JB_CORRECT_REMAINING : 0u);
     rc = c.flags ? jb_usage_correct(s->coord, (uint32_t)limit, &c) : 0;
-    if (rc == 0 && reset_ns && c.remaining == 0)
+    if (rc == 0 && reset_ns && (c.flags & JB_CORRECT_REMAINING) && c.remaining == 0)
         rc = jb_usage_block(s->coord, (uint32_t)*ret_resource, reset_ns);
     return rc;
 }

@@ -1,6 +1,6 @@
 /*
- * slots: where in the coordinator's table the lease of each token is, so that a token which is shown
- * alone is found without looking at all of them.
+ * slots: where in the coordinator's table the lease of each token is, so that a token which is
+ * shown alone is found without looking at all of them.
  *
  * Invariant: a slot is on the list of at most one token, the last one that was put there. So there
  * are never more entries than slots, and nothing has to be taken out when a lease ends: whoever

@@ -101,6 +101,8 @@ uint64_t jbi_coord_tell_uses(jb_coord_service *s)
             continue;
         make_line(s, i, m);
         jbi_coord_tell_line(s, JBI_COORD_MEMORY + m->state);
+        if (s->audit && fflush(s->audit) != 0)
+            s->n_unwritten++;
     }
     return LOOK_NS;
 }

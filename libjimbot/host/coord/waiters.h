@@ -1,7 +1,8 @@
 /*
  * waiters: calls that the host keeps until it is their turn.
  *
- * Invariant: whoever waits is in one list, has a ticket of the coordinator, and leaves both at once.
+ * Invariant: whoever waits is in one list, has a ticket of the coordinator, and leaves both at
+ * once.
  */
 #ifndef JBI_HOST_COORD_WAITERS_H
 #define JBI_HOST_COORD_WAITERS_H

@@ -1,4 +1,4 @@
-"""jimbotctl resources --url: a coordinator that nobody else can open, looked at over REST, and servers that are none."""
+"""jimbotctl resources --url: a coordinator that nobody else can open, and servers that are none."""
 
 import json
 import os
@@ -13,7 +13,8 @@ from daemon_case import COORDINATORD, JIMBOTCTL, CoordinatorCase
 SECOND = 1_000_000_000
 SUMS = {"is_serving": True, "uptime_ns": "1", "n_leases": 1, "n_waiting": 0, "version": "1", "max_leases": 9}
 RAM = {"name": "ram", "kind": "RESOURCE_KIND_MEMORY", "capacity": "1000", "allocated": "10", "n_leases": 1}
-STATUS = {"resources": [RAM], "components": [{"name": "a", "weight": 1, "allocated": [{"resource": "ram", "amount": 10}]}]}
+ALLOCATED = [{"resource": "ram", "amount": 10}]
+STATUS = {"resources": [RAM], "components": [{"name": "a", "weight": 1, "allocated": ALLOCATED}]}
 LEASE = {"lease_id": "0.1", "token": "1", "component": "a", "amounts": [{"resource": "ram", "amount": "10"}]}
 
 
@@ -153,12 +154,14 @@ class Fake(unittest.TestCase):
         self.refused("503: busy\\x1b", coordinator=b'HTTP/1.1 503 No\r\n\r\n{"error":"busy\\u001b[2J"}')
 
     def test_fields_that_cannot_be(self):
-        for hint, change in (("resources[1].capacity", {"capacity": -1}), ("resources[1].capacity", {"capacity": "1e3"}),
+        for hint, change in (("resources[1].capacity", {"capacity": -1}),
+                             ("resources[1].capacity", {"capacity": "1e3"}),
                              ("resources[1].capacity", {"capacity": str(1 << 64)}), ("resources[1].name", {"name": 5}),
                              ("resources[1].name", {"name": "x" * 32}), ("resources[1].headroom", {"headroom": 1001}),
                              ("resources[1].n_leases", {"n_leases": 1 << 40})):
             self.refused(hint, resources={"resources": [RAM, {**RAM, **change}]})
-        self.refused("components[0].used_bytes", resources={"components": [{"name": "a", "memory": {"used_bytes": -1}}]})
+        component = {"name": "a", "memory": {"used_bytes": -1}}
+        self.refused("components[0].used_bytes", resources={"components": [component]})
         self.refused("resources[0]", resources={"resources": [5]})
         self.refused("resources is no list", resources={"resources": {}})
         self.refused("longer", resources={"resources": [RAM] * 65})

@@ -207,7 +207,8 @@ class Audit(CoordinatorCase):
             whole = f.read()
         half = whole.index(b"\n", len(whole) // 2) + 1
         path = os.path.join(self.folder, "spoilt")
-        for said, text in (("empty", b""), ("cut off", whole[:half + 40]), ("too long", whole[:half] + b"x" * (16 << 20)),
+        for said, text in (("empty", b""), ("cut off", whole[:half + 40]),
+                           ("too long", whole[:half] + b"x" * (16 << 20)),
                            ("too long", whole[:half] + b"x" * (16 << 20) + b"\n" + whole[half:]),
                            ("no whole object", whole + b"a\0b\n"), ("no beginning", whole[whole.index(b"\n") + 1:])):
             with open(path, "wb") as f:
@@ -315,7 +316,8 @@ class Restart(CoordinatorCase):
     def test_tokens_that_another_daemon_gave_are_known(self):
         before = self.lease(ram=1)
         os.mkdir(os.path.join(self.folder, "other"))
-        first, self.daemon = self.daemon, Coordinator(self.folder, self.COORDINATOR.format(folder=self.folder + "/other"))
+        settings = self.COORDINATOR.format(folder=self.folder + "/other")
+        first, self.daemon = self.daemon, Coordinator(self.folder, settings)
         self.addCleanup(first.stop)
         self.assertTrue(self.is_valid(first, before))
         for n in range(3):
@@ -355,7 +357,8 @@ class Settings(unittest.TestCase):
         for text, word in (("[resource ram]\nkind = rum\n", ":2: \"rum\""), ("[resource]\nkind = cpu\n", "section"),
                            (good + "disk = 1\n", "disk"), (good + "ram = 5..\n", "5.."), ("[host]\nhttq = 1\n", "httq"),
                            ("[coordinator]\nhold = 0\n", "hold"), (good + "ram = 11\n", "guaranteed"),
-                           (good + "weight = 1\n[component b]\n; nothing\n[component c]\nweight = 1\n", ":6: a section without"),
+                           (good + "weight = 1\n[component b]\n; nothing\n[component c]\nweight = 1\n",
+                            ":6: a section without"),
                            (good + "weight = 1\n[component b]\n", ":6: a section without"), ("", "resources")):
             code, said = self.check(text)
             self.assertEqual(code, 2, said)

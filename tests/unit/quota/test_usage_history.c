@@ -91,8 +91,8 @@ static bool model_allows(unsigned l, uint64_t n)
     if (specs[l].kind == JB_LIMIT_OPEN)
         return n_holdings < OPEN_MAX;
     if (specs[l].kind == JB_LIMIT_RATE)
-        return n == 0 || model[l].content >= price(l) * (big)n;
-    return n == 0 || model_sum(l) + n <= specs[l].amount;
+        return model[l].content >= price(l) * (big)n;
+    return model_sum(l) + n <= specs[l].amount;
 }
 
 /* Taken for good, or, of a rate, reserved. */
