@@ -69,7 +69,8 @@ class Held:
 
 
 class Turn:
-    """Made by Coordinator.lease() and Coordinator.gpu_slice()."""
+    """Made by Coordinator.lease() and Coordinator.gpu_slice(). Any number of threads and tasks may
+    be inside at once; blocks of one turn in the same one have to nest."""
 
     def __init__(self, ask: Ask, *, gpu: str | None = None, ms: float | None = None) -> None:
         self._ask = ask

@@ -179,7 +179,8 @@ static PyObject *coord_request(jbpy_coord *self, PyObject *args, PyObject *kwarg
 
     if (parse_want(self, args, kwargs, &want, &timeout_ns) < 0)
         return NULL;
-    want.want.wait_ns = timeout_ns == UINT64_MAX ? 0 : timeout_ns;
+    /* 0 is without end. */
+    want.want.wait_ns = timeout_ns == UINT64_MAX ? 0 : timeout_ns ? timeout_ns : 1;
     rc = jb_coord_request(self->coord, &want.want, &ticket);
     if (rc < 0)
         return jbpy_coord_raise(self, rc, "request");
