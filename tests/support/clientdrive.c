@@ -293,6 +293,21 @@ static void do_close(const char *timeout)
     printf("{\"left\":%" PRId64 ",\"seconds\":%.3f}\n", left, seconds(begun));
 }
 
+static void do_get(const char *url, const char *count)
+{
+    static char buf[4096];
+    int n = atoi(count), rc = 0;
+    jb_error err;
+
+    for (int i = 0; i < n; i++) {
+        jb_client_answer answer = {.size = sizeof(answer), .buf = buf, .cap_bytes = sizeof(buf)};
+
+        jb_error_init(&err);
+        rc = jb_client_get(url, NULL, &answer, &err);
+    }
+    printf("{\"rc\":%d}\n", rc);
+}
+
 static void obey(char *line)
 {
     char *word = strtok(line, " \n");
@@ -324,6 +339,8 @@ static void obey(char *line)
 
         if (is && second && strcmp(word, "take") == 0)
             do_take(first, second);
+        else if (is && second && strcmp(word, "get") == 0)
+            do_get(first, second);
         else if (is && second && strcmp(word, "publish") == 0)
             do_publish(first, second, third);
         else if (third && strcmp(word, "hammer") == 0)

@@ -2,12 +2,20 @@
 
 import base64
 import hashlib
+import os
 import re
 import socket
+import ssl
+import struct
+import sys
 import threading
 import unittest
 
 from drive import Bus, ClientCase, pb
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "http"))
+
+from certs import Certs  # noqa: E402
 
 AGREED = (
     b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -107,6 +115,39 @@ class Hostile(ClientCase):
         drive = self.attack(self.frame(b"x" * 125, 9) * 60000)
         drive.wait(lambda stats: stats["connects"] >= 1)
         self.books(drive.stats())
+
+
+class Asked(ClientCase):
+    """A server that is asked for one thing."""
+
+    def hang_up(self, context, listener):
+        """Its half of a handshake to each, then an end and a reset: what is written next meets a broken pipe."""
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer:
+                incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                incoming.write(peer.recv(65536))
+                try:
+                    context.wrap_bio(incoming, outgoing, server_side=True).do_handshake()
+                except ssl.SSLWantReadError:
+                    pass
+                peer.sendall(outgoing.read())
+                peer.shutdown(socket.SHUT_WR)
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def test_one_that_hangs_up_ends_no_program(self):
+        certs = Certs()
+        self.addCleanup(certs.close)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certs.cert, certs.key)
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        threading.Thread(target=self.hang_up, args=(context, listener), daemon=True).start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/x"
+        self.assertLess(self.drive().say("get", url, 20)["rc"], 0)
 
 
 if __name__ == "__main__":

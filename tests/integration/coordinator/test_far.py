@@ -1,5 +1,6 @@
 """jimbotctl resources --url: a coordinator that nobody else can open, and servers that are none."""
 
+import itertools
 import json
 import os
 import socket
@@ -48,6 +49,10 @@ class Real(CoordinatorCase):
         code, said = look(self.url())
         self.assertEqual((code, said.count("ram 1 B")), (0, 230), said)
 
+    def test_an_empty_token_is_none(self):
+        code, said = look(self.url(), env={"JIMBOT_TOKEN": ""})
+        self.assertEqual(code, 0, said)
+
     def test_wrong_words_are_refused(self):
         for words, hint in (([self.url(), "name"], "name"), (["ftp://x"], "http://"), (["http://"], "HOST"),
                             (["http://" + "x" * 5000], "HOST"), ([self.url(), "--token", "a b"], "token")):
@@ -81,7 +86,7 @@ class Guarded(CoordinatorCase):
 
 
 class Fake(unittest.TestCase):
-    """A server that answers each path with what a test says: a value as JSON, or bytes as they are."""
+    """A server that answers each path with what a test says: bytes, or JSON of a value or of what a call returns."""
 
     def serve(self, **answers):
         bodies = {"coordinator": SUMS, "resources": STATUS, "leases": {"leases": [LEASE]}, **answers}
@@ -96,6 +101,7 @@ class Fake(unittest.TestCase):
                 with peer:
                     line = peer.recv(65536).decode().split("\r\n")[0]
                     body = bodies[line.split()[1].split("?")[0].rsplit("/", 1)[1]]
+                    body = body() if callable(body) else body
                     if not isinstance(body, bytes):
                         text = json.dumps(body).encode()
                         body = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
@@ -169,6 +175,10 @@ class Fake(unittest.TestCase):
         self.refused("leases[0].held_ns", leases={"leases": [{**LEASE, "held_ns": str((1 << 64) - 1)}]})
         self.refused("no end", leases={"leases": [LEASE], "next_page_token": "7"})
         self.refused("next_page_token", leases={"leases": [LEASE], "next_page_token": "../x"})
+
+    def test_pages_that_bring_nothing_end(self):
+        pages = itertools.count(1)
+        self.refused("no end", leases=lambda: {"leases": [], "next_page_token": str(next(pages))})
 
     def test_names_cannot_steer_the_terminal(self):
         code, said = look(self.serve(resources={"resources": [{**RAM, "name": "a\x1b[2J\u202e"}]}))

@@ -124,6 +124,15 @@ class Memory(CoordinatorCase):
         done = subprocess.run(tail, env=self.env, text=True, capture_output=True, check=True, timeout=30)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
+    def told(self):
+        with open(os.path.join(self.folder, "audit.jsonl"), encoding="utf-8") as f:
+            return [record["state"] for record in map(json.loads, f.read().splitlines()) if record["kind"] == "memory"]
+
+    def test_a_state_is_in_the_log_while_nothing_else_happens(self):
+        self.use(260)
+        self.wait_state("OVER")
+        self.assertTrue(wait_until(lambda: self.told()[-1:] == ["OVER"]), self.told())
+
     def test_it_is_warned_asked_to_shrink_and_never_ended(self):
         self.wait_state("FINE")
         self.use(175)

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -336,9 +337,9 @@ class Restart(CoordinatorCase):
 
 
 class Settings(unittest.TestCase):
-    def check(self, text):
-        import tempfile
+    GOOD = "[resource ram]\nkind = memory\ncapacity = 10\n[component a]\nweight = 1\n"
 
+    def check(self, text):
         with tempfile.NamedTemporaryFile("w", suffix=".ini") as f:
             f.write(text)
             f.flush()
@@ -363,6 +364,25 @@ class Settings(unittest.TestCase):
             code, said = self.check(text)
             self.assertEqual(code, 2, said)
             self.assertIn(word, said)
+
+    def test_a_comment_behind_an_empty_section_is_none_of_it(self):
+        for section in ("[coordinator]", "[coordinator] ; of this machine"):
+            for text in (section + "\n" + self.GOOD, self.GOOD + section + "\n"):
+                self.assertEqual(self.check(text)[0], 0, text)
+        self.assertIn(":6: a section without", self.check(self.GOOD + "[component b] ; of [this] machine\n")[1])
+
+    def test_settings_may_come_through_a_pipe(self):
+        with tempfile.TemporaryDirectory(prefix="jimbot-coord-") as folder:
+            path = os.path.join(folder, "fifo")
+            os.mkfifo(path)
+            writer = subprocess.Popen(["sh", "-c", 'printf %s "$1" > "$0"', path, self.GOOD])
+            try:
+                done = subprocess.run([COORDINATORD, "--config", path, "--check-config"], text=True, check=False,
+                                      capture_output=True, timeout=20)
+            finally:
+                writer.kill()
+                writer.wait()
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_paths_are_those_of_the_openapi_document(self):
         done = subprocess.run([COORDINATORD, "--routes"], text=True, check=True, capture_output=True)

@@ -187,6 +187,27 @@ def test_who_is_cancelled_leaves_the_line(coord: Coordinator) -> None:
         ticket.cancel()
 
 
+def test_who_is_cancelled_after_closing_is_cancelled(coord: Coordinator) -> None:
+    slow = coord.api("slow", "advisor")
+    coord.coord.block("slow.calls", 3600_000_000_000)
+
+    async def main() -> None:
+        held = coord.acquire("analytics", {"single.calls": 1})
+        lease = asyncio.create_task(coord.acquire_async("advisor", {"single.calls": 1}))
+        call = asyncio.create_task(slow.acquire_async())
+        while coord.stats()["n_waiting"] == 0 or coord.limits()[3]["n_waiting"] == 0:
+            await asyncio.sleep(0.001)
+        coord.close()
+        for task in (lease, call):
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        with pytest.raises(jimbot.Closed):
+            held.release()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
 def test_headers_correct_the_limits(coord: Coordinator, api: Api) -> None:
     api.answered(
         {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -205,6 +206,36 @@ def test_a_turn_may_be_nested_and_used_again(coord: Coordinator) -> None:
     assert allocated(coord) == 0
 
 
+def test_turns_leave_nothing_in_the_context(coord: Coordinator) -> None:
+    with coord.gpu_slice("trainer", ms=1):
+        pass
+    before = len(contextvars.copy_context())
+    for _ in range(100):
+        with coord.gpu_slice("trainer", ms=1), coord.lease("advisor", {"ram": 1}):
+            pass
+    assert len(contextvars.copy_context()) == before
+
+
+def test_a_turn_may_be_left_in_another_context(coord: Coordinator) -> None:
+    turn = coord.lease("trainer", {"ram": 200})
+
+    async def steps() -> AsyncIterator[int]:
+        async with turn as held:
+            yield held.token
+
+    async def main() -> None:
+        generator = steps()
+        await anext(generator)
+
+        async def end() -> None:
+            assert [token async for token in generator] == []
+
+        await asyncio.create_task(end(), context=contextvars.Context())
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    assert allocated(coord) == 0
+
+
 def test_a_decorated_function_takes_a_turn_each_call(coord: Coordinator) -> None:
     @coord.gpu_slice("trainer", ms=10)
     def step(x: int) -> int:
@@ -261,6 +292,17 @@ def test_a_cancelled_task_leaves_the_line(coord: Coordinator) -> None:
                 await coord.acquire_async("trainer", {"gpu0": 1}, timeout=0.02)
 
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_timeout_of_nearly_nothing_ends(coord: Coordinator) -> None:
+    async def main() -> None:
+        with coord.acquire("trainer", {"gpu0": 1}):
+            for timeout in (0, 1e-10, 1e-9):
+                with pytest.raises(jimbot.Timeout):
+                    await coord.acquire_async("advisor", {"gpu0": 1}, timeout=timeout)
+            assert coord.stats()["n_waiting"] == 0
+
+    asyncio.run(asyncio.wait_for(main(), 10))
 
 
 def test_a_signal_ends_a_wait_and_leaves_the_line(coord: Coordinator) -> None:
