@@ -14,15 +14,29 @@ enum { L_CALLS, L_TOKENS, L_OPEN, L_BOB, N_LIMITS };
 static jb_coord *coord;
 static jb_denial denial;
 
-/* Ten calls and a thousand tokens a second, one thing at a time of another service, and BOB alone
- * may make 100 calls a minute. */
-static inline void open_with(uint64_t (*clock)(void *))
+static inline void line_opts(jb_coord_opts *opts, const jb_limit_spec *limits, uint32_t n_limits)
 {
     static const jb_resource_spec resources[] = {
         {.name = "calls", .kind = JB_RESOURCE_CALLS, .capacity = 1},
         {.name = "tokens", .kind = JB_RESOURCE_TOKENS, .capacity = 1},
         {.name = "other", .kind = JB_RESOURCE_CALLS, .capacity = 1},
     };
+
+    small_opts(opts);
+    opts->resources = resources;
+    opts->n_resources = 3;
+    opts->limits = limits;
+    opts->n_limits = n_limits;
+    opts->max_reservations = 6;
+    opts->max_waiters = 8;
+    opts->reservation_ns = 3600 * S;
+    opts->aging_ns = S;
+}
+
+/* Ten calls and a thousand tokens a second, one thing at a time of another service, and BOB alone
+ * may make 100 calls a minute. */
+static inline void open_with(uint64_t (*clock)(void *))
+{
     static const jb_limit_spec limits[N_LIMITS] = {
         [L_CALLS] = {CALLS, JB_LIMIT_ALL, JB_LIMIT_RATE, 0, 10, S, 0},
         [L_TOKENS] = {TOKENS, JB_LIMIT_ALL, JB_LIMIT_RATE, 0, 1000, S, 0},
@@ -31,15 +45,7 @@ static inline void open_with(uint64_t (*clock)(void *))
     };
     jb_coord_opts opts;
 
-    small_opts(&opts);
-    opts.resources = resources;
-    opts.n_resources = 3;
-    opts.limits = limits;
-    opts.n_limits = N_LIMITS;
-    opts.max_reservations = 6;
-    opts.max_waiters = 8;
-    opts.reservation_ns = 3600 * S;
-    opts.aging_ns = S;
+    line_opts(&opts, limits, N_LIMITS);
     opts.clock = clock;
     coord = open_coord(NULL, &opts);
 }
